@@ -1,0 +1,132 @@
+"""The families by name, each with sizes that train on a CPU in minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Literal
+
+from torch import nn
+
+from models.heads import AttentionPooling, LastState, Mean, PerStep, Score
+from models.recurrent import Cell, Recurrent
+from models.sequence import SequenceModel
+from models.transformer import Hybrid, Transformer
+
+HeadName = Literal["last", "mean", "attention", "per_step"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Which model to build; what a family does not use, it ignores."""
+
+    family: str
+    num_features: int
+    num_classes: int
+    hidden_size: int = 96
+    """Values of a recurrent state (one direction), or the Transformer's width."""
+    num_layers: int = 2
+    cell: Cell = "gru"
+    """Of the families that may run over any cell: birnn, attention, hybrid; `rnn` takes rnn_*."""
+    head: HeadName = "last"
+    score: Score = "additive"
+    """How attention pooling scores a step."""
+    num_heads: int = 4
+    dropout: float = 0.1
+
+
+def _recurrent(architecture: Architecture, *, bidirectional: bool = False) -> Recurrent:
+    return Recurrent(
+        architecture.cell,
+        architecture.num_features,
+        architecture.hidden_size,
+        architecture.num_layers,
+        bidirectional=bidirectional,
+        dropout=architecture.dropout,
+    )
+
+
+def _birnn(architecture: Architecture) -> nn.Module:
+    return _recurrent(architecture, bidirectional=True)
+
+
+def _transformer(architecture: Architecture) -> nn.Module:
+    return Transformer(
+        architecture.num_features,
+        architecture.hidden_size,
+        architecture.num_heads,
+        architecture.num_layers,
+        architecture.dropout,
+    )
+
+
+def _hybrid(architecture: Architecture) -> nn.Module:
+    recurrent = _recurrent(architecture, bidirectional=True)
+    return Hybrid(recurrent, architecture.num_heads, architecture.dropout)
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """One family: its encoder, and where its defaults differ from `Architecture`'s."""
+
+    encoder: Callable[[Architecture], nn.Module]
+    defaults: dict[str, object]
+    cells: tuple[Cell, ...]
+    """The cells it runs over; empty if it has none."""
+
+
+FAMILIES: dict[str, Family] = {
+    "rnn": Family(_recurrent, {"cell": "rnn_tanh"}, ("rnn_tanh", "rnn_relu")),
+    "lstm": Family(_recurrent, {"cell": "lstm"}, ("lstm",)),
+    "gru": Family(_recurrent, {"cell": "gru"}, ("gru",)),
+    "birnn": Family(
+        _birnn, {"cell": "lstm", "hidden_size": 64}, ("rnn_tanh", "rnn_relu", "lstm", "gru")
+    ),
+    "attention": Family(
+        _recurrent,
+        {"cell": "gru", "head": "attention"},
+        ("rnn_tanh", "rnn_relu", "lstm", "gru"),
+    ),
+    "transformer": Family(
+        _transformer, {"hidden_size": 96, "num_layers": 3, "head": "mean"}, ()
+    ),
+    "hybrid": Family(
+        _hybrid,
+        {"cell": "gru", "hidden_size": 48, "num_layers": 1, "head": "mean"},
+        ("rnn_tanh", "rnn_relu", "lstm", "gru"),
+    ),
+}
+
+
+def architecture_of(
+    family: str, num_features: int, num_classes: int, **sizes: object
+) -> Architecture:
+    """The family's defaults, with any of `Architecture`'s other fields given by name.
+
+    Raises:
+        ValueError: Unknown family or field, or a cell that the family does not run over.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
+    known = {field.name for field in dataclasses.fields(Architecture)}
+    if unknown := set(sizes) - known:
+        raise ValueError(f"unknown settings of an architecture: {', '.join(sorted(unknown))}")
+    settings = {**FAMILIES[family].defaults, **sizes}
+    architecture = Architecture(family, num_features, num_classes, **settings)  # type: ignore[arg-type]
+    cells = FAMILIES[family].cells
+    if cells and architecture.cell not in cells:
+        raise ValueError(f"{family} runs over {', '.join(cells)}, not {architecture.cell}")
+    return architecture
+
+
+def build(architecture: Architecture) -> SequenceModel:
+    """A new model with random weights (torch's global generator)."""
+    encoder = FAMILIES[architecture.family].encoder(architecture)
+    width, num_classes = encoder.width, architecture.num_classes
+    head: nn.Module
+    if architecture.head == "attention":
+        head = AttentionPooling(width, num_classes, architecture.score, architecture.dropout)  # type: ignore[arg-type]
+    else:
+        kinds = {"last": LastState, "mean": Mean, "per_step": PerStep}
+        head = kinds[architecture.head](width, num_classes, architecture.dropout)
+    return SequenceModel(architecture.num_features, encoder, head)

@@ -1,0 +1,1 @@
+"""The runtime: FastAPI and onnxruntime. Imports neither torch nor what trains its models."""

@@ -1,0 +1,112 @@
+"""Everything that can go wrong for a caller, and the HTTP status of each: one table.
+
+ServiceError 500
+    InvalidRequestError 400            malformed protocol: not JSON, wrong types, shape against data
+    UnsupportedMediaTypeError 415      a content type that no decoder takes
+    PayloadTooLargeError 413           body over the limit
+    InvalidSequenceError 422           well-formed input that does not fit the model
+    ModelNotFoundError 404             unknown model or version
+    ModelNotReadyError 503             loading, or refused at load
+    OverloadedError 429                the queue is full: try again later
+    DrainingError 503                  the server is stopping: try another replica
+    InferenceTimeoutError 504          the request's deadline passed
+    InferenceError 500                 the graph failed on this batch (the cause is logged, not sent)
+
+BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
+"""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """An error with a message for the caller.
+
+    Args:
+        message: What is wrong, in the caller's terms.
+        field: Where in the request, such as `sequences[1][0]`; empty when it is no one field.
+    """
+
+    status_code = 500
+    code = "internal"
+    retry_after_s: int | None = None
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+
+
+class InvalidRequestError(ServiceError):
+    """The request is not what the protocol says."""
+
+    status_code = 400
+    code = "invalid_request"
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The content type is none that this endpoint reads."""
+
+    status_code = 415
+    code = "unsupported_media_type"
+
+
+class PayloadTooLargeError(ServiceError):
+    """The body is larger than `max_body_bytes`."""
+
+    status_code = 413
+    code = "payload_too_large"
+
+
+class InvalidSequenceError(ServiceError):
+    """The input is well formed but does not fit the model."""
+
+    status_code = 422
+    code = "invalid_sequence"
+
+
+class ModelNotFoundError(ServiceError):
+    """No such model, or no such version of it."""
+
+    status_code = 404
+    code = "model_not_found"
+
+
+class ModelNotReadyError(ServiceError):
+    """The model is still loading, or its bundle was refused."""
+
+    status_code = 503
+    code = "model_not_ready"
+    retry_after_s = 1
+
+
+class OverloadedError(ServiceError):
+    """The model's queue is full."""
+
+    status_code = 429
+    code = "overloaded"
+    retry_after_s = 1
+
+
+class DrainingError(ServiceError):
+    """The server is stopping and takes no new work."""
+
+    status_code = 503
+    code = "draining"
+    retry_after_s = 1
+
+
+class InferenceTimeoutError(ServiceError):
+    """The request's deadline passed before its answer was ready."""
+
+    status_code = 504
+    code = "timeout"
+
+
+class InferenceError(ServiceError):
+    """The graph failed on the batch that held this request."""
+
+    code = "inference_failed"
+
+
+class BundleError(Exception):
+    """Raised when a bundle is refused at load: truncated, tampered, newer schema, not invariant."""

@@ -1,0 +1,185 @@
+"""The contract of a bundle: everything a server must know that is not in the graph.
+
+Owned by its reader, the service; training imports it and writes `model.json` with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import BundleError
+from service.tasks.features import LogMel
+
+SCHEMA_VERSION = 1
+GRAPH_FILE = "model.onnx"
+MANIFEST_FILE = "model.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Inputs(_Part):
+    """The sequence that the graph reads, float32 (batch, time, features), and its lengths (batch,)."""
+
+    name: str = "inputs"
+    lengths: str = "lengths"
+    features: list[str] = Field(min_length=1, description="one name a feature, in order")
+
+
+class Outputs(_Part):
+    """What the graph answers."""
+
+    logits: str = Field("logits", description="float32 (batch, classes), before the softmax")
+    weights: str | None = Field(
+        None, description="attention per step, float32 (batch, time), rows sum to 1; none if absent"
+    )
+    labels: list[str] = Field(min_length=2, description="one a class, in the order of the logits")
+
+
+class StatePair(_Part):
+    """One recurrent state tensor, float32 (batch, *shape): an explicit pair of graph names."""
+
+    input: str
+    output: str
+    shape: list[int]
+    initial: float = 0.0
+
+
+class Limits(_Part):
+    """What the model accepts."""
+
+    max_length: int = Field(ge=1, description="steps in one sequence")
+
+
+class Provenance(_Part):
+    """Where the bundle comes from, enough to make it again."""
+
+    dataset: str
+    data_licence: str
+    split: str
+    seed: int
+    hyperparameters: dict[str, Any]
+    libraries: dict[str, str]
+    git_commit: str | None = None
+    created_utc: str
+
+
+class Quality(_Part):
+    """The score of this very graph on the test split, touched once."""
+
+    test_accuracy: float
+    test_sequences: int
+    baseline_accuracy: float = Field(description="logistic regression on mean and deviation")
+    seeds: dict[str, float] = Field(
+        default_factory=dict, description="test accuracy of every seed trained with these settings"
+    )
+
+
+class ParityCell(_Part):
+    """One cell of the parity grid: max |onnxruntime - torch| over every output."""
+
+    batch: int
+    time: int
+    max_abs_error: float
+
+
+class Profile(_Part):
+    """What the training inputs looked like, to compare live inputs with."""
+
+    length_quantiles: dict[str, float] = Field(description="steps, by quantile such as `0.5`")
+    feature_means: list[float]
+    feature_deviations: list[float]
+
+
+class Manifest(_Part):
+    """`model.json`, schema 1."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    version: str = Field(pattern=r"^[1-9][0-9]{0,9}$")
+    family: str
+    task: Literal["classification"]
+    batching: Literal["cells", "sequences"]
+    inputs: Inputs
+    outputs: Outputs
+    state: list[StatePair] = Field(default_factory=list)
+    limits: Limits
+    audio: LogMel | None = Field(None, description="how a recording becomes frames; none if it can't")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the graph's bytes")
+    graph_bytes: int = Field(gt=0)
+    parity: list[ParityCell]
+    quality: Quality
+    profile: Profile
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Manifest:
+        if (self.batching == "cells") != bool(self.state):
+            raise ValueError("batching is `cells` exactly when the graph carries state")
+        if self.audio and self.audio.num_mels != len(self.inputs.features):
+            raise ValueError("audio.num_mels differs from the number of input features")
+        return self
+
+    @property
+    def num_features(self) -> int:
+        """Values a step."""
+        return len(self.inputs.features)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `model.json` of one version's folder.
+
+    Raises:
+        BundleError: It is missing, not JSON, from a newer schema, or against the schema.
+    """
+    try:
+        document = json.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
+    if not isinstance(document, dict):
+        raise BundleError(f"{MANIFEST_FILE} is not a JSON object")
+    schema = document.get("schema_version")
+    if isinstance(schema, int) and schema > SCHEMA_VERSION:
+        raise BundleError(
+            f"{MANIFEST_FILE} has schema_version {schema}; this server reads up to {SCHEMA_VERSION}"
+        )
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, line['loc'])) or 'model.json'}: {line['msg']}"
+            for line in error.errors()
+        )
+        raise BundleError(f"{MANIFEST_FILE} is not valid: {reasons}") from error
+    if manifest.version != folder.name or manifest.name != folder.parent.name:
+        raise BundleError(
+            f"{MANIFEST_FILE} says {manifest.name}/{manifest.version}, "
+            f"its folder says {folder.parent.name}/{folder.name}"
+        )
+    return manifest
+
+
+def read_graph(folder: Path, manifest: Manifest) -> bytes:
+    """Read `model.onnx` and hold it against the manifest's size and sha256.
+
+    Raises:
+        BundleError: The file is missing, truncated or tampered with.
+    """
+    try:
+        graph = (folder / GRAPH_FILE).read_bytes()
+    except OSError as error:
+        raise BundleError(f"{GRAPH_FILE} can't be read: {error}") from error
+    if len(graph) != manifest.graph_bytes:
+        raise BundleError(
+            f"{GRAPH_FILE} has {len(graph)} bytes, the manifest says {manifest.graph_bytes}"
+        )
+    digest = hashlib.sha256(graph).hexdigest()
+    if digest != manifest.sha256:
+        raise BundleError(f"{GRAPH_FILE} has sha256 {digest}, the manifest says {manifest.sha256}")
+    return graph

@@ -1,0 +1,1 @@
+"""One file a task: user input to tensors, logits to labels. NumPy only; shared with training."""

@@ -1,0 +1,1 @@
+"""Offline: data sets, the training loop, export with its gates, and the tables made of results."""

@@ -1,0 +1,1 @@
+"""One file a data set; `dataset.py` is what each gives."""
