@@ -1,0 +1,111 @@
+"""A finished run to a bundle: export, every gate, then one atomic write."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, Outputs, ParityCell
+from training.card import Card, load_run
+from training.graph import Signature, export_graph, signature_of
+from training.lint import ExportError, lint
+from training.verify import Candidate, check_chunks, check_padding, check_parity
+
+METRICS_FILE = "metrics.json"
+
+
+def export_run(
+    run_folder: Path, repository: Path, version: str = "1", *, replace: bool = False
+) -> Path:
+    """Export a run into `repository/<name>/<version>/`; a failing gate writes nothing.
+
+    Args:
+        run_folder: What `training.card.save_run` wrote; its `metrics.json`, if any, is copied.
+        repository: The folder of all bundles; made if missing.
+        version: A positive number.
+        replace: Put the new bundle in an existing version's place.
+    Returns:
+        The version's folder.
+    Raises:
+        ExportError: The version exists, or a gate fails: its message says which, where, how much.
+    """
+    card, model = load_run(run_folder)
+    folder = repository / card.name / version
+    if folder.exists() and not replace:
+        raise ExportError(f"{card.name} version {version} exists; it is replaced only when asked")
+    signature = signature_of(card, model)
+    exported = export_graph(run_folder)
+    lint(exported, signature, model)
+    graph = exported.SerializeToString()
+    candidate = Candidate(graph, signature, model, card.profile)
+    parity = check_parity(candidate, card.limits.max_length)
+    check_padding(candidate)
+    check_chunks(candidate)
+    manifest = _manifest(card, version, signature, graph, parity)
+    files = {
+        GRAPH_FILE: graph,
+        MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
+    }
+    if (run_folder / METRICS_FILE).exists():
+        files[METRICS_FILE] = (run_folder / METRICS_FILE).read_bytes()
+    _publish(files, folder)
+    return folder
+
+
+def _manifest(
+    card: Card, version: str, signature: Signature, graph: bytes, parity: list[ParityCell]
+) -> Manifest:
+    return Manifest(
+        name=card.name,
+        version=version,
+        family=card.architecture["family"],
+        task="classification",
+        batching="cells" if signature.state else "sequences",
+        inputs=card.inputs,
+        outputs=Outputs(weights="weights" if signature.has_weights else None, labels=card.labels),
+        state=signature.state,
+        limits=card.limits,
+        audio=card.audio,
+        sha256=hashlib.sha256(graph).hexdigest(),
+        graph_bytes=len(graph),
+        parity=parity,
+        quality=card.quality,
+        profile=card.profile,
+        provenance=card.provenance,
+    )
+
+
+def _publish(files: dict[str, bytes], folder: Path) -> None:
+    """Write a folder beside its place, then rename it there; readers see all of it or nothing.
+
+    Names that begin with a dot are no versions, so that a server does not load half a bundle.
+    """
+    new = folder.with_name(f".{folder.name}.new-{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    try:
+        new.mkdir(parents=True)
+        for name, content in files.items():
+            with (new / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_folder(new)
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        _sync_folder(folder.parent)
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)  # the second rename failed: the old version stays
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
