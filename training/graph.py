@@ -103,7 +103,8 @@ def _write_graph(run_folder: Path, path: Path) -> None:
     state = model.initial_state(SAMPLE_BATCH).values()
     inputs = torch.randn(SAMPLE_BATCH, SAMPLE_TIME, model.num_features)
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
-    axes = ({0: batch, 1: time}, {0: batch}, tuple({0: batch} for _ in signature.state))
+    state_axes = tuple({0: batch} for _ in signature.state)
+    axes = ({0: batch, 1: time}, {0: batch}, *([state_axes] if state_axes else []))
     with _quiet_exporter():
         program = torch.onnx.export(
             _Flat(model).eval(),
