@@ -10,4 +10,13 @@ from models.families import FAMILIES, Architecture, architecture_of, build
 from models.fused import fuse
 from models.sequence import Prediction, SequenceModel, State
 
-__all__ = ["FAMILIES", "Architecture", "Prediction", "SequenceModel", "State", "architecture_of", "build", "fuse"]
+__all__ = [
+    "FAMILIES",
+    "Architecture",
+    "Prediction",
+    "SequenceModel",
+    "State",
+    "architecture_of",
+    "build",
+    "fuse",
+]

@@ -46,11 +46,11 @@ def _recurrent(architecture: Architecture, *, bidirectional: bool = False) -> Re
     )
 
 
-def _birnn(architecture: Architecture) -> nn.Module:
+def _birnn(architecture: Architecture) -> Recurrent:
     return _recurrent(architecture, bidirectional=True)
 
 
-def _transformer(architecture: Architecture) -> nn.Module:
+def _transformer(architecture: Architecture) -> Transformer:
     return Transformer(
         architecture.num_features,
         architecture.hidden_size,
@@ -60,7 +60,7 @@ def _transformer(architecture: Architecture) -> nn.Module:
     )
 
 
-def _hybrid(architecture: Architecture) -> nn.Module:
+def _hybrid(architecture: Architecture) -> Hybrid:
     recurrent = _recurrent(architecture, bidirectional=True)
     return Hybrid(recurrent, architecture.num_heads, architecture.dropout)
 
@@ -69,7 +69,7 @@ def _hybrid(architecture: Architecture) -> nn.Module:
 class Family:
     """One family: its encoder, and where its defaults differ from `Architecture`'s."""
 
-    encoder: Callable[[Architecture], nn.Module]
+    encoder: Callable[[Architecture], Recurrent | Transformer | Hybrid]
     defaults: dict[str, object]
     cells: tuple[Cell, ...]
     """The cells it runs over; empty if it has none."""
@@ -87,9 +87,7 @@ FAMILIES: dict[str, Family] = {
         {"cell": "gru", "head": "attention"},
         ("rnn_tanh", "rnn_relu", "lstm", "gru"),
     ),
-    "transformer": Family(
-        _transformer, {"hidden_size": 96, "num_layers": 3, "head": "mean"}, ()
-    ),
+    "transformer": Family(_transformer, {"hidden_size": 96, "num_layers": 3, "head": "mean"}, ()),
     "hybrid": Family(
         _hybrid,
         {"cell": "gru", "hidden_size": 48, "num_layers": 1, "head": "mean"},
@@ -125,7 +123,7 @@ def build(architecture: Architecture) -> SequenceModel:
     width, num_classes = encoder.width, architecture.num_classes
     head: nn.Module
     if architecture.head == "attention":
-        head = AttentionPooling(width, num_classes, architecture.score, architecture.dropout)  # type: ignore[arg-type]
+        head = AttentionPooling(width, num_classes, architecture.score, architecture.dropout)
     else:
         kinds = {"last": LastState, "mean": Mean, "per_step": PerStep}
         head = kinds[architecture.head](width, num_classes, architecture.dropout)

@@ -9,12 +9,18 @@ holds neither Split nor Concat of weights. Such a module can be exported but not
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from models.recurrent import Cell, Recurrent
 from models.sequence import Encoding, SequenceModel, State
+
+# what torch.onnx.ops takes as an attribute; a dict of fewer types is not one of it to a checker
+Attribute = (
+    int | float | str | bool | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bool]
+)
 
 OPERATORS: dict[Cell, str] = {"rnn_tanh": "RNN", "rnn_relu": "RNN", "lstm": "LSTM", "gru": "GRU"}
 
@@ -100,7 +106,7 @@ class FusedRecurrent(nn.Module):
             for name in self.state_shapes() or {}
             if name in state  # the operators start from zeros
         ]
-        attributes: dict[str, int | str | list[str]] = {
+        attributes: dict[str, Attribute] = {
             "hidden_size": self.hidden_size,
             "direction": "bidirectional" if self.bidirectional else "forward",
         }

@@ -7,7 +7,7 @@ laid over whatever frequencies the recording's own Fourier transform has.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +78,7 @@ def _fft_size(window_length: int) -> int:
     return 1 << (2 * window_length - 1).bit_length()
 
 
-def _to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
+def _to_mel(hz: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """O'Shaughnessy, Speech Communication, 1987: m = 2595 log10(1 + f / 700)."""
     return 2595.0 * np.log10(1.0 + hz / 700.0)
 
@@ -96,7 +96,9 @@ def _window_and_filters(
     window /= window.sum()
     frequencies = np.fft.rfftfreq(_fft_size(length), 1.0 / sample_rate_hz)
     edges = np.linspace(
-        _to_mel(np.array(settings.low_hz)), _to_mel(np.array(settings.high_hz)), settings.num_mels + 2
+        _to_mel(np.array(settings.low_hz)),
+        _to_mel(np.array(settings.high_hz)),
+        settings.num_mels + 2,
     )
     mels = _to_mel(frequencies)[:, None]
     rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
