@@ -10,7 +10,7 @@ ServiceError 500
     OverloadedError 429                the queue is full: try again later
     DrainingError 503                  the server is stopping: try another replica
     InferenceTimeoutError 504          the request's deadline passed
-    InferenceError 500                 the graph failed on this batch (the cause is logged, not sent)
+    InferenceError 500                 the graph failed on this batch (cause logged, not sent)
 
 BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
 """

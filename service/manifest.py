@@ -25,7 +25,7 @@ class _Part(BaseModel):
 
 
 class Inputs(_Part):
-    """The sequence that the graph reads, float32 (batch, time, features), and its lengths (batch,)."""
+    """What the graph reads: sequences, float32 (batch, time, features), and lengths (batch,)."""
 
     name: str = "inputs"
     lengths: str = "lengths"
@@ -100,7 +100,7 @@ class Profile(_Part):
 class Manifest(_Part):
     """`model.json`, schema 1."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
     version: str = Field(pattern=r"^[1-9][0-9]{0,9}$")
     family: str
@@ -110,7 +110,9 @@ class Manifest(_Part):
     outputs: Outputs
     state: list[StatePair] = Field(default_factory=list)
     limits: Limits
-    audio: LogMel | None = Field(None, description="how a recording becomes frames; none if it can't")
+    audio: LogMel | None = Field(
+        None, description="how a recording becomes frames; none if it can't"
+    )
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the graph's bytes")
     graph_bytes: int = Field(gt=0)
     parity: list[ParityCell]

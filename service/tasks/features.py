@@ -80,7 +80,8 @@ def _fft_size(window_length: int) -> int:
 
 def _to_mel(hz: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """O'Shaughnessy, Speech Communication, 1987: m = 2595 log10(1 + f / 700)."""
-    return 2595.0 * np.log10(1.0 + hz / 700.0)
+    mels: NDArray[np.float64] = 2595.0 * np.log10(1.0 + hz / 700.0)
+    return mels
 
 
 @lru_cache(maxsize=32)

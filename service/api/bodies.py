@@ -1,0 +1,61 @@
+"""Request bodies: read within the limit, their type checked, JSON decoded with the field named."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from service.errors import InvalidRequestError, PayloadTooLargeError
+
+T = TypeVar("T")
+
+
+def content_type(request: Request) -> str:
+    """The media type without parameters, lower case; empty if there is none."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, max_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > max_bytes:
+            raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode and check a JSON body.
+
+    Raises:
+        InvalidRequestError: It is not JSON, or a field is missing or of another type (named).
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        field = path.rstrip("`").lstrip(".")
+        raise InvalidRequestError(f"{field}: {message}" if field else message, field) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequestError(
+            f"the body is not valid JSON (which has no NaN or Infinity): {error}"
+        ) from None
+
+
+async def decoded(work: Callable[[], T], size_bytes: int, inline_bytes: int) -> T:
+    """The result of decoding: at once if small, else in a thread, so that the loop never stalls."""
+    return work() if size_bytes <= inline_bytes else await asyncio.to_thread(work)

@@ -1,0 +1,88 @@
+"""What wraps every HTTP request: an id for its log lines and its answer, errors, an access log."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.errors import ServiceError
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID = "X-Request-ID"
+ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class RequestContext:
+    """Pure ASGI middleware; takes the caller's X-Request-ID, or makes one, and returns it.
+
+    Args:
+        app: What it wraps.
+        access_log: Log a line for every request.
+    """
+
+    def __init__(self, app: ASGIApp, access_log: bool) -> None:
+        self._app = app
+        self._access_log = access_log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+        started_s = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("request failed", path=scope["path"])
+                response = error_response(ServiceError(f"internal error; request {request_id}"))
+                await response(scope, receive, send_with_id)
+            if self._access_log:
+                elapsed_ms = 1_000 * (time.perf_counter() - started_s)
+                path, method = scope["path"], scope["method"]
+                log.info("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
+
+
+def error_response(error: ServiceError) -> JSONResponse:
+    """A failed request's answer: Open Inference's `error`, and what a program can read."""
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    body = {"error": error.message, "code": error.code}
+    if error.field:
+        body["field"] = error.field
+    return JSONResponse(body, error.status_code, headers)
+
+
+async def on_service_error(request: Request, error: Exception) -> Response:
+    """Answer a ServiceError by its own table."""
+    assert isinstance(error, ServiceError)
+    if error.status_code >= 500:
+        log.warning("request refused", path=request.url.path, code=error.code, error=error.message)
+    return error_response(error)
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer the router's own refusals (unknown path, wrong method) in the same form."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    return JSONResponse({"error": message, "code": code}, error.status_code, error.headers)

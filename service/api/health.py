@@ -1,0 +1,94 @@
+"""What orchestrators, Prometheus and operators ask: health, server metadata, index, metrics."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import msgspec
+from fastapi import APIRouter
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from service.api.bodies import decode_json, read_body
+from service.errors import ModelNotReadyError
+from service.metrics import Metrics
+from service.repository import Repository
+from service.settings import Settings
+
+router = APIRouter()
+PROTOCOL = "Open Inference Protocol"
+
+
+class IndexRequest(msgspec.Struct):
+    """The body of a repository index request; may be left out."""
+
+    ready: bool = False
+
+
+@router.get("/v2", tags=[PROTOCOL], summary="Server metadata")
+@router.get("/v2/", include_in_schema=False)
+async def server_metadata() -> dict[str, object]:
+    """Name, version and the extensions that are there."""
+    return {"name": "seqserve", "version": version("seqserve"), "extensions": []}
+
+
+@router.get("/v2/health/live", tags=[PROTOCOL], summary="Liveness")
+async def live() -> dict[str, bool]:
+    """The process answers."""
+    return {"live": True}
+
+
+@router.get(
+    "/v2/health/ready",
+    tags=[PROTOCOL],
+    summary="Readiness",
+    responses={503: {"description": "Loading, draining, or a bundle was refused"}},
+)
+async def ready(request: Request) -> JSONResponse:
+    """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
+    settings: Settings = request.app.state.settings
+    repository: Repository = request.app.state.repository
+    is_ready = repository.is_ready(settings.strict_readiness) and not request.app.state.draining
+    return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
+
+
+@router.get(
+    "/v2/models/{name}/ready",
+    tags=[PROTOCOL],
+    summary="Model readiness",
+    responses={503: {"description": "Loading or refused"}},
+)
+@router.get("/v2/models/{name}/versions/{version}/ready", tags=[PROTOCOL])
+async def model_ready(request: Request, name: str, version: str | None = None) -> JSONResponse:
+    """Whether this model answers."""
+    repository: Repository = request.app.state.repository
+    try:
+        repository.get(name, version)
+    except ModelNotReadyError:
+        return JSONResponse({"name": name, "ready": False}, 503)
+    return JSONResponse({"name": name, "ready": True})
+
+
+@router.post("/v2/repository/index", tags=[PROTOCOL], summary="Every model, refused ones included")
+async def repository_index(request: Request) -> list[dict[str, str]]:
+    """Name, version, state and, where a bundle was refused, the reason."""
+    settings: Settings = request.app.state.settings
+    repository: Repository = request.app.state.repository
+    body = await read_body(request, settings.max_body_bytes)
+    only_ready = decode_json(_INDEX_DECODER, body).ready if body else False
+    return [
+        {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
+        for e in repository.index()
+        if e.state == "READY" or not only_ready
+    ]
+
+
+@router.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+async def prometheus_metrics(request: Request) -> Response:
+    """Every metric in Prometheus's text format."""
+    metrics: Metrics = request.app.state.metrics
+    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+_INDEX_DECODER = msgspec.json.Decoder(IndexRequest)

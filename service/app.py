@@ -1,0 +1,70 @@
+"""The wiring: settings to a FastAPI application. Only the entry point and tests import it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from service.api import health, predict, v2
+from service.api.context import (
+    RequestContext,
+    on_http_exception,
+    on_service_error,
+)
+from service.engine.engine import Engine
+from service.engine.model import disable_telemetry
+from service.engine.scheduler import Bounds
+from service.engine.threads import available_cores
+from service.errors import ServiceError
+from service.metrics import Metrics
+from service.repository import Repository
+from service.settings import Settings
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """A server of the bundles in `settings.repository`; alive at once, ready when all are loaded.
+
+    Raises:
+        NotADirectoryError: There is no such folder.
+    """
+    if not settings.repository.is_dir():
+        raise NotADirectoryError(f"repository {settings.repository} is not a folder")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        disable_telemetry()
+        engine = Engine(settings.engine_threads or available_cores())
+        bounds = Bounds(
+            max_batch_size=settings.max_batch_size,
+            chunk_steps=settings.chunk_steps,
+            max_active_sequences=settings.max_active_sequences,
+            max_padding_ratio=settings.max_padding_ratio,
+            max_queue_size=settings.max_queue_size,
+        )
+        repository = Repository(settings.repository, engine, app.state.metrics, bounds)
+        app.state.engine, app.state.repository = engine, repository
+        repository.start()
+        yield
+        repository.close()
+        engine.close()
+
+    app = FastAPI(
+        title="Seqserve",
+        version=version("seqserve"),
+        description="Serves sequence models on ordinary CPUs: batches cells, not requests.",
+        lifespan=lifespan,
+    )
+    app.state.settings = settings
+    app.state.metrics = Metrics()
+    app.state.draining = False
+    app.include_router(health.router)
+    app.include_router(predict.router)
+    app.include_router(v2.router)
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_middleware(RequestContext, access_log=settings.access_log)
+    return app

@@ -1,0 +1,72 @@
+"""A request on its way: sequences that wait, run and are answered together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Result(NamedTuple):
+    """The answer to one sequence."""
+
+    logits: NDArray[np.float32]  # (classes,)
+    weights: NDArray[np.float32] | None  # (time,), trimmed to the sequence's own length
+
+
+class Job:
+    """One request's sequences.
+
+    Args:
+        sequences: Each float32 (time_i, features), checked.
+        future: Of the event loop that waits for the results; cancelled when nobody does any more.
+    """
+
+    def __init__(
+        self, sequences: list[NDArray[np.float32]], future: asyncio.Future[list[Result]]
+    ) -> None:
+        self.future = future
+        self.submitted_s = time.perf_counter()
+        self.failure: Exception | None = None
+        self._results: list[Result | None] = [None] * len(sequences)
+        self._unanswered = len(sequences)
+        self.sequences = [Sequence(self, row, inputs) for row, inputs in enumerate(sequences)]
+
+    @property
+    def gone(self) -> bool:
+        """Nobody waits for the answer: the caller left, its deadline passed, or a part failed."""
+        return self.failure is not None or self.future.done()
+
+    def answer(self, row: int, result: Result) -> bool:
+        """Note one sequence's result; True when it was the last one missing."""
+        self._results[row] = result
+        self._unanswered -= 1
+        return self._unanswered == 0
+
+    def settle(self) -> None:
+        """Give the caller, on its event loop, the results or the failure."""
+        if self.future.done():
+            return
+        if self.failure is not None:
+            self.future.set_exception(self.failure)
+        else:
+            self.future.set_result([result for result in self._results if result is not None])
+
+
+class Sequence:
+    """One sequence of a job."""
+
+    __slots__ = ("inputs", "job", "position", "row", "slot")
+
+    def __init__(self, job: Job, row: int, inputs: NDArray[np.float32]) -> None:
+        self.job = job
+        self.row = row
+        self.inputs = inputs  # (time, features)
+        self.position = 0  # steps already run, by the `cells` scheduler
+        self.slot = -1  # where its state lies, while it is active there
+
+    def __len__(self) -> int:
+        return len(self.inputs)

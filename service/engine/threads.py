@@ -1,0 +1,31 @@
+"""The cores this process really has: its affinity and its cgroup's quota, not the host's."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_cores(cgroup: Path = CGROUP) -> int:
+    """Cores that this process may keep busy, at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = affinity or 1
+    quota_us, period_us = _quota(cgroup)
+    if quota_us > 0 and period_us > 0:
+        cores = min(cores, math.ceil(quota_us / period_us))
+    return max(1, cores)
+
+
+def _quota(cgroup: Path) -> tuple[int, int]:
+    """CPU time and the period it is for, in microseconds; a time below 1 means no limit."""
+    try:
+        if (cgroup / "cpu.max").exists():  # cgroup version 2: "max 100000" or "150000 100000"
+            quota, period = (cgroup / "cpu.max").read_text().split()
+            return (-1 if quota == "max" else int(quota)), int(period)
+        quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+        return int(quota), int((cgroup / "cpu" / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return -1, 0

@@ -1,0 +1,79 @@
+"""Every knob of the server: its unit, its range and what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Serve sequence models over HTTP.
+
+    Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SEQSERVE_",
+        frozen=True,
+        extra="forbid",
+        cli_kebab_case=True,
+        cli_prog_name="python -m service",
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    repository: Path = Field(Path("repository"), description="folder of <model>/<version> bundles")
+
+    engine_threads: int | None = Field(
+        None, ge=1, le=256, description="threads that compute; default: the cores this process has"
+    )
+    max_batch_size: int = Field(8, ge=1, le=1_024, description="sequences in one run of a graph")
+    chunk_steps: int = Field(
+        16, ge=1, le=4_096, description="steps of each sequence that one tick of `cells` runs"
+    )
+    max_active_sequences: int = Field(
+        64, ge=1, le=65_536, description="sequences of one model that hold state at a time"
+    )
+    max_padding_ratio: float = Field(
+        1.25, ge=1.0, le=100.0, description="cells computed for one real cell, at most, in a batch"
+    )
+    max_queue_size: int = Field(
+        1_024, ge=1, le=1_000_000, description="sequences of one model that may wait; then 429"
+    )
+
+    max_request_sequences: int = Field(
+        256, ge=1, le=1_000_000, description="sequences in one request; more are refused"
+    )
+    max_body_bytes: int = Field(16 << 20, ge=1_024, le=1 << 31, description="larger bodies get 413")
+    inline_body_bytes: int = Field(
+        64 << 10, ge=0, description="larger bodies are decoded in a thread, off the event loop"
+    )
+    request_timeout_s: float = Field(
+        30.0, gt=0, le=3_600, description="deadline of a request; it may ask for less, not for more"
+    )
+
+    strict_readiness: bool = Field(
+        True, description="ready only if every bundle serves; if false, refused ones do not count"
+    )
+    drain_delay_s: float = Field(
+        0.0, ge=0, le=600, description="after SIGTERM: not ready but still serving, this long"
+    )
+    shutdown_timeout_s: int = Field(
+        30, ge=1, le=3_600, description="then wait for requests in flight, at most this long"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="what is logged"
+    )
+    access_log: bool = Field(False, description="log a line for every request")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Settings:
+        if self.max_request_sequences > self.max_queue_size:
+            raise ValueError(
+                f"max_request_sequences ({self.max_request_sequences}) exceeds "
+                f"max_queue_size ({self.max_queue_size}): such a request could never be taken"
+            )
+        return self

@@ -1,0 +1,49 @@
+"""Sequence classification: logits to labels with probabilities."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_TOP_K = 1_000
+
+
+class Ranked(TypedDict):
+    """One label of several."""
+
+    label: str
+    probability: float
+
+
+class Prediction(TypedDict):
+    """The answer to one sequence."""
+
+    label: str
+    probability: float
+    top: list[Ranked]
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities (..., classes) of logits of the same shape."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    probabilities: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def classify(logits: NDArray[np.float32], labels: list[str], top_k: int) -> Prediction:
+    """Name the likeliest labels of one sequence.
+
+    Args:
+        logits: float32 (classes,).
+        labels: One a class.
+        top_k: How many labels `top` lists, likeliest first; all if there are fewer.
+    """
+    probabilities = softmax(logits)
+    order = np.argsort(-probabilities, kind="stable")[:top_k]
+    top: list[Ranked] = [
+        {"label": labels[index], "probability": float(probabilities[index])} for index in order
+    ]
+    return {**top[0], "top": top}
