@@ -1,0 +1,113 @@
+"""`python -m training`: train and export one model, or all bundles; write README's table.
+
+python -m training train --dataset fsdd --family lstm --seed 0
+python -m training train --train A_TRAIN.ts --test A_TEST.ts --name gestures
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from threadpoolctl import threadpool_limits
+
+from training.bundles import export_bundle, export_in_fresh_process
+from training.campaign import train_all
+from training.options import add_train_options, read_train_options
+from training.run import finished_metrics, train_run
+from training.table import table_is_current, write_table
+
+REPOSITORY = Path("repository")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run one command; wrong arguments end it with status 2 and the option's name."""
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    options.run(options)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    parser = argparse.ArgumentParser(prog="python -m training")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train one model and make a bundle of it")
+    add_train_options(train)
+    train.add_argument("--run-dir", type=Path, default=Path("runs"))
+    train.add_argument("--resume", action="store_true", help="go on with a run that was killed")
+    train.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
+    train.add_argument("--no-export", action="store_true", help="make no bundle")
+    _add_repository(train)
+    train.set_defaults(run=lambda options: _train(train, options))
+
+    export = commands.add_parser("export", help="make a bundle of a finished run")
+    export.add_argument("run_folder", type=Path)
+    _add_repository(export)
+    export.set_defaults(run=lambda options: _export(export, options))
+
+    everything = commands.add_parser("all", help="train every digits bundle, three seeds each")
+    everything.add_argument("--run-dir", type=Path, default=Path("runs"))
+    everything.add_argument("--repository", type=Path, default=REPOSITORY)
+    everything.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
+    everything.set_defaults(
+        run=lambda options: train_all(options.run_dir, options.repository, options.jobs)
+    )
+
+    table = commands.add_parser("table", help="write README's table of families")
+    table.add_argument("--repository", type=Path, default=REPOSITORY)
+    table.add_argument("--readme", type=Path, default=Path("README.md"))
+    table.add_argument("--check", action="store_true", help="only say whether it is current")
+    table.set_defaults(run=lambda options: _table(table, options))
+    return parser
+
+
+def _add_repository(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--repository", type=Path, default=REPOSITORY, help="where bundles go")
+    parser.add_argument("--version", default="1", help="of the bundle (default 1)")
+
+
+def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.threads < 1:
+        parser.error(f"argument --threads: {options.threads} is not above 0")
+    torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)  # NumPy's and scikit-learn's
+    run, dataset = read_train_options(options, parser.error)
+    folder = options.run_dir / run.name / f"seed-{run.seed}"
+    metrics = finished_metrics(folder) if options.resume else None
+    if metrics is None:
+        try:
+            metrics = train_run(run, dataset, folder, resume=options.resume)
+        except ValueError as error:
+            parser.error(f"argument --resume: {error}" if options.resume else str(error))
+    if not PartialState().is_main_process:
+        return
+    print(
+        f"{run.name} seed {run.seed}: test accuracy {metrics['test']['accuracy']:.4f} "
+        f"of {metrics['sequences']['test']} sequences, "
+        f"validation {metrics['validation']['accuracy']:.4f}, "
+        f"logistic regression {metrics['baseline_accuracy']:.4f}; "
+        f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
+    )
+    if not options.no_export:
+        export_in_fresh_process(folder, options.repository, options.version)
+
+
+def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if finished_metrics(options.run_folder) is None:
+        parser.error(f"argument run_folder: no finished run in {options.run_folder}")
+    print(export_bundle(options.run_folder, options.repository, options.version))
+
+
+def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if not options.check:
+        write_table(options.readme, options.repository)
+    elif not table_is_current(options.readme, options.repository):
+        sys.exit(f"{options.readme} is out of date: run `{parser.prog}`")
+
+
+if __name__ == "__main__":
+    main()

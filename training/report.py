@@ -1,0 +1,109 @@
+"""What a run shows: a progress bar, a CSV and a TensorBoard log, and two pictures."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from training.checkpoints import Progress as RunProgress
+
+LOG_FILE = "log.csv"
+CURVE_FILE = "learning_curve.png"
+CONFUSION_FILE = "confusion.png"
+
+
+class Reporter:
+    """Watches one run; a context manager.
+
+    Args:
+        folder: Where the logs go.
+        title: Before the bar.
+        num_steps: Of the whole run.
+        show: False for the processes that must not write.
+    """
+
+    def __init__(self, folder: Path, title: str, num_steps: int, *, show: bool = True) -> None:
+        self.folder = folder
+        self.show = show
+        self.rows_written = 0
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[score]:.4f}"),
+            TimeRemainingColumn(),
+            disable=not show,
+        )
+        self.task = self.bar.add_task(title, total=num_steps, loss=float("nan"), score=float("nan"))
+        self.writer: SummaryWriter | None = None
+
+    def __enter__(self) -> Reporter:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+        if self.writer:
+            self.writer.close()
+
+    def watch(self, progress: RunProgress, loss: float) -> None:
+        """Move the bar; write what validations came since."""
+        history = progress.history
+        score = history[-1]["validation_accuracy"] if history else float("nan")
+        self.bar.update(self.task, completed=progress.step, loss=loss, score=score)
+        if self.show and len(history) > self.rows_written:
+            self._log(history)
+
+    def _log(self, history: list[dict[str, float]]) -> None:
+        # the CSV is written whole: a resumed run must not repeat what a killed one wrote
+        with (self.folder / LOG_FILE).open("w", newline="") as file:
+            table = csv.DictWriter(file, fieldnames=list(history[0]))
+            table.writeheader()
+            table.writerows(history)
+        if self.writer is None:
+            first = int(history[self.rows_written]["step"])
+            self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=first)
+        for row in history[self.rows_written :]:
+            for name, value in row.items():
+                if name != "step":
+                    self.writer.add_scalar(name, value, int(row["step"]))
+        self.rows_written = len(history)
+
+
+def draw_learning_curve(folder: Path, history: list[dict[str, float]], best_step: int) -> None:
+    """Losses and validation accuracy over steps, as a PNG."""
+    steps = [row["step"] for row in history]
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    losses, accuracy = figure.subplots(1, 2)
+    losses.plot(steps, [row["train_loss"] for row in history], label="training (smoothed labels)")
+    losses.plot(steps, [row["validation_loss"] for row in history], label="validation")
+    losses.set(xlabel="step", ylabel="cross-entropy", ylim=(0, None))
+    losses.legend()
+    accuracy.plot(steps, [row["validation_accuracy"] for row in history])
+    accuracy.axvline(best_step, linestyle=":", label=f"kept: step {best_step}")
+    accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(None, 1.005))
+    accuracy.legend()
+    figure.savefig(folder / CURVE_FILE, dpi=120)
+
+
+def draw_confusion(folder: Path, confusion: list[list[int]], labels: list[str]) -> None:
+    """Counts of true against answered class, as a PNG."""
+    size = 2.5 + 0.4 * len(labels)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(confusion, cmap="Blues")
+    places = range(len(labels))
+    axes.set_xticks(places, labels, rotation=90 if max(map(len, labels)) > 2 else 0)
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="answered", ylabel="true")
+    darkest = max(max(row) for row in confusion)
+    for i, row in enumerate(confusion):
+        for j, count in enumerate(row):
+            if count:
+                colour = "white" if count > darkest / 2 else "black"
+                axes.text(j, i, str(count), ha="center", va="center", color=colour)
+    figure.savefig(folder / CONFUSION_FILE, dpi=120)
