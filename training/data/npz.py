@@ -59,10 +59,10 @@ def load_npz(train: Path, test: Path, name: str) -> Dataset:
 def _read(path: Path) -> Arrays:
     """The arrays of one file, each checked by itself and against the others."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array without a name")
-        with loaded:
+        with path.open("rb") as file:  # of its own, which is closed when the file is bad
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name")
             arrays = {str(key): loaded[key] for key in loaded}
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a .npz file of plain arrays: {error}") from error
