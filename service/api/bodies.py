@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -51,9 +53,34 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         field = path.rstrip("`").lstrip(".")
         raise InvalidRequestError(f"{field}: {message}" if field else message, field) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidRequestError(
-            f"the body is not valid JSON (which has no NaN or Infinity): {error}"
-        ) from None
+        field = _not_finite(body)
+        if field is not None:
+            raise InvalidRequestError(
+                f"{field} is NaN or infinite, which JSON has not", field
+            ) from None
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+
+
+def _not_finite(body: bytes) -> str | None:
+    """The first value written as NaN or Infinity, where nothing else is wrong with the JSON.
+
+    Such a literal is the commonest slip (Python's own encoder writes it), so it is worth a second
+    reading of a body that is refused anyway.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    stack: list[tuple[str, Any]] = [("", document)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, float) and not math.isfinite(value):
+            return path.lstrip(".")
+        if isinstance(value, dict):
+            stack.extend((f"{path}.{key}", value[key]) for key in reversed(value))
+        elif isinstance(value, list):
+            stack.extend((f"{path}[{i}]", value[i]) for i in range(len(value) - 1, -1, -1))
+    return None
 
 
 async def decoded(work: Callable[[], T], size_bytes: int, inline_bytes: int) -> T:

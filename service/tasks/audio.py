@@ -45,8 +45,9 @@ def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float
                 )
             channels = recording.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
+        reason = getattr(error, "error_string", error)  # without the name of our own buffer
         raise InvalidSequenceError(
-            f"not a recording that can be read (WAV, FLAC or Ogg): {error}", "audio"
+            f"not a recording that can be read (WAV, FLAC or Ogg): {reason}", "audio"
         ) from error
     samples: NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
     return samples, sample_rate_hz
