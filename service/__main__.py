@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -33,7 +34,8 @@ class Server(uvicorn.Server):
         if first and self._drain_delay_s and sig == signal.SIGTERM:
             structlog.get_logger(__name__).info("draining", delay_s=self._drain_delay_s)
             loop = asyncio.get_running_loop()
-            loop.call_later(self._drain_delay_s, super().handle_exit, sig, frame)
+            stop = partial(super().handle_exit, sig, frame)
+            loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, stop)
         else:
             super().handle_exit(sig, frame)
 
@@ -56,6 +58,9 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
     )
+    # uvicorn raises the signal again after a clean stop; a drained server has not failed
+    for stopped_by in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopped_by, lambda *_: None)
     Server(config, app, settings.drain_delay_s).run()
     return 0
 

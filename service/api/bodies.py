@@ -53,11 +53,10 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         field = path.rstrip("`").lstrip(".")
         raise InvalidRequestError(f"{field}: {message}" if field else message, field) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        field = _not_finite(body)
-        if field is not None:
-            raise InvalidRequestError(
-                f"{field} is NaN or infinite, which JSON has not", field
-            ) from None
+        culprit = _not_finite(body)
+        if culprit is not None:
+            message = f"{culprit} is NaN or infinite, which JSON has no number for"
+            raise InvalidRequestError(message, culprit) from None
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
 
 

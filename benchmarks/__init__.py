@@ -1,0 +1,1 @@
+"""Measurements that anyone can run; what they wrote is in `results/`."""

@@ -1,0 +1,123 @@
+"""A server of the bundled models, and sequences of mixed lengths to send it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from service.manifest import GRAPH_FILE, Manifest, read_manifest
+
+READY_TIMEOUT_S = 60.0
+
+
+@contextmanager
+def running_server(repository: Path) -> Iterator[str]:
+    """Start `python -m service` on a free port; gives its address once it is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "SEQSERVE_LOG_LEVEL": "warning"}
+    command = [sys.executable, "-m", "service", "--port", str(port)]
+    server = subprocess.Popen([*command, "--repository", str(repository)], env=environment)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_until_ready(server, address)
+        yield address
+    finally:
+        server.terminate()
+        if server.wait(60) != 0:
+            raise RuntimeError(f"the server ended with {server.returncode}")
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
+    deadline_s = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline_s and server.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+    raise RuntimeError(f"the server at {address} was not ready within {READY_TIMEOUT_S:g} s")
+
+
+class Reference:
+    """A bundle's graph run by onnxruntime directly, one sequence at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.manifest: Manifest = read_manifest(folder)
+        self._session = onnxruntime.InferenceSession(
+            folder / GRAPH_FILE, providers=["CPUExecutionProvider"]
+        )
+
+    def probabilities(self, sequence: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of each class, (classes,), for one sequence (time, features)."""
+        manifest = self.manifest
+        feed = {
+            manifest.inputs.name: sequence[None],
+            manifest.inputs.lengths: np.array([len(sequence)], dtype=np.int64),
+        }
+        for pair in manifest.state:
+            feed[pair.input] = np.full((1, *pair.shape), pair.initial, dtype=np.float32)
+        (logits,) = self._session.run([manifest.outputs.logits], feed)
+        exponentials = np.exp(logits[0].astype(np.float64) - logits[0].max())
+        return exponentials / exponentials.sum()  # type: ignore[no-any-return]
+
+
+def bundles(repository: Path) -> list[Path]:
+    """The version folders of every model, by name."""
+    return sorted(path.parent for path in repository.glob(f"*/*/{GRAPH_FILE}"))
+
+
+def mixed_lengths(count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """Log-normal lengths, median 40, clipped to 8..256: as speech and text have them."""
+    lengths = np.exp(random.normal(np.log(40.0), 0.7, count))
+    return np.clip(lengths, 8, 256).astype(np.int64)
+
+
+def make_sequences(
+    manifest: Manifest, lengths: NDArray[np.int64], random: np.random.Generator
+) -> list[NDArray[np.float32]]:
+    """Random sequences (time, features) of the bundle's own means and deviations."""
+    mean = np.array(manifest.profile.feature_means)
+    deviation = np.array(manifest.profile.feature_deviations)
+    return [
+        np.round(mean + deviation * random.standard_normal((length, len(mean))), 3).astype(
+            np.float32
+        )
+        for length in lengths
+    ]
+
+
+def machine() -> dict[str, str]:
+    """What a result was measured on."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith(("model name", "CPU part"))
+    ]
+    return {
+        "cpu": names[0] if names else platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def write_result(path: Path, result: dict[str, object]) -> None:
+    """Write a result as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Resolve pyproject.toml in a fresh environment and pin all of it, so that an install is the same tomorrow.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder"
+"$folder/bin/pip" install --quiet --disable-pip-version-check '.[train,dev]'
+{
+  echo "# Written by \`make lock\` with $(python3 --version); pip reads it with -c."
+  # a build's local label (torch's +cpu) is left out, so that the pin holds on any platform
+  "$folder/bin/pip" freeze --exclude seqserve | sed 's/+[a-z0-9.]*$//'
+} >constraints.txt
