@@ -9,6 +9,7 @@ ServiceError 500
     ModelNotReadyError 503             loading, or refused at load
     OverloadedError 429                the queue is full: try again later
     DrainingError 503                  the server is stopping: try another replica
+    CallerGoneError 499                the client closed its connection: counted, read by nobody
     InferenceTimeoutError 504          the request's deadline passed
     InferenceError 500                 the graph failed on this batch (cause logged, not sent)
 
@@ -93,6 +94,13 @@ class DrainingError(ServiceError):
     status_code = 503
     code = "draining"
     retry_after_s = 1
+
+
+class CallerGoneError(ServiceError):
+    """The client closed its connection before the answer; counted, read by nobody."""
+
+    status_code = 499
+    code = "cancelled"
 
 
 class InferenceTimeoutError(ServiceError):

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from service.errors import InvalidRequestError, PayloadTooLargeError
+from service.errors import CallerGoneError, InvalidRequestError, PayloadTooLargeError
 
 T = TypeVar("T")
 
@@ -26,17 +26,21 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
 
     Raises:
         PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
+        CallerGoneError: The client left while it sent.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > max_bytes:
-            raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > max_bytes:
+                raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise CallerGoneError("the client left while it sent the body") from None
     return b"".join(parts)
 
 

@@ -16,7 +16,12 @@ from starlette.responses import Response
 
 from service.engine.engine import Engine
 from service.engine.job import Result
-from service.errors import InvalidRequestError, InvalidSequenceError, ServiceError
+from service.errors import (
+    CallerGoneError,
+    InvalidRequestError,
+    InvalidSequenceError,
+    ServiceError,
+)
 from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.settings import Settings
@@ -28,13 +33,6 @@ class RawRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The endpoint itself."""
         return self.endpoint
-
-
-class CallerGoneError(ServiceError):
-    """The client closed its connection before the answer; nobody reads this."""
-
-    status_code = 499
-    code = "cancelled"
 
 
 class Call:

@@ -44,10 +44,20 @@ def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float
                     "audio",
                 )
             channels = recording.read(dtype="float32", always_2d=True)
+            num_announced = int(recording.frames)
     except (soundfile.SoundFileError, RuntimeError) as error:
         reason = getattr(error, "error_string", error)  # without the name of our own buffer
         raise InvalidSequenceError(
             f"not a recording that can be read (WAV, FLAC or Ogg): {reason}", "audio"
         ) from error
-    samples: NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
+    if not num_announced:
+        raise InvalidSequenceError("the recording has no samples", "audio")
+    if len(channels) < num_announced:  # libsndfile decodes what is there and says nothing
+        raise InvalidSequenceError(
+            f"the recording is truncated: its header says {num_announced} samples, "
+            f"{len(channels)} came",
+            "audio",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # the frames refuse what is not finite
+        samples: NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
     return samples, sample_rate_hz

@@ -17,6 +17,7 @@ from service.errors import InvalidSequenceError
 
 MIN_SAMPLE_RATE_HZ = 4_000
 MAX_SAMPLE_RATE_HZ = 192_000
+MAX_LEVEL = 1e10  # over full scale, 1.0: integers of 32 bits pass unscaled, powers stay in float32
 
 
 class LogMel(BaseModel):
@@ -49,7 +50,7 @@ class LogMel(BaseModel):
         Returns:
             float32 (time, num_mels).
         Raises:
-            InvalidSequenceError: No samples, a value that is not finite, or a rate out of range.
+            InvalidSequenceError: No samples, a value not finite or too loud, or a rate out of range.
         """
         if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
             raise InvalidSequenceError(
@@ -61,6 +62,10 @@ class LogMel(BaseModel):
             raise InvalidSequenceError("the recording has no samples", "audio")
         if not np.isfinite(samples).all():
             raise InvalidSequenceError("the recording holds NaN or infinite samples", "audio")
+        if (level := float(np.abs(samples).max())) > MAX_LEVEL:
+            raise InvalidSequenceError(
+                f"the recording is too loud: {level:.3g}, full scale is 1", "audio"
+            )
         window, filters = _window_and_filters(self, sample_rate_hz)
         half = len(window) // 2
         padded = np.pad(samples.astype(np.float32, copy=False), (half, len(window)))
