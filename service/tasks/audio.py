@@ -1,4 +1,4 @@
-"""A recording's bytes to mono samples: WAV, and whatever else libsndfile reads (FLAC, Ogg)."""
+"""A recording's bytes to mono samples: WAV, FLAC or Ogg."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from service.errors import InvalidSequenceError
 
+# how the bytes begin; libsndfile's other parsers never meet what strangers send
+KINDS = (b"RIFF", b"RF64", b"fLaC", b"OggS")
+BLOCK_SAMPLES = 16_384  # decoded at a time
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a program writes that streams a WAV through a pipe
 
 
@@ -28,6 +31,8 @@ def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float
     """
     if not body:
         raise InvalidSequenceError("the recording is empty (0 bytes)", "audio")
+    if not body.startswith(KINDS):
+        raise InvalidSequenceError("not a recording: neither WAV, FLAC nor Ogg", "audio")
     if body[:4] == b"RIFF" and len(body) >= 8:
         (size,) = struct.unpack_from("<I", body, 4)
         if size not in (0, UNKNOWN_SIZE) and size + 8 > len(body):
@@ -43,21 +48,25 @@ def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float
                     f"the limit is {max_duration_s:.2f} s",
                     "audio",
                 )
-            channels = recording.read(dtype="float32", always_2d=True)
-            num_announced = int(recording.frames)
+            samples = _decode(recording)
     except (soundfile.SoundFileError, RuntimeError) as error:
-        reason = getattr(error, "error_string", error)  # without the name of our own buffer
+        # its message names the buffer's address, its `error_string` only the reason
+        reason = getattr(error, "error_string", error)
         raise InvalidSequenceError(
-            f"not a recording that can be read (WAV, FLAC or Ogg): {reason}", "audio"
+            f"not a recording that can be read: {reason}", "audio"
         ) from error
-    if not num_announced:
-        raise InvalidSequenceError("the recording has no samples", "audio")
-    if len(channels) < num_announced:  # libsndfile decodes what is there and says nothing
-        raise InvalidSequenceError(
-            f"the recording is truncated: its header says {num_announced} samples, "
-            f"{len(channels)} came",
-            "audio",
-        )
-    with np.errstate(over="ignore", invalid="ignore"):  # the frames refuse what is not finite
-        samples: NDArray[np.float32] = channels.mean(axis=1, dtype=np.float32)
     return samples, sample_rate_hz
+
+
+def _decode(recording: soundfile.SoundFile) -> NDArray[np.float32]:
+    """All samples (samples,), channels mixed to their mean.
+
+    In blocks, so that memory follows what is there, not what a header of a few bytes announces.
+    """
+    blocks: list[NDArray[np.float32]] = []
+    while len(block := recording.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
+        with np.errstate(over="ignore", invalid="ignore"):  # the frames refuse what is not finite
+            blocks.append(block.mean(axis=1, dtype=np.float32))
+    if not blocks:
+        raise InvalidSequenceError("the recording has no samples", "audio")
+    return np.concatenate(blocks)

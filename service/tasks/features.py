@@ -50,7 +50,7 @@ class LogMel(BaseModel):
         Returns:
             float32 (time, num_mels).
         Raises:
-            InvalidSequenceError: No samples, a value not finite or too loud, or a rate out of range.
+            InvalidSequenceError: No samples, one not finite or too loud, or a rate out of range.
         """
         if not MIN_SAMPLE_RATE_HZ <= sample_rate_hz <= MAX_SAMPLE_RATE_HZ:
             raise InvalidSequenceError(
