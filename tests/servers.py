@@ -1,0 +1,170 @@
+"""Real servers for tests: `python -m service` in a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+CHECKOUT = Path(__file__).parent.parent
+START_S = STOP_S = 60.0
+LISTENS = re.compile(r"Uvicorn running on (http://\S+)")
+
+
+def bundles_folder() -> Path:
+    """The repository that tests serve: the committed one, or another of the same seven names."""
+    return CHECKOUT / os.environ.get("SEQSERVE_TEST_REPOSITORY", "repository")
+
+
+class Server:
+    """A running server; its log is read as it comes.
+
+    Args:
+        process: Started with its standard error piped.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: list[str] = []
+        self._ended = False
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @cached_property
+    def base_url(self) -> str:
+        """Where it listens, once it does."""
+        found = LISTENS.search(self.wait_for_line(LISTENS.search))
+        assert found is not None
+        return found[1]
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._news:
+                self._lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    def wait_for_line(self, wanted: Callable[[str], object], timeout_s: float = START_S) -> str:
+        """The first line of the log that is wanted; fails if the server ends before it comes."""
+        with self._news:
+            done = self._news.wait_for(
+                lambda: self._ended or any(map(wanted, self._lines)), timeout_s
+            )
+            found = next(filter(wanted, self._lines), None)
+            assert found is not None, (
+                f"{'the server ended' if done else f'{timeout_s:g} s passed'} without that line "
+                f"in its log:\n{''.join(self._lines)}"
+            )
+            return found
+
+    def wait_for_event(self, event: str, **fields: object) -> dict[str, Any]:
+        """The first log line of this event with these fields."""
+
+        def wanted(line: str) -> bool:
+            if not line.startswith("{"):
+                return False
+            entry = json.loads(line)
+            return bool(entry.items() >= {"event": event, **fields}.items())
+
+        found: dict[str, Any] = json.loads(self.wait_for_line(wanted))
+        return found
+
+    def wait_ready(self, timeout_s: float = START_S) -> None:
+        """Return when readiness says 200."""
+        wait_until(lambda: self.get("/v2/health/ready").status_code == 200, timeout_s)
+
+    def get(self, path: str) -> httpx.Response:
+        """One request on a connection of its own."""
+        return httpx.get(self.base_url + path, timeout=START_S)
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        with self._news:
+            return "".join(self._lines)
+
+    def stop(self) -> None:
+        """Ask it to end, and hold it to ending well."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        assert self.wait() == 0, self.log
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        code = self.process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        return code
+
+    def kill(self) -> None:
+        """End it whatever it does, and let go of its pipe."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+
+@contextmanager
+def serving(
+    repository: Path | None = None,
+    *,
+    ready: bool = True,
+    failures_expected: bool = False,
+    python: str = sys.executable,
+    cwd: Path = CHECKOUT,
+    **settings: object,
+) -> Iterator[Server]:
+    """A server on a free port, ended by SIGTERM; it must exit with 0 and without a stack trace.
+
+    Args:
+        repository: Its bundles.
+        ready: Wait until it is.
+        failures_expected: Stack traces may be in its log.
+        python: The interpreter that runs it.
+        cwd: Where `python -m service` is called.
+        settings: As in `service.settings`.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SEQSERVE_")}
+    options = {"port": 0, "repository": repository or bundles_folder(), **settings}
+    environment |= {f"SEQSERVE_{name.upper()}": str(value) for name, value in options.items()}
+    process = subprocess.Popen(
+        [python, "-W", "error", "-m", "service"],
+        cwd=cwd,
+        env=environment,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    server = Server(process)
+    try:
+        if ready:
+            server.wait_ready()
+        yield server
+        server.stop()
+        assert failures_expected or "Traceback" not in server.log, server.log
+    finally:
+        server.kill()
+
+
+def wait_until(condition: Callable[[], object], timeout_s: float = START_S) -> None:
+    """Return when the condition holds; fails if it does not in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, f"not within {timeout_s:g} s"
+        time.sleep(0.01)
