@@ -42,7 +42,7 @@ def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
     for family in FAMILIES:
-        export_in_fresh_process(_choose(run_dir, family), repository, BUNDLE_VERSION)
+        export_in_fresh_process(choose_run(run_dir, family), repository, BUNDLE_VERSION)
 
 
 def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:
@@ -65,7 +65,7 @@ def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def _choose(run_dir: Path, family: str) -> Path:
+def choose_run(run_dir: Path, family: str) -> Path:
     """The run to export; its metrics and card then tell of the other runs too."""
     folders = {seed: run_dir / f"digits-{family}" / f"seed-{seed}" for seed in SEEDS}
     runs = {seed: _metrics(folder) for seed, folder in folders.items()}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from models import FAMILIES, architecture_of
+from models import FAMILIES, Architecture, architecture_of, build
+from service.manifest import Manifest
 from training.augment import Augmentation
 from training.data.dataset import Dataset
 from training.data.fsdd import load_fsdd
@@ -41,6 +43,9 @@ CHOICES = {
     "head": ("last", "mean", "attention"),
     "score": ("additive", "dot"),
 }
+NAME_PATTERN = next(
+    rule.pattern for rule in Manifest.model_fields["name"].metadata if hasattr(rule, "pattern")
+)
 SHARES = ("dropout", "label_smoothing")  # from 0 to under 1
 DEFAULT_FAMILY = "hybrid"
 DEFAULT_SPEAKER = "theo"
@@ -73,7 +78,7 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
 
 def read_train_options(options: argparse.Namespace, refuse: Refuse) -> tuple[Run, Dataset]:
     """The run and the data set that the options ask for; what is wrong names its option."""
-    _check_numbers(options, refuse)
+    _check_values(options, refuse)
     dataset = _load(options, refuse)
     sizes = _given(options, SIZES)
     try:
@@ -82,6 +87,7 @@ def read_train_options(options: argparse.Namespace, refuse: Refuse) -> tuple[Run
         )
     except ValueError as error:
         refuse(f"argument --cell: {error}")
+    _check_architecture(architecture, options, refuse)
     recipe = recipe_for(options.family, len(dataset.train), is_audio=dataset.audio is not None)
     if options.no_augment:
         recipe = dataclasses.replace(recipe, augmentation=Augmentation())
@@ -134,7 +140,9 @@ def _load_fsdd(options: argparse.Namespace, refuse: Refuse) -> Dataset:
         refuse(f"argument --dataset: {error}")
 
 
-def _check_numbers(options: argparse.Namespace, refuse: Refuse) -> None:
+def _check_values(options: argparse.Namespace, refuse: Refuse) -> None:
+    if options.name and not re.fullmatch(NAME_PATTERN, options.name):
+        refuse(f"argument --name: {options.name!r} is not like {NAME_PATTERN}")
     for name, value in _given(options, {**SIZES, **RECIPE}).items():
         if name in SHARES:
             if not 0 <= float(str(value)) < 1:
@@ -143,6 +151,17 @@ def _check_numbers(options: argparse.Namespace, refuse: Refuse) -> None:
             refuse(f"argument {_flag(name)}: {value} is not above 0")
     if options.seed < 0:
         refuse(f"argument --seed: {options.seed} is under 0")
+
+
+def _check_architecture(
+    architecture: Architecture, options: argparse.Namespace, refuse: Refuse
+) -> None:
+    try:
+        model = build(architecture)
+    except ValueError as error:
+        refuse(f"argument --hidden-size: {error}")
+    if options.tbptt_window and not model.state_shapes():
+        refuse(f"argument --tbptt-window: {options.family} reads whole sequences, not windows")
 
 
 def _given(options: argparse.Namespace, names: dict[str, type]) -> dict[str, object]:
