@@ -76,11 +76,15 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "rnn": Family(_recurrent, {"cell": "rnn_tanh"}, ("rnn_tanh", "rnn_relu")),
+    "rnn": Family(
+        _recurrent,
+        {"cell": "rnn_tanh", "hidden_size": 128, "head": "mean"},
+        ("rnn_tanh", "rnn_relu"),
+    ),
     "lstm": Family(_recurrent, {"cell": "lstm"}, ("lstm",)),
     "gru": Family(_recurrent, {"cell": "gru"}, ("gru",)),
     "birnn": Family(
-        _birnn, {"cell": "lstm", "hidden_size": 64}, ("rnn_tanh", "rnn_relu", "lstm", "gru")
+        _birnn, {"cell": "lstm", "hidden_size": 48}, ("rnn_tanh", "rnn_relu", "lstm", "gru")
     ),
     "attention": Family(
         _recurrent,

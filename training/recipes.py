@@ -15,7 +15,7 @@ SERIES = Augmentation(stretch=0.1, noise=0.05, mask_steps=0.1)
 """For sequences of unknown meaning: only what leaves levels and channels alone."""
 
 LEARNING_RATES = {
-    "rnn": 1e-3,
+    "rnn": 2e-3,
     "lstm": 3e-3,
     "gru": 2e-3,
     "birnn": 3e-3,
@@ -23,6 +23,9 @@ LEARNING_RATES = {
     "transformer": 1e-3,
     "hybrid": 2e-3,
 }
+
+STEPS = {"rnn": 1_600}
+DEFAULT_STEPS = 1_200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Recipe:
     learning_rate: float
     """The highest, after warm-up."""
     augmentation: Augmentation
-    steps: int = 2_000
+    steps: int = DEFAULT_STEPS
     batch_size: int = 32
     weight_decay: float = 0.02
     warmup_share: float = 0.1
@@ -59,6 +62,7 @@ def recipe_for(family: str, num_sequences: int, *, is_audio: bool) -> Recipe:
     return Recipe(
         learning_rate=LEARNING_RATES[family],
         augmentation=SPEECH if is_audio else SERIES,
+        steps=STEPS.get(family, DEFAULT_STEPS),
         batch_size=min(32, max(4, num_sequences // 4)),
         validation_share=0.2 if is_small else 0.1,
     )

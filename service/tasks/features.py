@@ -28,7 +28,7 @@ class LogMel(BaseModel):
     kind: Literal["log_mel"] = "log_mel"
     num_mels: int = Field(40, ge=1, le=256, description="mel bands, the features of a step")
     window_ms: float = Field(32.0, gt=0, description="length of the Hann window")
-    hop_ms: float = Field(16.0, gt=0, description="time from one frame to the next")
+    hop_ms: float = Field(20.0, gt=0, description="time from one frame to the next")
     low_hz: float = Field(60.0, ge=0, description="lower edge of the first band")
     high_hz: float = Field(4_000.0, gt=0, description="upper edge of the last band")
     floor: float = Field(1e-8, gt=0, description="added to each band's power before the logarithm")
