@@ -1,0 +1,87 @@
+# Seqserve's runtime: Python, onnxruntime, the service and its bundles. No torch, no training.
+#   docker build -t seqserve .
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --cap-drop ALL seqserve
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+WORKDIR /build
+
+# binutils is for `strip`, below; nothing of this stage but the venv goes further.
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends binutils >/dev/null
+
+# The dependencies alone first, so that a change of the code does not install them again. An index
+# other than PyPI: docker build --secret id=pip_conf,src=pip.conf (it is not kept in any layer).
+COPY pyproject.toml constraints.txt ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    python -m venv --without-pip /opt/seqserve \
+    && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], sep='\n')" > requirements.txt \
+    && pip --python /opt/seqserve/bin/python install -q --no-compile -c constraints.txt -r requirements.txt
+
+# What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
+# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
+# that two wheels bring.
+RUN cd /opt/seqserve/lib/python3.*/site-packages \
+    && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
+        onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
+    && find uvloop httptools -name '*.so' -exec strip --strip-debug {} +
+
+# setuptools wants all the packages that pyproject.toml names; only `service` stays.
+COPY LICENSE README.md ./
+COPY models/ models/
+COPY training/ training/
+COPY service/ service/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps . \
+    && rm -rf /opt/seqserve/lib/python3.*/site-packages/models \
+        /opt/seqserve/lib/python3.*/site-packages/training
+
+# Compile exactly what a start imports, the standard library's part too (the official images come
+# without its bytecode), because a read-only container could never keep it.
+WORKDIR /
+RUN ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/seqserve/pycache /opt/seqserve/bin/python -c "\
+import http.client, uvicorn, service.__main__ as main; \
+config = uvicorn.Config(main.create_app(main.Settings(repository='/tmp'))); \
+config.load(); config.get_loop_factory()"
+
+
+FROM ${BASE_IMAGE}
+ARG BASE_IMAGE
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="seqserve" \
+      org.opencontainers.image.description="Serve sequence models on ordinary CPUs: batch cells, not requests" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"
+
+RUN groupadd --gid 10001 seqserve \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv --shell /usr/sbin/nologin \
+        --no-log-init seqserve
+
+COPY --from=build /opt/seqserve /opt/seqserve
+COPY repository/ /srv/repository/
+
+# onnxruntime would report to its maker from the moment it is imported, before any call can stop it.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/seqserve/bin:$PATH \
+    PYTHONPYCACHEPREFIX=/opt/seqserve/pycache \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    SEQSERVE_HOST=0.0.0.0 \
+    SEQSERVE_PORT=8000 \
+    SEQSERVE_REPOSITORY=/srv/repository
+
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+WORKDIR /srv
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['SEQSERVE_PORT']), timeout=2); c.request('GET', '/v2/health/ready'); sys.exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["python", "-m", "service"]
