@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -14,6 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from service.errors import CallerGoneError, InvalidRequestError, PayloadTooLargeError
 
 T = TypeVar("T")
+
+UNKNOWN_OR_MISSING = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 
 
 def content_type(request: Request) -> str:
@@ -53,15 +56,28 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$")
-        field = path.rstrip("`").lstrip(".")
-        raise InvalidRequestError(f"{field}: {message}" if field else message, field) from None
+        raise wrong_field(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         culprit = _not_finite(body)
         if culprit is not None:
-            message = f"{culprit} is NaN or infinite, which JSON has no number for"
+            message = f"{culprit or 'the body'} is NaN or infinite, which JSON has no number for"
             raise InvalidRequestError(message, culprit) from None
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+
+
+def wrong_field(error: msgspec.ValidationError, within: str = "") -> InvalidRequestError:
+    """What msgspec found wrong, with the field that it means: unknown and missing ones too.
+
+    Args:
+        error: Of a document that lies at `within` in the request.
+        within: Such as `inputs[0].data`; empty for the whole body.
+    """
+    message, _, path = str(error).partition(" - at `$")
+    field = within + path.removesuffix("`")
+    if named := UNKNOWN_OR_MISSING.search(message):
+        field += f".{named[1]}"
+    field = field.lstrip(".")
+    return InvalidRequestError(f"{field}: {message}" if field else message, field)
 
 
 def _not_finite(body: bytes) -> str | None:
@@ -71,18 +87,24 @@ def _not_finite(body: bytes) -> str | None:
     reading of a body that is refused anyway.
     """
     try:
-        document = json.loads(body)
+        path = _path_to_not_finite(json.loads(body))
     except (ValueError, RecursionError):
         return None
-    stack: list[tuple[str, Any]] = [("", document)]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            return path.lstrip(".")
-        if isinstance(value, dict):
-            stack.extend((f"{path}.{key}", value[key]) for key in reversed(value))
-        elif isinstance(value, list):
-            stack.extend((f"{path}[{i}]", value[i]) for i in range(len(value) - 1, -1, -1))
+    # json takes halves of surrogate pairs in keys, which no answer could be encoded with
+    return path and path.lstrip(".").encode(errors="backslashreplace").decode()
+
+
+def _path_to_not_finite(value: object) -> str | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else ""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if (path := _path_to_not_finite(inner)) is not None:
+                return f".{key}{path}"
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            if (path := _path_to_not_finite(inner)) is not None:
+                return f"[{index}]{path}"
     return None
 
 

@@ -109,11 +109,18 @@ class Call:
         return min(wanted_s, allowed_s) - (time.perf_counter() - self._started_s)
 
     async def infer(
-        self, served: Served, sequences: list[NDArray[np.float32]], timeout_s: float
+        self, served: Served, sequences: list[NDArray[np.float32]], timeout_s: float, field: str
     ) -> list[Result]:
         """Run checked sequences, (time_i, features) each, and wait; in order.
 
+        Args:
+            served: The model.
+            sequences: What to run.
+            timeout_s: As long as it may take.
+            field: Where in the request the sequences are.
+
         Raises:
+            InvalidSequenceError: So large are the values that the graph's answer is not finite.
             CallerGoneError: The client left; what had not run was dropped.
             OverloadedError, InferenceTimeoutError, InferenceError: See the engine.
         """
@@ -124,10 +131,18 @@ class Call:
             await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
                 raise CallerGoneError("the client closed the connection")
-            return answer.result()
+            results = answer.result()
         finally:
             answer.cancel()
             gone.cancel()
+        for row, result in enumerate(results):
+            if not np.isfinite(result.logits).all():
+                raise InvalidSequenceError(
+                    f"{field}[{row}] has no finite answer: {served.manifest.name} computes with "
+                    "float32, which its values exceed",
+                    f"{field}[{row}]",
+                )
+        return results
 
 
 async def _disconnected(request: Request) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.bodies import content_type, decode_json, decoded, read_body
+from service.api.bodies import content_type, decode_json, decoded, read_body, wrong_field
 from service.api.calls import Call, RawRoute, json_response
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.tensors import check_sequence, sequence_array
@@ -34,14 +34,19 @@ RECORDING_TYPES = {
 }  # fmt: skip
 
 
-class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
+class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """How to answer; in the query where the body is a recording."""
+
+    top_k: int = 1
+    explain: bool = False
+    timeout_s: float | None = None
+
+
+class PredictRequest(PredictOptions):
     """The JSON body: frames in `sequences`, or recordings in base64 in `audio`."""
 
     sequences: list[list[list[float]]] | None = None
     audio: str | list[str] | None = None
-    top_k: int = 1
-    explain: bool = False
-    timeout_s: float | None = None
 
 
 Sequences = list[NDArray[np.float32]]
@@ -74,7 +79,9 @@ async def predict(request: Request) -> Response:
         inline_bytes = call.settings.inline_body_bytes if kind in JSON_TYPES else -1
         options, sequences = await decoded(partial(parse, served.manifest), len(body), inline_bytes)
         timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
-        results = await call.infer(served, sequences, timeout_s)
+        has_frames = isinstance(options, PredictRequest) and options.sequences is not None
+        field = "sequences" if has_frames else "audio"
+        results = await call.infer(served, sequences, timeout_s, field)
         return json_response(_answer(served.manifest, results, options))
 
 
@@ -95,7 +102,7 @@ def _parse_json(call: Call, body: bytes, manifest: Manifest) -> tuple[PredictReq
         call.check_count(len(recordings), "audio")
         fields = [f"audio[{index}]" for index in range(len(recordings))]
         sequences = [
-            _frames(_from_base64(text, field), manifest)
+            _frames(_from_base64(text, field), manifest, field)
             for text, field in zip(recordings, fields, strict=True)
         ]
     for sequence, field in zip(sequences, fields, strict=True):
@@ -105,28 +112,29 @@ def _parse_json(call: Call, body: bytes, manifest: Manifest) -> tuple[PredictReq
 
 def _parse_recording(
     call: Call, body: bytes, manifest: Manifest
-) -> tuple[PredictRequest, Sequences]:
+) -> tuple[PredictOptions, Sequences]:
     """A recording as the body, the options in the query."""
     query = dict(call.request.query_params)
     try:
-        options = msgspec.convert(query, PredictRequest, strict=False)
+        options = msgspec.convert(query, PredictOptions, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidRequestError(f"in the query: {error}", "query") from None
-    if options.sequences is not None or options.audio is not None:
-        raise InvalidRequestError("the body is the recording; send no other", "query")
+        raise wrong_field(error) from None
     _check_top_k(options.top_k)
-    sequence = _frames(body, manifest)
+    sequence = _frames(body, manifest, "audio")
     check_sequence(sequence, manifest, "audio")
     return options, [sequence]
 
 
-def _frames(recording: bytes, manifest: Manifest) -> NDArray[np.float32]:
+def _frames(recording: bytes, manifest: Manifest, field: str) -> NDArray[np.float32]:
     """Frames (time, features) of a recording, as this model was trained on."""
     if manifest.audio is None:
-        raise InvalidSequenceError(f"{manifest.name} takes sequences, not recordings", "audio")
+        raise InvalidSequenceError(f"{manifest.name} takes sequences, not recordings", field)
     max_duration_s = manifest.limits.max_length * manifest.audio.hop_ms / 1_000
-    samples, sample_rate_hz = read_recording(recording, max_duration_s)
-    return manifest.audio.frames(samples, sample_rate_hz)
+    try:
+        samples, sample_rate_hz = read_recording(recording, max_duration_s)
+        return manifest.audio.frames(samples, sample_rate_hz)
+    except InvalidSequenceError as error:  # which can't know which of several it was
+        raise InvalidSequenceError(f"{field}: {error.message}", field) from error
 
 
 def _from_base64(text: str, field: str) -> bytes:
@@ -141,7 +149,7 @@ def _check_top_k(top_k: int) -> None:
         raise InvalidRequestError(f"top_k must be 1 to {MAX_TOP_K}, not {top_k}", "top_k")
 
 
-def _answer(manifest: Manifest, results: list[Result], options: PredictRequest) -> bytes:
+def _answer(manifest: Manifest, results: list[Result], options: PredictOptions) -> bytes:
     predictions: list[dict[str, Any]] = []
     for result in results:
         labels = manifest.outputs.labels

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.api.bodies import wrong_field
 from service.errors import InvalidRequestError, InvalidSequenceError
 from service.manifest import Manifest
 
@@ -25,6 +27,8 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "FP64": np.dtype(np.float64),
 }
 """The Open Inference datatypes that have a JSON form here."""
+
+MAX_AXES = 8  # of a tensor; data nested deeper is no tensor
 
 
 def sequence_array(rows: list[list[float]], field: str) -> NDArray[np.float32]:
@@ -85,7 +89,7 @@ def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> N
         )
     if any(axis < 0 for axis in shape):
         raise InvalidRequestError(f"{field}.shape {shape} has a negative axis", f"{field}.shape")
-    values = _plain_array(data, f"{field}.data")
+    values = _plain_array(data, dtype, f"{field}.data")
     if values.size and not _fits(values, dtype):
         raise InvalidRequestError(
             f"{field}.data holds values that are no {datatype}", f"{field}.data"
@@ -95,28 +99,35 @@ def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> N
             f"{field}.data has shape {list(values.shape)}, {field}.shape says {shape}",
             f"{field}.shape",
         )
-    with np.errstate(over="ignore"):  # refused as not finite, where that matters
-        return values.astype(dtype).reshape(shape)
-
-
-def _plain_array(data: object, field: str) -> NDArray[Any]:
-    """An array of numbers or booleans, of whatever type they are."""
-    if not isinstance(data, list):
-        raise InvalidRequestError(f"{field} must be an array", field)
     try:
-        values = np.array(data)
+        with np.errstate(over="ignore"):  # refused as not finite, where that matters
+            return values.astype(dtype).reshape(shape)
+    except (ValueError, OverflowError):  # no values, and other axes beyond any array's
+        raise InvalidRequestError(f"{field}.shape {shape} is too large", f"{field}.shape") from None
+
+
+def _plain_array(data: object, dtype: np.dtype[Any], field: str) -> NDArray[Any]:
+    """An array of what JSON has for this type: numbers, whole numbers or booleans, never mixed."""
+    depth, first = 0, data
+    while isinstance(first, list):
+        depth, first = depth + 1, first[0] if first else None
+    if not 1 <= depth <= MAX_AXES:
+        raise InvalidRequestError(f"{field} must be an array of 1 to {MAX_AXES} axes", field)
+    nested: Any = {"b": bool, "f": float}.get(dtype.kind, int)
+    for _ in range(depth):
+        nested = list[nested]
+    try:
+        return np.array(msgspec.convert(data, nested))
+    except msgspec.ValidationError as error:
+        raise wrong_field(error, field) from None
     except ValueError:
         raise InvalidRequestError(f"{field} is ragged: its rows differ in length", field) from None
-    if values.dtype.kind not in "biuf":
-        raise InvalidRequestError(f"{field} must hold only numbers (or only booleans)", field)
-    return values
 
 
 def _fits(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
-    """Whether JSON values are of this type: integers in range, booleans only as BOOL."""
-    if dtype.kind == "b" or values.dtype.kind == "b":
-        return dtype.kind == values.dtype.kind
-    if dtype.kind == "f":
+    """Whether values of the right kind are in this type's range."""
+    if dtype.kind in "bf":
         return True
     limits = np.iinfo(dtype)
+    # a list of whole numbers that no integer type holds becomes floats or objects
     return values.dtype.kind in "iu" and limits.min <= values.min() and values.max() <= limits.max

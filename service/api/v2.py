@@ -89,7 +89,8 @@ async def infer(request: Request) -> Response:
         parse = partial(_parse, call, body, served.manifest)
         wanted, sequences = await decoded(parse, len(body), call.settings.inline_body_bytes)
         outputs = _wanted_outputs(wanted, served.manifest)
-        results = await call.infer(served, sequences, _timeout_s(call, wanted.parameters))
+        timeout_s = _timeout_s(call, wanted.parameters)
+        results = await call.infer(served, sequences, timeout_s, served.manifest.inputs.name)
         return json_response(_answer(served.manifest, results, wanted.id, outputs))
 
 
@@ -174,8 +175,14 @@ def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[str]:
 def _timeout_s(call: Call, parameters: Parameters) -> float:
     """`timeout` of the schedule policy extension is in microseconds; 0 is the server's own."""
     timeout_us = parameters.get("timeout", 0)
-    if isinstance(timeout_us, bool) or not isinstance(timeout_us, int) or timeout_us < 0:
-        raise InvalidRequestError("parameters.timeout must be microseconds", "parameters.timeout")
+    if (
+        isinstance(timeout_us, bool)
+        or not isinstance(timeout_us, int)
+        or not 0 <= timeout_us < 1 << 64
+    ):
+        raise InvalidRequestError(
+            "parameters.timeout must be microseconds, an unsigned integer", "parameters.timeout"
+        )
     return call.timeout_s(timeout_us / 1e6 if timeout_us else None, "parameters.timeout")
 
 
