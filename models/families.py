@@ -81,7 +81,7 @@ FAMILIES: dict[str, Family] = {
         {"cell": "rnn_tanh", "hidden_size": 128, "head": "mean"},
         ("rnn_tanh", "rnn_relu"),
     ),
-    "lstm": Family(_recurrent, {"cell": "lstm"}, ("lstm",)),
+    "lstm": Family(_recurrent, {"cell": "lstm", "head": "mean"}, ("lstm",)),
     "gru": Family(_recurrent, {"cell": "gru"}, ("gru",)),
     "birnn": Family(
         _birnn, {"cell": "lstm", "hidden_size": 48}, ("rnn_tanh", "rnn_relu", "lstm", "gru")
