@@ -43,14 +43,18 @@ class CellScheduler(Scheduler):
 
     def take(self) -> Batch | None:
         """The next chunks of the sequences whose turn it is."""
-        self._admit()
         sequences: list[Sequence] = []
-        while self._between and len(sequences) < self.bounds.max_batch_size:
+        while len(sequences) < self.bounds.max_batch_size:
+            self._admit()  # each time: a caller that is gone leaves its slot to one who waits
+            if not self._between:
+                break
             sequence = self._between.popleft()
             if sequence.job.gone:
                 self._free_slots.append(sequence.slot)
-            else:
-                sequences.append(sequence)
+                continue
+            if sequence.position == 0:
+                self._started(sequence)
+            sequences.append(sequence)
         if not sequences:
             return None
         chunk = self.bounds.chunk_steps
@@ -63,6 +67,9 @@ class CellScheduler(Scheduler):
     def _enqueue(self, sequence: Sequence) -> None:
         self._waiting.append(sequence)
 
+    def _forget_gone(self) -> None:
+        self._waiting = deque(s for s in self._waiting if not s.job.gone)
+
     def _admit(self) -> None:
         """Give free slots to those who wait, first come first served."""
         while self._waiting and self._free_slots:
@@ -73,7 +80,6 @@ class CellScheduler(Scheduler):
             for pair in self.model.manifest.state:
                 self._state[pair.input][sequence.slot] = pair.initial
             self._between.append(sequence)
-            self._started(sequence)
 
     def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
         slots = [sequence.slot for sequence in batch.sequences]

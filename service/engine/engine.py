@@ -44,7 +44,7 @@ class Engine:
             self._schedulers.append(scheduler)
 
     def close(self) -> None:
-        """Let the batches that run finish, then end the threads."""
+        """Take no new work, finish what was submitted, then end the threads."""
         with self._work:
             self._closed = True
             self._work.notify_all()
@@ -64,6 +64,8 @@ class Engine:
             InferenceTimeoutError: `timeout_s` passed.
             InferenceError: The graph failed on a batch with one of these sequences.
         """
+        if timeout_s <= 0:  # reading the request took all its time: compute nothing for it
+            raise InferenceTimeoutError("the deadline passed before the request could run")
         job = Job(sequences, asyncio.get_running_loop().create_future())
         with self._work:
             if self._closed:

@@ -96,6 +96,23 @@ class OnnxModel:
             raise BundleError(f"the graph has no output {', '.join(sorted(missing))}")
 
 
+def check_outputs(manifest: Manifest, outputs: Arrays, batch_size: int, num_steps: int) -> None:
+    """Hold a run's outputs against the manifest, before an answer is cut from them.
+
+    Raises:
+        ValueError: One is missing or has another shape than it should.
+    """
+    names = manifest.outputs
+    wanted = {names.logits: (batch_size, len(names.labels))}
+    if names.weights:
+        wanted[names.weights] = (batch_size, num_steps)
+    shapes = wanted | {pair.output: (batch_size, *pair.shape) for pair in manifest.state}
+    for name, shape in shapes.items():
+        found = outputs[name].shape if name in outputs else None
+        if found != shape:
+            raise ValueError(f"output {name} has shape {found}, not {shape}")
+
+
 def disable_telemetry() -> None:
     """Switch off onnxruntime's telemetry for this process."""
     onnxruntime.disable_telemetry_events()

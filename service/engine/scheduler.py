@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.engine.job import Job, Result, Sequence
-from service.engine.model import Arrays, Model
+from service.engine.model import Arrays, Model, check_outputs
 from service.errors import OverloadedError
 from service.metrics import ModelMetrics
 
@@ -80,6 +80,10 @@ class Scheduler(ABC):
         """Let a sequence wait."""
 
     @abstractmethod
+    def _forget_gone(self) -> None:
+        """Give back the queue's places that are held for callers who left."""
+
+    @abstractmethod
     def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
         """Go on after a run: the sequences that it finished, with their results."""
 
@@ -95,6 +99,9 @@ class Scheduler(ABC):
         """
         free = self.bounds.max_queue_size - self.num_waiting
         if len(job.sequences) > free:
+            self._forget_gone()
+            free = self.bounds.max_queue_size - self.num_waiting
+        if len(job.sequences) > free:
             raise OverloadedError(
                 f"the queue of {self.model.manifest.name} is full: {len(job.sequences)} sequences "
                 f"came, {max(free, 0)} of {self.bounds.max_queue_size} places are free"
@@ -108,9 +115,7 @@ class Scheduler(ABC):
         outputs = self.model.run(batch.inputs, batch.lengths, batch.state)
         elapsed_s = time.perf_counter() - started_s
         rows, steps = batch.inputs.shape[:2]
-        for name, output in outputs.items():
-            if len(output) != rows:
-                raise RuntimeError(f"output {name} has {len(output)} rows for a batch of {rows}")
+        check_outputs(self.model.manifest, outputs, rows, steps)
         self.metrics.ran(rows=rows, steps=steps, real=int(batch.lengths.sum()), elapsed_s=elapsed_s)
         return outputs
 

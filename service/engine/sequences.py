@@ -41,11 +41,9 @@ class SequenceScheduler(Scheduler):
         """The oldest sequence and its neighbours in length."""
         while self._arrivals:
             oldest = self._arrivals.popleft()
-            sequence = self._waiting.get(oldest)
-            if sequence is None:
-                continue
-            if sequence.job.gone:
-                self._remove(oldest)
+            if oldest not in self._waiting:
+                continue  # it ran as a neighbour of an older one, or was dropped as one
+            if self._drop_if_gone(bisect_left(self._by_length, oldest)):
                 continue
             sequences = self._around(oldest)
             self._running += len(sequences)
@@ -61,12 +59,20 @@ class SequenceScheduler(Scheduler):
         insort(self._by_length, key)
         self._waiting[key] = sequence
 
+    def _forget_gone(self) -> None:
+        for index in reversed(range(len(self._by_length))):
+            self._drop_if_gone(index)
+
     def _around(self, oldest: tuple[int, int]) -> list[Sequence]:
         """Grow a batch both ways along the sorted lengths, always to the cheaper side."""
         low = bisect_left(self._by_length, oldest)
         high = low + 1
         real = oldest[0]
         while high - low < self.bounds.max_batch_size:
+            while low > 0 and self._drop_if_gone(low - 1):
+                low, high = low - 1, high - 1
+            while high < len(self._by_length) and self._drop_if_gone(high):
+                pass
             below = self._by_length[low - 1][0] if low > 0 else None
             above = self._by_length[high][0] if high < len(self._by_length) else None
             longest = self._by_length[high - 1][0]
@@ -83,12 +89,15 @@ class SequenceScheduler(Scheduler):
             real += length
         keys = self._by_length[low:high]
         del self._by_length[low:high]
-        sequences = [self._waiting.pop(key) for key in keys]
-        return [sequence for sequence in sequences if not sequence.job.gone]
+        return [self._waiting.pop(key) for key in keys]
 
-    def _remove(self, key: tuple[int, int]) -> None:
-        del self._waiting[key]
-        del self._by_length[bisect_left(self._by_length, key)]
+    def _drop_if_gone(self, index: int) -> bool:
+        """Forget the sequence at this place of `_by_length` if nobody waits for it any more."""
+        key = self._by_length[index]
+        if not self._waiting[key].job.gone:
+            return False
+        del self._waiting[key], self._by_length[index]
+        return True
 
     def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
         self._running -= len(batch.sequences)

@@ -1,0 +1,132 @@
+"""Whatever comes in whatever order, every caller gets its own answer once and nothing stays."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from service.engine.cells import CellScheduler
+from service.engine.job import Job
+from service.engine.scheduler import Batch
+from service.errors import InferenceError, OverloadedError
+from tests.engine.harness import ByHand, check_answered
+from tests.fakes import SumModel, make_manifest, random_sequence
+
+LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=3)
+WHICH = st.integers(0, 99)
+
+
+class AnySchedule(RuleBasedStateMachine):
+    """Submits, takes, finishes, fails and cancels in any order, several runs at a time."""
+
+    @initialize(
+        kind=st.sampled_from(["cells", "sequences", "weights"]),
+        max_batch_size=st.integers(1, 4),
+        chunk_steps=st.integers(1, 3),
+        max_active_sequences=st.integers(1, 4),
+        max_padding_ratio=st.sampled_from([1.0, 1.25, 3.0]),
+        max_queue_size=st.sampled_from([4, 100]),
+    )
+    def start(self, kind: str, **bounds: float) -> None:
+        manifest = make_manifest("cells") if kind == "cells" else (
+            make_manifest("sequences", weights=kind == "weights")
+        )  # fmt: skip
+        self.model = SumModel(manifest)
+        self.hand = ByHand(self.model, **bounds)
+        self.random = np.random.default_rng(0)
+        self.jobs: list[Job] = []
+        self.in_flight: list[Batch] = []
+        self.failed: list[Job] = []
+
+    @rule(lengths=LENGTHS)
+    def submit(self, lengths: list[int]) -> None:
+        waiting = self.hand.scheduler.num_waiting
+        sequences = [random_sequence(self.random, length) for length in lengths]
+        try:
+            self.jobs.append(self.hand.submit(*sequences))
+        except OverloadedError:
+            left = self.hand.scheduler.num_waiting  # all of them live
+            assert left <= waiting
+            assert left + len(lengths) > self.hand.scheduler.bounds.max_queue_size
+        assert self.hand.scheduler.num_waiting <= self.hand.scheduler.bounds.max_queue_size
+
+    @precondition(lambda self: len(self.in_flight) < 3)
+    @rule()
+    def take(self) -> None:
+        batch = self.hand.take()
+        if batch is not None:
+            assert not any(sequence.job.gone for sequence in batch.sequences)
+            self.in_flight.append(batch)
+        elif isinstance(self.hand.scheduler, CellScheduler):
+            assert not self.hand.scheduler._between
+            assert not (self.hand.scheduler.num_waiting and self.hand.scheduler._free_slots)
+        else:
+            assert self.hand.scheduler.num_waiting == 0
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=WHICH)
+    def finish(self, which: int) -> None:
+        self.hand.finish(self.in_flight.pop(which % len(self.in_flight)))
+
+    @precondition(lambda self: self.in_flight)
+    @rule(which=WHICH)
+    def fail(self, which: int) -> None:
+        batch = self.in_flight.pop(which % len(self.in_flight))
+        hit = {id(sequence.job) for sequence in batch.sequences if not sequence.job.gone}
+        failed = self.hand.fail(batch, InferenceError("on purpose"))
+        assert {id(job) for job in failed} == hit
+        assert all(isinstance(job.future.exception(), InferenceError) for job in failed)
+        self.failed.extend(failed)
+
+    @precondition(lambda self: any(not job.gone for job in self.jobs))
+    @rule(which=WHICH)
+    def cancel(self, which: int) -> None:
+        waited_for = [job for job in self.jobs if not job.gone]
+        waited_for[which % len(waited_for)].future.cancel()
+
+    @invariant()
+    def slots_are_nobody_elses(self) -> None:
+        if not hasattr(self, "hand") or not isinstance(self.hand.scheduler, CellScheduler):
+            return
+        held = [s.slot for s in self.hand.scheduler._between]
+        held += [s.slot for batch in self.in_flight for s in batch.sequences]
+        slots = sorted(held + self.hand.scheduler._free_slots)
+        assert slots == list(range(self.hand.scheduler.bounds.max_active_sequences))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "hand"):
+            return
+        while self.in_flight:
+            self.hand.finish(self.in_flight.pop())
+        self.hand.drain()
+        self.hand.check_empty()
+        for job in self.jobs:
+            if job not in self.failed and not job.future.cancelled():
+                check_answered(job)
+        self._check_metrics()
+        self.hand.close()
+
+    def _check_metrics(self) -> None:
+        """Every cell that the model saw was counted, and nothing else."""
+        lengths = [[len(row) for row in run] for run in self.model.runs]
+        real = sum(map(sum, lengths))
+        computed = sum(len(run) * max(run) for run in lengths)
+        assert self.hand.metric("seqserve_cells_total", kind="real") == real
+        assert self.hand.metric("seqserve_cells_total", kind="padded") == computed - real
+        assert self.hand.metric("seqserve_batch_size_sum") == sum(map(len, lengths))
+        assert self.hand.metric("seqserve_batch_size_count") == len(lengths)
+
+
+def test_any_schedule_answers_everyone_once_and_leaves_nothing() -> None:
+    run_state_machine_as_test(
+        AnySchedule, settings=settings(max_examples=200, stateful_step_count=30, deadline=None)
+    )

@@ -1,0 +1,309 @@
+"""The engine's promises, each with the moment that puts it to the test held open by a gate."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.engine.engine import Engine, _hand_over
+from service.engine.job import Job, Result
+from service.engine.model import Arrays
+from service.errors import (
+    DrainingError,
+    InferenceError,
+    InferenceTimeoutError,
+    OverloadedError,
+)
+from tests.engine.harness import Observed
+from tests.fakes import (
+    TIMEOUT_S,
+    FailingModel,
+    GatedModel,
+    Steps,
+    SumModel,
+    check_result,
+    make_manifest,
+    make_sequence,
+    marked,
+)
+
+Kind = Literal["cells", "sequences"]
+BLOCKER = make_sequence([1, 2, 3])
+both = pytest.mark.parametrize("kind", ["cells", "sequences"])
+
+
+class GatedFailingModel(GatedModel, FailingModel):
+    """Holds every run; then fails on a marked step."""
+
+
+@contextmanager
+def running(*served: Observed, num_threads: int = 1) -> Iterator[Engine]:
+    """An engine that runs these, and is closed with nothing left in it."""
+    engine = Engine(num_threads)
+    for each in served:
+        engine.add(each.scheduler)
+    try:
+        yield engine
+    finally:
+        for each in served:
+            if isinstance(each.model, GatedModel):
+                each.model.open()
+        engine.close()
+    for each in served:
+        each.check_empty()
+
+
+async def submit(
+    engine: Engine, served: Observed, *sequences: Steps, timeout_s: float = TIMEOUT_S
+) -> asyncio.Task[list[Result]]:
+    """Ask for an answer; it is in the queue when this returns."""
+    predict = engine.predict(served.scheduler, list(sequences), timeout_s)
+    task = asyncio.create_task(predict)
+    await asyncio.sleep(0)  # predict's first step puts it there
+    return task
+
+
+async def block(engine: Engine, served: Observed) -> asyncio.Task[list[Result]]:
+    """Hold the engine's only thread in a run."""
+    assert isinstance(served.model, GatedModel)
+    task = await submit(engine, served, BLOCKER)
+    await asyncio.to_thread(served.model.wait_entered)
+    return task
+
+
+async def check_answer(task: asyncio.Task[list[Result]], *sequences: Steps) -> None:
+    for result, sequence in zip(await task, sequences, strict=True):
+        check_result(result, sequence)
+
+
+@both
+def test_a_cancelled_caller_never_runs_and_its_neighbours_are_answered(kind: Kind) -> None:
+    model = GatedModel(make_manifest(kind))
+    served = Observed(model)
+    first, gone, last = (make_sequence([v, v, v]) for v in (11, 22, 33))
+
+    async def scenario() -> None:
+        blocker = await block(engine, served)
+        before, leaving, after = [await submit(engine, served, s) for s in (first, gone, last)]
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        model.open()
+        await check_answer(blocker, BLOCKER)
+        await check_answer(before, first)
+        await check_answer(after, last)
+        assert leaving.cancelled()
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert model.num_runs(gone) == 0
+    assert model.num_runs(first) == 1
+
+
+@both
+def test_a_caller_cancelled_while_its_batch_runs_leaves_the_neighbour_answered(kind: Kind) -> None:
+    model = GatedModel(make_manifest(kind))
+    served = Observed(model, chunk_steps=2)
+    gone, stays = make_sequence([11, 22, 33]), make_sequence([44, 55, 66])
+
+    async def scenario() -> None:
+        blocker = await block(engine, served)
+        leaving, staying = [await submit(engine, served, s) for s in (gone, stays)]
+        model.open(1)
+        await asyncio.to_thread(model.wait_entered)  # cells: the blocker's rest runs with them
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        model.open()
+        await check_answer(blocker, BLOCKER)
+        await check_answer(staying, stays)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert model.num_runs(gone) == 1
+
+
+@both
+def test_a_failing_batch_fails_its_own_jobs_and_the_next_one_works(kind: Kind) -> None:
+    model = GatedFailingModel(make_manifest(kind))
+    served = Observed(model, max_batch_size=2, max_active_sequences=2)
+    bad, beside, other = marked(make_sequence([1, 2])), make_sequence([3, 4]), make_sequence([5, 6])
+
+    async def scenario() -> None:
+        blocker = await block(engine, served)
+        failing = await submit(engine, served, bad, other)
+        neighbour = await submit(engine, served, beside)
+        next_one = await submit(engine, served, other, beside)
+        model.open()
+        await check_answer(blocker, BLOCKER)
+        with pytest.raises(InferenceError, match="sum failed on this batch") as failure:
+            await failing
+        assert isinstance(failure.value.__cause__, ValueError)
+        assert str(failure.value.__cause__) == "a marked step"
+        await check_answer(neighbour, beside)  # the batch was `bad` and `other`
+        await check_answer(next_one, other, beside)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+        assert all(thread.is_alive() for thread in engine._threads)
+
+
+@both
+def test_a_failure_reaches_every_job_of_its_batch_and_stops_their_other_sequences(
+    kind: Kind,
+) -> None:
+    model = GatedFailingModel(make_manifest(kind))
+    served = Observed(model, max_batch_size=2, max_active_sequences=2)
+    bad, beside, rest = marked(make_sequence([1, 2])), make_sequence([3, 4]), make_sequence([5, 6])
+
+    async def scenario() -> None:
+        await block(engine, served)
+        failing = await submit(engine, served, bad)
+        neighbour = await submit(engine, served, beside, rest)
+        model.open()
+        for task in (failing, neighbour):
+            with pytest.raises(InferenceError):
+                await task
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert model.num_runs(rest) == 0
+
+
+@both
+def test_a_full_queue_takes_all_of_a_request_or_none(kind: Kind) -> None:
+    model = GatedModel(make_manifest(kind))
+    served = Observed(model, max_queue_size=3, max_active_sequences=1)
+    one, two = make_sequence([1, 2]), make_sequence([3, 4])
+
+    async def scenario() -> None:
+        blocker = await block(engine, served)
+        pair = await submit(engine, served, one, two)
+        refused = await submit(engine, served, one, two)
+        with pytest.raises(OverloadedError, match="2 sequences came, 1 of 3 places are free"):
+            await refused
+        assert served.scheduler.num_waiting == 2
+        single = await submit(engine, served, one)
+        model.open()
+        await check_answer(blocker, BLOCKER)
+        await check_answer(pair, one, two)
+        await check_answer(single, one)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+
+
+@both
+def test_a_sequence_past_its_deadline_never_runs(kind: Kind) -> None:
+    model = GatedModel(make_manifest(kind))
+    served = Observed(model)
+    late, patient = make_sequence([11, 22]), make_sequence([22, 11])
+
+    async def scenario() -> None:
+        await block(engine, served)
+        waiting = await submit(engine, served, patient)
+        with pytest.raises(InferenceTimeoutError, match=r"no answer within 0\.01 s"):
+            await (await submit(engine, served, late, timeout_s=0.01))
+        model.open()
+        await check_answer(waiting, patient)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert model.num_runs(late) == 0
+
+
+def test_a_deadline_that_is_past_already_takes_no_place_in_the_queue() -> None:
+    served = Observed(GatedModel(make_manifest()))
+
+    async def scenario() -> None:
+        await block(engine, served)
+        with pytest.raises(InferenceTimeoutError):
+            await (await submit(engine, served, BLOCKER, timeout_s=-0.5))
+        assert served.scheduler.num_waiting == 0
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+
+
+def test_a_deadline_in_the_middle_of_a_long_sequence_stops_it() -> None:
+    model = GatedModel(make_manifest("cells"))
+    served = Observed(model, chunk_steps=1)
+
+    async def scenario() -> None:
+        task = await submit(engine, served, make_sequence(range(50)), timeout_s=0.05)
+        model.open(2)
+        for _ in range(3):
+            await asyncio.to_thread(model.wait_entered)
+        with pytest.raises(InferenceTimeoutError):
+            await task
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert len(model.runs) == 3
+
+
+@both
+def test_close_finishes_what_was_submitted_and_refuses_the_rest(kind: Kind) -> None:
+    model = GatedModel(make_manifest(kind))
+    served = Observed(model, chunk_steps=1, max_batch_size=1)
+    one, two = make_sequence([1, 2, 3, 4]), make_sequence([5, 6, 7])
+
+    async def scenario() -> None:
+        blocker = await block(engine, served)
+        pair = await submit(engine, served, one, two)
+        closing = asyncio.create_task(asyncio.to_thread(engine.close))
+        while not engine._closed:  # noqa: ASYNC110 - `close` tells nobody that it has begun
+            await asyncio.sleep(0)
+        with pytest.raises(DrainingError):
+            await engine.predict(served.scheduler, [one], TIMEOUT_S)
+        model.open()
+        await closing
+        assert not any(thread.is_alive() for thread in engine._threads)
+        await check_answer(blocker, BLOCKER)
+        await check_answer(pair, one, two)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+
+
+def test_models_share_a_thread_in_turn() -> None:
+    order: list[str] = []
+
+    class Recording(SumModel):
+        def run(
+            self, inputs: NDArray[np.float32], lengths: NDArray[np.int64], state: Arrays
+        ) -> Arrays:
+            order.append(self.manifest.name)
+            return super().run(inputs, lengths, state)
+
+    gate = Observed(GatedModel(make_manifest()))
+    models: dict[str, Kind] = {"busy": "sequences", "calm": "sequences", "long": "cells"}
+    busy, calm, long = (
+        Observed(Recording(make_manifest(kind, name=name)), max_batch_size=1, chunk_steps=1)
+        for name, kind in models.items()
+    )
+
+    async def scenario() -> None:
+        await block(engine, gate)
+        tasks = [await submit(engine, busy, make_sequence([1])) for _ in range(6)]
+        tasks += [await submit(engine, calm, make_sequence([2])) for _ in range(2)]
+        tasks.append(await submit(engine, long, make_sequence([3, 4, 5, 6])))
+        assert isinstance(gate.model, GatedModel)
+        gate.model.open()
+        await asyncio.gather(*tasks)
+
+    with running(gate, busy, calm, long) as engine:
+        asyncio.run(scenario())
+    assert order == ["busy", "calm", "long"] * 2 + ["busy", "long"] * 2 + ["busy"] * 2
+
+
+def test_an_event_loop_that_closed_does_not_end_a_thread() -> None:
+    loop = asyncio.new_event_loop()
+    job = Job([BLOCKER], loop.create_future())
+    loop.close()
+    _hand_over([job])
+    assert not job.future.done()

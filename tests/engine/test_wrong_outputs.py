@@ -1,0 +1,100 @@
+"""A graph that answers in a wrong shape: an error for its batch, never a wrong answer or a hang."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.engine.engine import Engine
+from service.engine.invariance import check_invariance
+from service.engine.model import Arrays
+from service.errors import BundleError, InferenceError
+from tests.engine.harness import Observed
+from tests.fakes import (
+    MARK,
+    TIMEOUT_S,
+    SumModel,
+    check_result,
+    make_manifest,
+    make_sequence,
+    marked,
+)
+
+Damage = Callable[[Arrays], Arrays]
+
+
+def drop(name: str) -> Damage:
+    return lambda outputs: {key: value for key, value in outputs.items() if key != name}
+
+
+def change(name: str, how: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Damage:
+    return lambda outputs: outputs | {name: how(outputs[name])}
+
+
+DAMAGES: list[tuple[Literal["cells", "sequences"], Damage, str]] = [
+    ("cells", change("logits", lambda a: a[:-1]), "logits"),
+    ("cells", change("logits", lambda a: np.concatenate([a, a])), "logits"),
+    ("cells", change("logits", lambda a: a[:, :1]), "logits"),
+    ("cells", drop("logits"), "logits"),
+    ("cells", drop("count_out"), "count_out"),
+    ("cells", change("hash_out", lambda a: a[:, :, None]), "hash_out"),
+    ("cells", change("hash_out", lambda a: a[:1, :0]), "hash_out"),
+    ("sequences", change("logits", lambda a: a[0]), "logits"),
+    ("sequences", change("weights", lambda a: a[:, :-1]), "weights"),
+    ("sequences", change("weights", lambda a: a[:-1]), "weights"),
+    ("sequences", drop("weights"), "weights"),
+]
+each_damage = pytest.mark.parametrize(("kind", "damage", "name"), DAMAGES)
+
+
+class DamagedModel(SumModel):
+    """Damages the outputs of the batches in which a step holds `MARK`, or of all."""
+
+    damage: Damage
+    always = False
+
+    def run(self, inputs: NDArray[np.float32], lengths: NDArray[np.int64], state: Arrays) -> Arrays:
+        outputs = super().run(inputs, lengths, state)
+        return self.damage(outputs) if self.always or (inputs == MARK).any() else outputs
+
+
+def damaged(kind: Literal["cells", "sequences"], damage: Damage) -> DamagedModel:
+    model = DamagedModel(make_manifest(kind, weights=kind == "sequences"))
+    model.damage = damage
+    return model
+
+
+@each_damage
+def test_wrong_outputs_fail_their_batch_and_the_thread_goes_on(
+    kind: Literal["cells", "sequences"], damage: Damage, name: str
+) -> None:
+    served = Observed(damaged(kind, damage), chunk_steps=2)
+    good = make_sequence([1, 2, 3])
+    engine = Engine(1)
+    engine.add(served.scheduler)
+
+    async def scenario() -> None:
+        with pytest.raises(InferenceError) as failure:
+            await engine.predict(served.scheduler, [marked(good), good], TIMEOUT_S)
+        assert f"output {name} has shape" in str(failure.value.__cause__)
+        (result,) = await engine.predict(served.scheduler, [good], TIMEOUT_S)
+        check_result(result, good)
+
+    asyncio.run(scenario())
+    engine.close()
+    served.check_empty()
+
+
+@each_damage
+def test_wrong_outputs_are_refused_at_load(
+    kind: Literal["cells", "sequences"], damage: Damage, name: str
+) -> None:
+    model = damaged(kind, damage)
+    model.always = True
+    with pytest.raises(BundleError, match=f"output {name} has shape"):
+        check_invariance(model, chunk_steps=4)
