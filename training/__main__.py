@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from training.bundles import export_bundle, export_in_fresh_process
 from training.campaign import train_all
+from training.lint import ExportError
 from training.options import add_train_options, read_train_options
 from training.run import finished_metrics, train_run
 from training.table import table_is_current, write_table
@@ -77,12 +78,10 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     threadpool_limits(options.threads)  # NumPy's and scikit-learn's
     run, dataset = read_train_options(options, parser.error)
     folder = options.run_dir / run.name / f"seed-{run.seed}"
-    metrics = finished_metrics(folder) if options.resume else None
-    if metrics is None:
-        try:
-            metrics = train_run(run, dataset, folder, resume=options.resume)
-        except ValueError as error:
-            parser.error(f"argument --resume: {error}" if options.resume else str(error))
+    try:
+        metrics = train_run(run, dataset, folder, resume=options.resume)
+    except ValueError as error:
+        parser.error(f"argument --resume: {error}" if options.resume else str(error))
     if not PartialState().is_main_process:
         return
     print(
@@ -99,14 +98,20 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if finished_metrics(options.run_folder) is None:
         parser.error(f"argument run_folder: no finished run in {options.run_folder}")
-    print(export_bundle(options.run_folder, options.repository, options.version))
+    try:
+        print(export_bundle(options.run_folder, options.repository, options.version))
+    except ExportError as error:
+        sys.exit(f"{options.run_folder} is not exported: {error}")
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if not options.check:
-        write_table(options.readme, options.repository)
-    elif not table_is_current(options.readme, options.repository):
-        sys.exit(f"{options.readme} is out of date: run `{parser.prog}`")
+    try:
+        if not options.check:
+            write_table(options.readme, options.repository)
+        elif not table_is_current(options.readme, options.repository):
+            sys.exit(f"{options.readme} is out of date: run `{parser.prog}`")
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -62,7 +62,8 @@ def train_run(run: Run, dataset: Dataset, folder: Path, *, resume: bool = False)
         run: What to train, and how.
         dataset: On what.
         folder: For checkpoints, logs, pictures, `metrics.json`, `card.json` and `model.pt`.
-        resume: Go on from the folder's latest checkpoint; otherwise the run starts over.
+        resume: Go on from the folder's latest checkpoint, or do nothing if the run is finished;
+            otherwise the run starts over.
     Returns:
         What `metrics.json` holds.
     Raises:
@@ -72,6 +73,8 @@ def train_run(run: Run, dataset: Dataset, folder: Path, *, resume: bool = False)
     if accelerator.is_main_process:
         _prepare_folder(folder, run.settings(dataset), resume=resume)
     accelerator.wait_for_everyone()
+    if finished := finished_metrics(folder):
+        return finished
     learnt, validation = split_validation(dataset.train, run.recipe.validation_share, run.seed)
     set_seed(run.seed)
     model = build_standardised(run.architecture, learnt)

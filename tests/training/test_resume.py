@@ -83,7 +83,8 @@ def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
 
 
 def test_a_run_is_not_resumed_with_other_settings(tmp_path: Path) -> None:
-    train_run(make_run(steps=10), make_dataset(), tmp_path)
+    metrics = train_run(make_run(steps=10), make_dataset(), tmp_path)
+    assert train_run(make_run(steps=10), make_dataset(), tmp_path, resume=True) == metrics
     with pytest.raises(ValueError, match=r"recipe\.batch_size was 8, now 4"):
         train_run(make_run(steps=10, batch_size=4), make_dataset(), tmp_path, resume=True)
 

@@ -74,6 +74,9 @@ def test_a_stale_table_fails_the_check(repository: Path, tmp_path: Path) -> None
     path.write_text(json.dumps(make_metrics("rnn", parameters=1)))
     with pytest.raises(SystemExit, match="out of date"):
         main([*command, "--check"])
+    readme.write_text("no markers\n")
+    with pytest.raises(SystemExit, match="families:begin"):
+        main([*command, "--check"])
 
 
 def test_a_readme_without_markers_is_refused(repository: Path, tmp_path: Path) -> None:
