@@ -21,7 +21,7 @@ MANIFEST_FILE = "model.json"
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Inputs(_Part):
@@ -126,6 +126,14 @@ class Manifest(_Part):
             raise ValueError("batching is `cells` exactly when the graph carries state")
         if self.audio and self.audio.num_mels != len(self.inputs.features):
             raise ValueError("audio.num_mels differs from the number of input features")
+        if self.state and self.outputs.weights:
+            raise ValueError("a graph run in chunks (`cells`) can't answer weights of all steps")
+        if not (
+            len(self.profile.feature_means)
+            == len(self.profile.feature_deviations)
+            == len(self.inputs.features)
+        ):
+            raise ValueError("profile: feature_means and feature_deviations are one a feature")
         return self
 
     @property
@@ -142,7 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     try:
         document = json.loads((folder / MANIFEST_FILE).read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
     if not isinstance(document, dict):
         raise BundleError(f"{MANIFEST_FILE} is not a JSON object")

@@ -83,10 +83,15 @@ class Repository:
         return list(self._entries.values())
 
     def is_ready(self, strict: bool) -> bool:
-        """Whether every bundle was dealt with and, if `strict`, none was refused."""
+        """Whether every bundle was dealt with and, if `strict`, there are some and all serve.
+
+        Strict refuses an empty repository: it is rather a wrong path than a wish, and a server
+        without a model can answer nothing. A server that is to start empty is not strict.
+        """
         if not self._scanned.is_set():
             return False
-        return not strict or all(entry.state == "READY" for entry in self.index())
+        states = [entry.state for entry in self.index()]
+        return not strict or (bool(states) and set(states) == {"READY"})
 
     def get(self, name: str, version: str | None = None) -> Served:
         """The model that answers by this name.
@@ -147,6 +152,8 @@ class Repository:
 def _latest_version(model: Path) -> str | None:
     """The highest of the folder's numeric subfolders."""
     versions = [
-        path.name for path in model.iterdir() if path.name.isascii() and path.name.isdigit()
+        path.name
+        for path in model.iterdir()
+        if path.name.isascii() and path.name.isdigit() and path.is_dir()
     ]
     return max(versions, key=int, default=None)

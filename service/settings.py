@@ -56,7 +56,8 @@ class Settings(BaseSettings):
     )
 
     strict_readiness: bool = Field(
-        True, description="ready only if every bundle serves; if false, refused ones do not count"
+        True,
+        description="ready only if there are bundles and all serve; if false, once all were tried",
     )
     drain_delay_s: float = Field(
         0.0, ge=0, le=600, description="after SIGTERM: not ready but still serving, this long"

@@ -1,0 +1,175 @@
+"""Every setting has a range, and a value out of it stops the start by its name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import annotated_types
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import CliApp
+
+from service.__main__ import main
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+OUT_OF_RANGE: dict[str, list[Any]] = {
+    "port": [-1, 65_536, "http"],
+    "engine_threads": [0, 257],
+    "max_batch_size": [0, 1_025],
+    "chunk_steps": [0, 4_097],
+    "max_active_sequences": [0, 65_537],
+    "max_padding_ratio": [0.99, 100.1, "nan"],
+    "max_queue_size": [0, 1_000_001],
+    "max_request_sequences": [0, 1_000_001],
+    "max_body_bytes": [1_023, (1 << 31) + 1],
+    "inline_body_bytes": [-1],
+    "request_timeout_s": [0, -1, 3_601, "nan", "inf"],
+    "drain_delay_s": [-0.1, 601, "nan"],
+    "shutdown_timeout_s": [0, 3_601],
+    "log_level": ["loud", ""],
+    "strict_readiness": ["perhaps"],
+    "access_log": ["perhaps"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("SEQSERVE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [(field, value) for field, bad in OUT_OF_RANGE.items() for value in bad]
+)
+def test_a_value_out_of_range_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, field: str, value: Any
+) -> None:
+    monkeypatch.setenv(f"SEQSERVE_{field.upper()}", str(value))
+    with pytest.raises(ValidationError) as refusal:
+        Settings()
+    assert [error["loc"] for error in refusal.value.errors()] == [(field,)]
+    assert field in str(refusal.value)
+
+
+def test_every_bounded_setting_is_in_the_table() -> None:
+    bounds = (annotated_types.Ge, annotated_types.Gt, annotated_types.Le, annotated_types.Lt)
+    bounded = {
+        name
+        for name, field in Settings.model_fields.items()
+        if any(isinstance(bound, bounds) for bound in field.metadata)
+    }
+    assert bounded <= OUT_OF_RANGE.keys()
+    numbers = {n for n, f in Settings.model_fields.items() if f.annotation in (int, float)}
+    assert numbers <= bounded, "a number without a range"
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_ends_of_the_ranges_are_in_them() -> None:
+    Settings(port=0, engine_threads=1, max_padding_ratio=1.0, drain_delay_s=0, max_body_bytes=1024)
+    Settings(port=65_535, engine_threads=256, max_padding_ratio=100, request_timeout_s=3_600)
+
+
+def test_requests_larger_than_the_queue_are_refused_with_both_numbers() -> None:
+    with pytest.raises(
+        ValidationError, match=r"max_request_sequences \(9\) exceeds max_queue_size \(8\)"
+    ):
+        Settings(max_request_sequences=9, max_queue_size=8)
+    assert Settings(max_request_sequences=8, max_queue_size=8).max_queue_size == 8
+
+
+def test_the_environment_goes_before_defaults_and_flags_before_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert CliApp.run(Settings, cli_args=[]).port == 8_000
+    monkeypatch.setenv("SEQSERVE_PORT", "9001")
+    monkeypatch.setenv("SEQSERVE_CHUNK_STEPS", "4")
+    assert CliApp.run(Settings, cli_args=[]).port == 9_001
+    flags = CliApp.run(Settings, cli_args=["--port", "9002", "--max-batch-size=3"])
+    assert (flags.port, flags.max_batch_size, flags.chunk_steps) == (9_002, 3, 4)
+
+
+def test_flags_are_kebab_case_for_every_setting() -> None:
+    flags = CliApp.run(
+        Settings,
+        cli_args=[
+            "--repository", "elsewhere",
+            "--strict-readiness", "false",
+            "--request-timeout-s", "2.5",
+            "--log-level", "debug",
+        ],
+    )  # fmt: skip
+    assert flags.repository == Path("elsewhere")
+    assert flags.strict_readiness is False
+    assert flags.request_timeout_s == 2.5
+    assert flags.log_level == "debug"
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().port = 1  # type: ignore[misc]
+
+
+def run_service(*flags: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--port", "99999"], ["bad setting", "port", "65535"]),
+        (["--repository", "no/such"], ["bad setting", "repository", "no/such", "is not a folder"]),
+    ],
+)
+def test_a_bad_setting_stops_the_start_with_status_2_and_says_which(
+    flags: list[str], says: list[str]
+) -> None:
+    ended = run_service(*flags)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    for text in says:
+        assert text in ended.stderr
+
+
+def test_a_bad_variable_stops_the_start_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["service"])
+    monkeypatch.setenv("SEQSERVE_CHUNK_STEPS", "0")
+    assert main() == 2
+    message = capsys.readouterr().err
+    assert message.startswith("bad setting: ")
+    assert "chunk_steps" in message
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        CliApp.run(Settings, cli_args=["--ports", "1"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --ports" in capsys.readouterr().err
+
+
+def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        CliApp.run(Settings, cli_args=["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')}" in shown
