@@ -3,83 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.engine.engine import Engine, _hand_over
-from service.engine.job import Job, Result
+from service.engine.engine import _hand_over
+from service.engine.job import Job
 from service.engine.model import Arrays
 from service.errors import (
     DrainingError,
     InferenceError,
-    InferenceTimeoutError,
     OverloadedError,
 )
+from tests.engine.gated import BLOCKER, block, check_answer, running, submit
 from tests.engine.harness import Observed
 from tests.fakes import (
     TIMEOUT_S,
     FailingModel,
     GatedModel,
-    Steps,
     SumModel,
-    check_result,
     make_manifest,
     make_sequence,
     marked,
 )
 
 Kind = Literal["cells", "sequences"]
-BLOCKER = make_sequence([1, 2, 3])
 both = pytest.mark.parametrize("kind", ["cells", "sequences"])
 
 
 class GatedFailingModel(GatedModel, FailingModel):
     """Holds every run; then fails on a marked step."""
-
-
-@contextmanager
-def running(*served: Observed, num_threads: int = 1) -> Iterator[Engine]:
-    """An engine that runs these, and is closed with nothing left in it."""
-    engine = Engine(num_threads)
-    for each in served:
-        engine.add(each.scheduler)
-    try:
-        yield engine
-    finally:
-        for each in served:
-            if isinstance(each.model, GatedModel):
-                each.model.open()
-        engine.close()
-    for each in served:
-        each.check_empty()
-
-
-async def submit(
-    engine: Engine, served: Observed, *sequences: Steps, timeout_s: float = TIMEOUT_S
-) -> asyncio.Task[list[Result]]:
-    """Ask for an answer; it is in the queue when this returns."""
-    predict = engine.predict(served.scheduler, list(sequences), timeout_s)
-    task = asyncio.create_task(predict)
-    await asyncio.sleep(0)  # predict's first step puts it there
-    return task
-
-
-async def block(engine: Engine, served: Observed) -> asyncio.Task[list[Result]]:
-    """Hold the engine's only thread in a run."""
-    assert isinstance(served.model, GatedModel)
-    task = await submit(engine, served, BLOCKER)
-    await asyncio.to_thread(served.model.wait_entered)
-    return task
-
-
-async def check_answer(task: asyncio.Task[list[Result]], *sequences: Steps) -> None:
-    for result, sequence in zip(await task, sequences, strict=True):
-        check_result(result, sequence)
 
 
 @both
@@ -195,55 +150,6 @@ def test_a_full_queue_takes_all_of_a_request_or_none(kind: Kind) -> None:
 
     with running(served) as engine:
         asyncio.run(scenario())
-
-
-@both
-def test_a_sequence_past_its_deadline_never_runs(kind: Kind) -> None:
-    model = GatedModel(make_manifest(kind))
-    served = Observed(model)
-    late, patient = make_sequence([11, 22]), make_sequence([22, 11])
-
-    async def scenario() -> None:
-        await block(engine, served)
-        waiting = await submit(engine, served, patient)
-        with pytest.raises(InferenceTimeoutError, match=r"no answer within 0\.01 s"):
-            await (await submit(engine, served, late, timeout_s=0.01))
-        model.open()
-        await check_answer(waiting, patient)
-
-    with running(served) as engine:
-        asyncio.run(scenario())
-    assert model.num_runs(late) == 0
-
-
-def test_a_deadline_that_is_past_already_takes_no_place_in_the_queue() -> None:
-    served = Observed(GatedModel(make_manifest()))
-
-    async def scenario() -> None:
-        await block(engine, served)
-        with pytest.raises(InferenceTimeoutError):
-            await (await submit(engine, served, BLOCKER, timeout_s=-0.5))
-        assert served.scheduler.num_waiting == 0
-
-    with running(served) as engine:
-        asyncio.run(scenario())
-
-
-def test_a_deadline_in_the_middle_of_a_long_sequence_stops_it() -> None:
-    model = GatedModel(make_manifest("cells"))
-    served = Observed(model, chunk_steps=1)
-
-    async def scenario() -> None:
-        task = await submit(engine, served, make_sequence(range(50)), timeout_s=0.05)
-        model.open(2)
-        for _ in range(3):
-            await asyncio.to_thread(model.wait_entered)
-        with pytest.raises(InferenceTimeoutError):
-            await task
-
-    with running(served) as engine:
-        asyncio.run(scenario())
-    assert len(model.runs) == 3
 
 
 @both
