@@ -88,8 +88,6 @@ class Stack:
             "SEQSERVE_IMAGE": "seqserve:docker-test",
             "SEQSERVE_PORT": str(self.port),
             "PROMETHEUS_PORT": str(prometheus_port),
-            # pip in the build reaches its index wherever pip here does
-            "SEQSERVE_BUILD_NETWORK": os.environ.get("SEQSERVE_BUILD_NETWORK", "host"),
         }
 
     def compose(self, *arguments: str) -> str:
