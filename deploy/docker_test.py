@@ -143,12 +143,12 @@ def check_dashboard(stack: Stack, sent: Counter[str]) -> None:
     say(f"dashboard: {len(dashboard_queries())} queries, each with data")
 
 
-def stop(stack: Stack, container: str) -> None:
+def stop(stack: Stack, container: str, model: str) -> None:
     """SIGTERM while a request's body is still coming: it is answered, then the process ends, 0."""
     recording = RECORDING.read_bytes()
     half = len(recording) // 2
     head = (
-        "POST /v1/models/digits-lstm/predict HTTP/1.1\r\nHost: localhost\r\n"
+        f"POST /v1/models/{model}/predict HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: audio/wav\r\nContent-Length: {len(recording)}\r\n"
         "Expect: 100-continue\r\n\r\n"
     )
@@ -197,7 +197,7 @@ def main() -> int:
         predict(stack, sent)
         find_in_prometheus(stack, sent)
         check_dashboard(stack, sent)
-        stop(stack, container)
+        stop(stack, container, model=next(iter(sent)))
         read_logs(stack)
     except (RuntimeError, OSError) as error:
         say(f"FAILED: {error}")
