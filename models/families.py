@@ -91,7 +91,7 @@ FAMILIES: dict[str, Family] = {
         {"cell": "gru", "head": "attention"},
         ("rnn_tanh", "rnn_relu", "lstm", "gru"),
     ),
-    "transformer": Family(_transformer, {"hidden_size": 96, "num_layers": 3, "head": "mean"}, ()),
+    "transformer": Family(_transformer, {"hidden_size": 80, "num_layers": 3, "head": "mean"}, ()),
     "hybrid": Family(
         _hybrid,
         {"cell": "gru", "hidden_size": 48, "num_layers": 1, "head": "mean"},
