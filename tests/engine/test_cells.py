@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.job import Job
+from service.errors import OverloadedError
 from tests.engine.harness import ByHand, check_answered
 from tests.fakes import SumModel, make_manifest, random_sequence
 
@@ -119,6 +120,19 @@ def test_a_sequence_cancelled_while_it_runs_goes_no_further(start: Start) -> Non
     hand.drain()
     check_answered(neighbour)
     assert [len(run) for run in hand.scheduler.model.runs] == [2, 1, 1]  # type: ignore[attr-defined]
+    hand.check_empty()
+
+
+def test_places_of_callers_who_left_are_free_again(start: Start) -> None:
+    hand = start(max_queue_size=2)
+    gone, stays = submit_lengths(hand, [5, 6])
+    with pytest.raises(OverloadedError, match="1 sequences came, 0 of 2 places are free"):
+        submit_lengths(hand, [5])
+    gone.future.cancel()
+    (late,) = submit_lengths(hand, [8])
+    hand.drain()
+    check_answered(late)
+    check_answered(stays)
     hand.check_empty()
 
 

@@ -72,6 +72,7 @@ def test_batches_keep_their_bounds_and_the_oldest_is_in_the_next(
     while (batch := hand.take()) is not None:
         oldest = next(job for job in jobs if not job.future.done())
         assert oldest in [s.job for s in batch.sequences]
+        assert not any(s.job.gone for s in batch.sequences)
         assert len(batch.sequences) <= max_batch_size
         assert len(batch.sequences) == 1 or padding_ratio(batch) <= max_padding_ratio
         hand.finish(batch)
