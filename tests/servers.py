@@ -85,13 +85,14 @@ class Server:
         found: dict[str, Any] = json.loads(self.wait_for_line(wanted))
         return found
 
+    @cached_property
+    def client(self) -> httpx.Client:
+        """Asks it; for any number of threads at a time."""
+        return httpx.Client(base_url=self.base_url, timeout=START_S)
+
     def wait_ready(self, timeout_s: float = START_S) -> None:
         """Return when readiness says 200."""
-        wait_until(lambda: self.get("/v2/health/ready").status_code == 200, timeout_s)
-
-    def get(self, path: str) -> httpx.Response:
-        """One request on a connection of its own."""
-        return httpx.get(self.base_url + path, timeout=START_S)
+        wait_until(lambda: self.client.get("/v2/health/ready").status_code == 200, timeout_s)
 
     @property
     def log(self) -> str:
@@ -99,10 +100,14 @@ class Server:
         with self._news:
             return "".join(self._lines)
 
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
-        """Ask it to end, and hold it to ending well."""
+        """Have it end, and hold it to ending well."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.terminate()
         assert self.wait() == 0, self.log
 
     def wait(self) -> int:
@@ -112,7 +117,9 @@ class Server:
         return code
 
     def kill(self) -> None:
-        """End it whatever it does, and let go of its pipe."""
+        """End it whatever it does, and let go of its pipe and connections."""
+        if "client" in self.__dict__:
+            self.client.close()
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(STOP_S)

@@ -19,9 +19,8 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.base_url, timeout=60.0) as client:
-        yield client
+def client(server: Server) -> httpx.Client:
+    return server.client
 
 
 @pytest.fixture(scope="session")

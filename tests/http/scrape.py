@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers import Server
 
 
 class Scrape:
     """One scrape of a server."""
 
-    def __init__(self, base_url: str) -> None:
-        response = httpx.get(f"{base_url}/metrics", timeout=60.0)
+    def __init__(self, server: Server) -> None:
+        response = server.client.get("/metrics")
         assert response.status_code == 200
         self.text = response.text
         self._samples = [

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.http.made import change_manifest, copy_bundle, make_bundle, steps
@@ -78,7 +77,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def index(server: Server) -> dict[str, dict[str, str]]:
-    response = httpx.post(server.base_url + "/v2/repository/index")
+    response = server.client.post("/v2/repository/index")
     assert response.status_code == 200
     return {entry["name"]: entry for entry in response.json()}
 
@@ -93,13 +92,13 @@ def test_a_bad_bundle_is_refused_with_its_reason(damaged: Server, name: str) -> 
     entry = index(damaged)[name]
     assert entry["state"] == "UNAVAILABLE"
     assert words in entry["reason"]
-    ready = damaged.get(f"/v2/models/{name}/ready")
+    ready = damaged.client.get(f"/v2/models/{name}/ready")
     assert (ready.status_code, ready.json()) == (503, {"name": name, "ready": False})
     for path, body in (
         (predict_path(name), predict_body(frames(3))),
         (infer_path(name), infer_body(frames(3))),
     ):
-        response = httpx.post(damaged.base_url + path, json=body)
+        response = damaged.client.post(path, json=body)
         check_refusal(response, 503, "name", words, code="model_not_ready")
         assert int(response.headers["Retry-After"]) >= 1
     logged = damaged.wait_for_event("model refused", model=name)
@@ -107,18 +106,18 @@ def test_a_bad_bundle_is_refused_with_its_reason(damaged: Server, name: str) -> 
 
 
 def test_the_others_serve_and_readiness_says_no(damaged: Server) -> None:
-    with httpx.Client(base_url=damaged.base_url) as client:
-        assert client.get("/v2/health/live").status_code == 200
-        ready = client.get("/v2/health/ready")
-        assert (ready.status_code, ready.json()) == (503, {"ready": False})
-        check_serving(client, "digits-lstm")
-        check_serving(client, "digits-rnn")
-        listed = [model["name"] for model in client.get("/v1/models").json()["models"]]
-        assert listed == ["digits-lstm", "digits-rnn"]
-        metrics = client.get("/metrics").text
-        assert f"seqserve_model_load_failures_total {len(FAULTS)}.0" in metrics
-        only_ready = client.post("/v2/repository/index", json={"ready": True}).json()
-        assert [entry["name"] for entry in only_ready] == listed
+    client = damaged.client
+    assert client.get("/v2/health/live").status_code == 200
+    ready = client.get("/v2/health/ready")
+    assert (ready.status_code, ready.json()) == (503, {"ready": False})
+    check_serving(client, "digits-lstm")
+    check_serving(client, "digits-rnn")
+    listed = [model["name"] for model in client.get("/v1/models").json()["models"]]
+    assert listed == ["digits-lstm", "digits-rnn"]
+    metrics = client.get("/metrics").text
+    assert f"seqserve_model_load_failures_total {len(FAULTS)}.0" in metrics
+    only_ready = client.post("/v2/repository/index", json={"ready": True}).json()
+    assert [entry["name"] for entry in only_ready] == listed
 
 
 def test_readiness_that_is_not_strict_ignores_what_was_refused(tmp_path: Path) -> None:
@@ -139,7 +138,9 @@ def test_of_several_versions_the_latest_serves(tmp_path: Path) -> None:
     (folder.parent / "notes").mkdir()
     with serving(tmp_path / "repository") as server:
         body = {"sequences": [steps()]}
-        answer = httpx.post(server.base_url + predict_path("made"), json=body).json()
+        answer = server.client.post(predict_path("made"), json=body).json()
         assert answer["version"] == "10"
-        assert server.get("/v2/models/made/versions/10").status_code == 200
-        check_refusal(server.get("/v2/models/made/versions/2"), 404, "version", "it serves 10")
+        assert server.client.get("/v2/models/made/versions/10").status_code == 200
+        check_refusal(
+            server.client.get("/v2/models/made/versions/2"), 404, "version", "it serves 10"
+        )
