@@ -29,16 +29,11 @@ RUN cd /opt/seqserve/lib/python3.*/site-packages \
     && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
     && find uvloop httptools -name '*.so' -exec strip --strip-debug {} +
 
-# setuptools wants all the packages that pyproject.toml names; only `service` stays.
 COPY LICENSE README.md ./
-COPY models/ models/
-COPY training/ training/
 COPY service/ service/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps . \
-    && rm -rf /opt/seqserve/lib/python3.*/site-packages/models \
-        /opt/seqserve/lib/python3.*/site-packages/training
+    pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps .
 
 # Compile exactly what a start imports, the standard library's part too (the official images come
 # without its bytecode), because a read-only container could never keep it.

@@ -5,6 +5,7 @@ RUN := .venv-serve/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
+export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help
 help: ## List the targets

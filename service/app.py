@@ -16,7 +16,6 @@ from service.api.context import (
     on_service_error,
 )
 from service.engine.engine import Engine
-from service.engine.model import disable_telemetry
 from service.engine.scheduler import Bounds
 from service.engine.threads import available_cores
 from service.errors import ServiceError
@@ -36,7 +35,6 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        disable_telemetry()
         engine = Engine(settings.engine_threads or available_cores())
         bounds = Bounds(
             max_batch_size=settings.max_batch_size,

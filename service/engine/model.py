@@ -111,8 +111,3 @@ def check_outputs(manifest: Manifest, outputs: Arrays, batch_size: int, num_step
         found = outputs[name].shape if name in outputs else None
         if found != shape:
             raise ValueError(f"output {name} has shape {found}, not {shape}")
-
-
-def disable_telemetry() -> None:
-    """Switch off onnxruntime's telemetry for this process."""
-    onnxruntime.disable_telemetry_events()
