@@ -20,7 +20,7 @@ from training.lint import ExportError
 
 Export = Callable[[str], Exported]
 
-STATE = {"rnn": ["hidden"], "lstm": ["hidden", "cell"], "gru": ["hidden"]}
+IN_CELLS = {"rnn", "lstm", "gru"}
 WITH_WEIGHTS = {"attention", "transformer", "hybrid"}
 OPERATORS = {
     "rnn": ["RNN", "RNN"],
@@ -47,11 +47,10 @@ def test_a_family_becomes_a_bundle(family: str, exported: Export) -> None:
     manifest = read_manifest(bundle.folder)
     graph = onnx.load_from_string(read_graph(bundle.folder, manifest))
 
-    assert [pair.input for pair in manifest.state] == STATE.get(family, [])
-    assert [pair.output for pair in manifest.state] == [
-        f"{name}_out" for name in STATE.get(family, [])
+    assert [(pair.input, pair.output, tuple(pair.shape)) for pair in manifest.state] == [
+        (name, f"{name}_out", shape) for name, shape in bundle.model.state_shapes().items()
     ]
-    assert manifest.batching == ("cells" if family in STATE else "sequences")
+    assert manifest.batching == ("cells" if family in IN_CELLS else "sequences")
     assert manifest.outputs.weights == ("weights" if family in WITH_WEIGHTS else None)
     recurrent = [
         node.op_type for node in graph.graph.node if node.op_type in ("RNN", "LSTM", "GRU")
