@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -47,8 +48,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.state.engine, app.state.repository = engine, repository
         repository.start()
         yield
-        repository.close()
-        engine.close()
+        # off the loop, which meanwhile lets go of requests that outlast the time to shut down
+        await asyncio.to_thread(repository.close)
+        await asyncio.to_thread(engine.close)
 
     app = FastAPI(
         title="Seqserve",

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 CHECKOUT = Path(__file__).parent.parent
-START_S = STOP_S = 60.0
+START_S = STOP_S = 30.0
 LISTENS = re.compile(r"Uvicorn running on (http://\S+)")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 import uuid
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ServiceError
+from service.errors import DrainingError, ServiceError
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,9 @@ class RequestContext:
             except Exception:
                 log.exception("request failed", path=scope["path"])
                 response = error_response(ServiceError(f"internal error; request {request_id}"))
+                await response(scope, receive, send_with_id)
+            except asyncio.CancelledError:  # uvicorn's: the time to shut down is over
+                response = error_response(DrainingError("the server stopped before it answered"))
                 await response(scope, receive, send_with_id)
             if self._access_log:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
