@@ -56,6 +56,16 @@ _MODEL_NAME = _parameter(
     "name", "path", {"type": "string", "default": EXAMPLE_MODEL}, "As GET /v1/models lists it."
 )
 
+_VERSION = _parameter(
+    "version", "path", {"type": "string", "default": "1"}, "The one that serves; no other does."
+)
+
+
+def versioned(document: dict[str, Any]) -> dict[str, Any]:
+    """The same operation on a path that names the version too."""
+    return {**document, "parameters": [*document["parameters"], _VERSION]}
+
+
 _ERROR = _object({"error": _STRING, "code": _STRING, "field": _STRING}, ["error", "code"])
 _REFUSALS = {
     "400": "Malformed: not JSON, a field of the wrong type, a shape against its data",

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from service.api.bodies import decode_json, read_body
+from service.api.documents import MODEL_DOCUMENT, versioned
 from service.errors import ModelNotReadyError
 from service.metrics import Metrics
 from service.repository import Repository
@@ -57,14 +58,19 @@ async def ready(request: Request) -> JSONResponse:
     "/v2/models/{name}/ready",
     tags=[PROTOCOL],
     summary="Model readiness",
-    responses={503: {"description": "Loading or refused"}},
+    openapi_extra=MODEL_DOCUMENT,
 )
-@router.get("/v2/models/{name}/versions/{version}/ready", tags=[PROTOCOL])
-async def model_ready(request: Request, name: str, version: str | None = None) -> JSONResponse:
+@router.get(
+    "/v2/models/{name}/versions/{version}/ready",
+    tags=[PROTOCOL],
+    openapi_extra=versioned(MODEL_DOCUMENT),
+)
+async def model_ready(request: Request) -> JSONResponse:
     """Whether this model answers."""
     repository: Repository = request.app.state.repository
+    name = request.path_params["name"]
     try:
-        repository.get(name, version)
+        repository.get(name, request.path_params.get("version"))
     except ModelNotReadyError:
         return JSONResponse({"name": name, "ready": False}, 503)
     return JSONResponse({"name": name, "ready": True})

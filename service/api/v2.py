@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from service.api.bodies import content_type, decode_json, decoded, read_body
 from service.api.calls import Call, RawRoute, json_response
-from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT
+from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.tensors import check_sequence, tensor_array
 from service.engine.job import Result
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
@@ -52,7 +52,7 @@ class InferRequest(msgspec.Struct):
 
 
 @router.get("/models/{name}", openapi_extra=MODEL_DOCUMENT, summary="Model metadata")
-@router.get("/models/{name}/versions/{version}", openapi_extra=MODEL_DOCUMENT)
+@router.get("/models/{name}/versions/{version}", openapi_extra=versioned(MODEL_DOCUMENT))
 async def metadata(request: Request) -> Response:
     """The model's tensors; -1 is an axis of any size."""
     manifest = Call(request, "v2").served().manifest
@@ -74,7 +74,7 @@ async def metadata(request: Request) -> Response:
 
 
 @router.post("/models/{name}/infer", openapi_extra=INFER_DOCUMENT, summary="Infer")
-@router.post("/models/{name}/versions/{version}/infer", openapi_extra=INFER_DOCUMENT)
+@router.post("/models/{name}/versions/{version}/infer", openapi_extra=versioned(INFER_DOCUMENT))
 async def infer(request: Request) -> Response:
     """Run a batch of sequences, padded to one length, `lengths` saying how long each really is.
 
