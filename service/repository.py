@@ -90,8 +90,7 @@ class Repository:
         """
         if not self._scanned.is_set():
             return False
-        states = [entry.state for entry in self.index()]
-        return not strict or (bool(states) and set(states) == {"READY"})
+        return not strict or {entry.state for entry in self.index()} == {"READY"}
 
     def get(self, name: str, version: str | None = None) -> Served:
         """The model that answers by this name.
