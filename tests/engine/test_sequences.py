@@ -110,11 +110,11 @@ def test_an_outlier_that_is_oldest_takes_nobody_with_it(start: Start) -> None:
 def test_who_left_justifies_no_padding(start: Start) -> None:
     """Four steps beside eight are worth computing among four eights, not beside one."""
     hand = start(max_padding_ratio=1.25)
-    jobs = submit_lengths(hand, [4, 8, 8, 8, 8])
-    for job in jobs[2:]:
+    jobs = submit_lengths(hand, [8, 8, 8, 8, 4])
+    for job in jobs[1:4]:
         job.future.cancel()
-    assert take_lengths(hand) == [4]
     assert take_lengths(hand) == [8]
+    assert take_lengths(hand) == [4]
     hand.check_empty()
 
 
