@@ -14,14 +14,15 @@ import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
-from training.bundles import export_bundle, export_in_fresh_process
 from training.campaign import train_all
-from training.lint import ExportError
+from training.export.bundle import export_run
+from training.export.lint import ExportError
 from training.options import add_train_options, read_train_options
 from training.run import finished_metrics, train_run
 from training.table import table_is_current, write_table
 
 REPOSITORY = Path("repository")
+LATENCIES = Path("benchmarks/results/families.json")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -48,7 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="make a bundle of a finished run")
     export.add_argument("run_folder", type=Path)
     _add_repository(export)
-    export.set_defaults(run=lambda options: _export(export, options))
+    export.add_argument("--replace", action="store_true", help="an existing version")
+    export.set_defaults(run=lambda options: _export_finished(export, options))
 
     everything = commands.add_parser("all", help="train every digits bundle, three seeds each")
     everything.add_argument("--run-dir", type=Path, default=Path("runs"))
@@ -60,6 +62,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("table", help="write README's table of families")
     table.add_argument("--repository", type=Path, default=REPOSITORY)
+    table.add_argument("--latencies", type=Path, default=LATENCIES, help="of `make bench`")
     table.add_argument("--readme", type=Path, default=Path("README.md"))
     table.add_argument("--check", action="store_true", help="only say whether it is current")
     table.set_defaults(run=lambda options: _table(table, options))
@@ -92,23 +95,27 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
     )
     if not options.no_export:
-        export_in_fresh_process(folder, options.repository, options.version)
+        _export(folder, options, replace=True)
 
 
-def _export(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if finished_metrics(options.run_folder) is None:
         parser.error(f"argument run_folder: no finished run in {options.run_folder}")
+    _export(options.run_folder, options, replace=options.replace)
+
+
+def _export(run_folder: Path, options: argparse.Namespace, *, replace: bool) -> None:
     try:
-        print(export_bundle(options.run_folder, options.repository, options.version))
+        print(export_run(run_folder, options.repository, options.version, replace=replace))
     except ExportError as error:
-        sys.exit(f"{options.run_folder} is not exported: {error}")
+        sys.exit(f"{run_folder} is not exported: {error}")
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     try:
         if not options.check:
-            write_table(options.readme, options.repository)
-        elif not table_is_current(options.readme, options.repository):
+            write_table(options.readme, options.repository, options.latencies)
+        elif not table_is_current(options.readme, options.repository, options.latencies):
             sys.exit(f"{options.readme} is out of date: run `{parser.prog}`")
     except (OSError, ValueError) as error:
         sys.exit(str(error))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from models import FAMILIES
-from training.bundles import export_in_fresh_process
 from training.card import CARD_FILE, Card
+from training.export.bundle import export_run
 from training.options import DEFAULT_SPEAKER
 from training.run import finished_metrics, write_metrics
 
@@ -28,6 +28,7 @@ def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
 
     Raises:
         SystemExit: A run failed; the end of its log is printed.
+        ExportError: A gate failed.
     """
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         runs = [
@@ -42,7 +43,7 @@ def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
     for family in FAMILIES:
-        export_in_fresh_process(choose_run(run_dir, family), repository, BUNDLE_VERSION)
+        print(export_run(choose_run(run_dir, family), repository, BUNDLE_VERSION, replace=True))
 
 
 def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 
 from models import FAMILIES, Architecture, architecture_of, build
 from service.manifest import Manifest
-from training.augment import Augmentation
+from training.data.augment import Augmentation
 from training.data.dataset import Dataset
 from training.data.fsdd import load_fsdd
 from training.data.npz import load_npz

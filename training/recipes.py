@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from training.augment import Augmentation
+from training.data.augment import Augmentation
 
 SPEECH = Augmentation(
     stretch=0.15, gain=0.7, shift=1.0, noise=0.1, mask_features=0.2, mask_steps=0.15

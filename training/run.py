@@ -16,16 +16,16 @@ from accelerate.utils import set_seed
 
 from models import Architecture, SequenceModel, build
 from service.manifest import Inputs, Limits, Provenance, Quality
-from training.baseline import baseline_accuracy
-from training.batches import split_validation
 from training.card import Card, architecture_fields, save_run
-from training.checkpoints import remove_checkpoints
+from training.data.batches import split_validation
 from training.data.dataset import Dataset, SequenceSet
-from training.loop import Trainer, make_accelerator
-from training.profile import feature_moments, profile_of
+from training.data.profile import feature_moments, profile_of
+from training.fit.baseline import baseline_accuracy
+from training.fit.checkpoints import remove_checkpoints
+from training.fit.loop import Trainer, make_accelerator
+from training.fit.report import Reporter, draw_confusion, draw_learning_curve
+from training.fit.scores import answer, full_scores
 from training.recipes import Recipe
-from training.report import Reporter, draw_confusion, draw_learning_curve
-from training.scores import answer, full_scores
 
 METRICS_FILE = "metrics.json"
 SETTINGS_FILE = "settings.json"

@@ -1,4 +1,4 @@
-"""README's table of families, written out of the bundles' own `metrics.json`."""
+"""README's table of families, out of the bundles' `metrics.json` and the measured latencies."""
 
 from __future__ import annotations
 
@@ -8,67 +8,72 @@ from pathlib import Path
 from typing import Any
 
 from models import FAMILIES
+from service.manifest import GRAPH_FILE
 from training.run import METRICS_FILE
 
 BEGIN, END = "<!-- families:begin -->", "<!-- families:end -->"
 HEADER = (
     "| bundle | test accuracy, mean of {seeds} seeds (each) | {speaker} never heard | "
-    "parameters | graph | one sequence | training |\n"
+    "parameters | graph | one request | training |\n"
     "|---|---|---|---|---|---|---|\n"
 )
 
 
-def families_table(repository: Path) -> str:
+def families_table(repository: Path, latencies: Path) -> str:
     """The table, a row a digits bundle and one for the baseline, in the order of the families.
 
     Raises:
         ValueError: There are no digits bundles with metrics.
     """
     paths = [repository / f"digits-{family}" / "1" / METRICS_FILE for family in FAMILIES]
-    bundles = [json.loads(path.read_text()) for path in paths if path.exists()]
+    bundles = {path: json.loads(path.read_text()) for path in paths if path.exists()}
     if not bundles:
         raise ValueError(f"{repository} holds no digits bundle with {METRICS_FILE}")
-    first = bundles[0]
+    first = next(iter(bundles.values()))
+    models = json.loads(latencies.read_text())["models"]
     left_out = first["left_out_speaker"]
     header = HEADER.format(seeds=len(first["seeds"]), speaker=f"speaker {left_out['speaker']}")
     baseline = (
         f"| *logistic regression* | {_percent(first['baseline_accuracy'])} "
         f"| {_percent(left_out['baseline_accuracy'])} | | | | |\n"
     )
-    return header + "".join(map(_row, bundles)) + baseline
+    rows = [
+        _row(metrics, (path.parent / GRAPH_FILE).stat().st_size, models[metrics["name"]])
+        for path, metrics in bundles.items()
+    ]
+    return header + "".join(rows) + baseline
 
 
-def write_table(readme: Path, repository: Path) -> None:
+def write_table(readme: Path, repository: Path, latencies: Path) -> None:
     """Put the table between the README's markers.
 
     Raises:
         ValueError: The markers are missing.
     """
-    readme.write_text(_with_table(readme, repository))
+    readme.write_text(_with_table(readme, repository, latencies))
 
 
-def table_is_current(readme: Path, repository: Path) -> bool:
+def table_is_current(readme: Path, repository: Path, latencies: Path) -> bool:
     """Whether `write_table` would change nothing."""
-    return readme.read_text() == _with_table(readme, repository)
+    return readme.read_text() == _with_table(readme, repository, latencies)
 
 
-def _with_table(readme: Path, repository: Path) -> str:
+def _with_table(readme: Path, repository: Path, latencies: Path) -> str:
     text = readme.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"{readme} needs the line {BEGIN} and after it {END}, once each")
     before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{families_table(repository)}{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n{families_table(repository, latencies)}{END}{rest.split(END)[1]}"
 
 
-def _row(metrics: dict[str, Any]) -> str:
+def _row(metrics: dict[str, Any], graph_bytes: int, latency: dict[str, Any]) -> str:
     seeds = list(metrics["seeds"].values())
-    graph = metrics["graph"]
     return (
         f"| `{metrics['name']}` "
         f"| {_percent(statistics.mean(seeds))} ({', '.join(map(_percent, seeds))}) "
         f"| {_percent(metrics['left_out_speaker']['accuracy'])} "
-        f"| {metrics['parameters']:,} | {graph['bytes'] / 1_000:,.0f} kB "
-        f"| {graph['latency_ms']:.2f} ms "
+        f"| {metrics['parameters']:,} | {graph_bytes / 1_000:,.0f} kB "
+        f"| {latency['latency_ms_at_length_quantile_0.5']['median']:.2f} ms "
         f"| {statistics.mean(metrics['seeds_cpu_s'].values()):.0f} s |\n"
     )
 

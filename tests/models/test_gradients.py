@@ -28,7 +28,7 @@ from tests.models.batches import (
 )
 from tests.reference.bptt import batch_gradients
 from tests.reference.weights import Weights, weights_of
-from training.bptt import accumulate_gradients
+from training.fit.bptt import accumulate_gradients
 
 SEEDS = st.integers(0, 2**32 - 1)
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=4)

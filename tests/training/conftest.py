@@ -14,8 +14,8 @@ import torch
 from models import SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Profile, Provenance, Quality
 from training.card import Card, architecture_fields, save_run
-from training.export import export_run
-from training.graph import Signature, signature_of
+from training.export.bundle import export_run
+from training.export.graph import Signature, signature_of
 
 FEATURES = ["x", "y", "z"]
 

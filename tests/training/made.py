@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from models import architecture_of
-from training.augment import Augmentation
+from training.data.augment import Augmentation
 from training.data.dataset import Dataset, SequenceSet
 from training.recipes import Recipe
 from training.run import Run

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from tests.training.made import make_part
-from training.augment import Augmentation, Augmenter, shift, stretch
-from training.batches import BucketedBatches, collate, pad, split_validation
+from training.data.augment import Augmentation, Augmenter, shift, stretch
+from training.data.batches import BucketedBatches, collate, pad, split_validation
 from training.data.dataset import SequenceSet
-from training.profile import feature_moments, profile_of
+from training.data.profile import feature_moments, profile_of
 
 
 def floats(values: ArrayLike) -> NDArray[np.float32]:

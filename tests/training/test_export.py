@@ -13,10 +13,9 @@ import pytest
 from models import FAMILIES
 from service.manifest import read_graph, read_manifest
 from tests.training.conftest import Exported
-from training import export
-from training.export import export_run
-from training.graph import SAMPLE_BATCH, SAMPLE_TIME
-from training.lint import ExportError
+from training.export.bundle import export_run
+from training.export.graph import SAMPLE_BATCH, SAMPLE_TIME
+from training.export.lint import ExportError
 
 Export = Callable[[str], Exported]
 
@@ -77,7 +76,7 @@ def test_a_graph_tells_nothing_of_the_machine_that_made_it(family: str, exported
 def cached_export(exported: Export, monkeypatch: pytest.MonkeyPatch) -> Exported:
     """The GRU's bundle, and an exporter that gives its graph at once."""
     bundle = exported("gru")
-    monkeypatch.setattr(export, "export_graph", lambda run_folder: bundle.graph())
+    monkeypatch.setattr("training.export.bundle.export_graph", lambda run_folder: bundle.graph())
     return bundle
 
 
@@ -87,7 +86,7 @@ def test_a_failing_gate_writes_nothing(
     bundle = exported("gru")
     spoilt = bundle.graph()
     spoilt.graph.input[0].type.tensor_type.shape.dim[1].dim_value = SAMPLE_TIME
-    monkeypatch.setattr(export, "export_graph", lambda run_folder: spoilt)
+    monkeypatch.setattr("training.export.bundle.export_graph", lambda run_folder: spoilt)
     with pytest.raises(ExportError, match="lint: input inputs has axes"):
         export_run(bundle.run_folder, tmp_path / "repository")
     assert not list(tmp_path.iterdir())

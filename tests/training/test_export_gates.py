@@ -10,9 +10,9 @@ import pytest
 from onnx import helper, numpy_helper, parser
 
 from tests.training.conftest import Exported
-from training.graph import SAMPLE_TIME, Signature
-from training.lint import ExportError, lint
-from training.verify import (
+from training.export.graph import SAMPLE_TIME, Signature
+from training.export.lint import ExportError, lint
+from training.export.verify import (
     Candidate,
     check_chunks,
     check_padding,

@@ -9,9 +9,9 @@ import torch
 
 from tests.training.made import LABELS, RECIPE, make_dataset, make_run
 from training.card import load_run
-from training.loop import warmup_cosine
+from training.fit.loop import warmup_cosine
+from training.fit.scores import answer
 from training.run import train_run
-from training.scores import answer
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.training.made import make_dataset, make_run
-from training.checkpoints import latest_checkpoint
+from training.fit.checkpoints import latest_checkpoint
 from training.run import train_run
 
 ROOT = Path(__file__).parents[2]
@@ -21,18 +21,18 @@ ROOT = Path(__file__).parents[2]
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
-import training.checkpoints, training.report
+import training.fit.checkpoints, training.fit.report
 from tests.training.made import make_dataset, make_run
 from training.run import train_run
 folder, moment, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
 
-watch = training.report.Reporter.watch
+watch = training.fit.report.Reporter.watch
 def watch_and_kill(self, progress, loss):
     watch(self, progress, loss)
     if moment == "step" and progress.step == step:
         kill()
-training.report.Reporter.watch = watch_and_kill
+training.fit.report.Reporter.watch = watch_and_kill
 
 rename = Path.rename
 def rename_or_kill(self, target):

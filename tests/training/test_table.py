@@ -21,7 +21,6 @@ def make_metrics(family: str, **changes: object) -> dict[str, object]:
         "left_out_speaker": {"speaker": "theo", "accuracy": 0.8, "baseline_accuracy": 0.4},
         "baseline_accuracy": 0.93,
         "parameters": 123_456,
-        "graph": {"bytes": 512_000, "latency_ms": 0.456},
     }
     return metrics | changes
 
@@ -32,11 +31,20 @@ def repository(tmp_path: Path) -> Path:
         folder = tmp_path / "repository" / f"digits-{family}" / "1"
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text(json.dumps(make_metrics(family)))
+        (folder / "model.onnx").write_bytes(bytes(512_000))
     return tmp_path / "repository"
 
 
-def test_a_row_has_the_figures_of_its_bundle(repository: Path) -> None:
-    rows = families_table(repository).splitlines()
+@pytest.fixture
+def latencies(tmp_path: Path) -> Path:
+    path = tmp_path / "families.json"
+    times = {"latency_ms_at_length_quantile_0.5": {"median": 0.456}}
+    path.write_text(json.dumps({"models": {"digits-gru": times, "digits-rnn": times}}))
+    return path
+
+
+def test_a_row_has_the_figures_of_its_bundle(repository: Path, latencies: Path) -> None:
+    rows = families_table(repository, latencies).splitlines()
     assert [row.split("|")[1].strip() for row in rows[2:]] == [
         "`digits-rnn`",
         "`digits-gru`",
@@ -55,19 +63,25 @@ def test_a_row_has_the_figures_of_its_bundle(repository: Path) -> None:
     assert len({row.count("|") for row in rows}) == 1
 
 
-def test_only_what_is_between_the_markers_changes(repository: Path, tmp_path: Path) -> None:
+def test_only_what_is_between_the_markers_changes(
+    repository: Path, latencies: Path, tmp_path: Path
+) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert not table_is_current(readme, repository)
-    write_table(readme, repository)
-    assert readme.read_text() == f"before\n{BEGIN}\n{families_table(repository)}{END}\nafter\n"
-    assert table_is_current(readme, repository)
+    assert not table_is_current(readme, repository, latencies)
+    write_table(readme, repository, latencies)
+    assert (
+        readme.read_text()
+        == f"before\n{BEGIN}\n{families_table(repository, latencies)}{END}\nafter\n"
+    )
+    assert table_is_current(readme, repository, latencies)
 
 
-def test_a_stale_table_fails_the_check(repository: Path, tmp_path: Path) -> None:
+def test_a_stale_table_fails_the_check(repository: Path, latencies: Path, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"{BEGIN}\n{END}\n")
     command = ["table", "--repository", str(repository), "--readme", str(readme)]
+    command += ["--latencies", str(latencies)]
     main(command)
     main([*command, "--check"])
     path = repository / "digits-rnn" / "1" / "metrics.json"
@@ -79,8 +93,10 @@ def test_a_stale_table_fails_the_check(repository: Path, tmp_path: Path) -> None
         main([*command, "--check"])
 
 
-def test_a_readme_without_markers_is_refused(repository: Path, tmp_path: Path) -> None:
+def test_a_readme_without_markers_is_refused(
+    repository: Path, latencies: Path, tmp_path: Path
+) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(f"{END}\n{BEGIN}\n")
     with pytest.raises(ValueError, match="families:begin"):
-        write_table(readme, repository)
+        write_table(readme, repository, latencies)

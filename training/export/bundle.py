@@ -9,9 +9,9 @@ from pathlib import Path
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, Outputs, ParityCell
 from training.card import Card, load_run
-from training.graph import Signature, export_graph, signature_of
-from training.lint import ExportError, lint
-from training.verify import Candidate, check_chunks, check_padding, check_parity
+from training.export.graph import Signature, export_graph, signature_of
+from training.export.lint import ExportError, lint
+from training.export.verify import Candidate, check_chunks, check_padding, check_parity
 
 METRICS_FILE = "metrics.json"
 

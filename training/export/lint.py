@@ -9,7 +9,7 @@ import onnx
 from models import SequenceModel
 from models.fused import OPERATORS
 from models.recurrent import Recurrent
-from training.graph import OPSET, Axes, Signature
+from training.export.graph import OPSET, Axes, Signature
 
 MAX_IR_VERSION = 10
 """The newest file format that every onnxruntime which Seqserve allows can read."""

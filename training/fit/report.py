@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoints import Progress as RunProgress
+from training.fit.checkpoints import Progress as RunProgress
 
 LOG_FILE = "log.csv"
 CURVE_FILE = "learning_curve.png"

@@ -22,13 +22,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from models import SequenceModel
-from training.augment import Augmenter
-from training.batches import BucketedBatches, TrainingRows, collate
-from training.bptt import accumulate_gradients
-from training.checkpoints import Progress, latest_checkpoint, save_checkpoint, step_of
+from training.data.augment import Augmenter
+from training.data.batches import BucketedBatches, TrainingRows, collate
 from training.data.dataset import SequenceSet
+from training.fit.bptt import accumulate_gradients
+from training.fit.checkpoints import Progress, latest_checkpoint, save_checkpoint, step_of
+from training.fit.scores import answer, quick_scores
 from training.recipes import Recipe
-from training.scores import answer, quick_scores
 
 Watcher = Callable[[Progress, float], None]
 """Told after every step: where the run is, and that step's loss."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import SequenceModel
-from training.batches import pad
+from training.data.batches import pad
 from training.data.dataset import SequenceSet
 
 

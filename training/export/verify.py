@@ -10,8 +10,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from models import SequenceModel
 from service.manifest import ParityCell, Profile
-from training.graph import Signature
-from training.lint import ExportError
+from training.export.graph import Signature
+from training.export.lint import ExportError
 
 GRID_BATCHES = (1, 2, 8)
 GRID_TIMES = (1, 2, 7, 40, 150, 500)
