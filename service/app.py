@@ -57,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("seqserve"),
         description="Serves sequence models on ordinary CPUs: batches cells, not requests.",
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would name whatever host the client claims
     )
     app.state.settings = settings
     app.state.metrics = Metrics()

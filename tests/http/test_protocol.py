@@ -181,7 +181,9 @@ def test_wrong_verb(client: httpx.Client, method: str, path: str, allowed: str) 
     assert allowed in response.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v3/models", "/v2/models", "/v2/models/a/b/c"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1", "/v1/models/", "/v3/models", "/v2/models", "/v2/models/a/b/c"]
+)
 def test_unknown_path(client: httpx.Client, path: str) -> None:
     check_refusal(client.get(path), 404, "", path, code="not_found")
 
