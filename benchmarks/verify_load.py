@@ -36,7 +36,7 @@ class Pool:
     def __init__(self, folder: Path, count: int, random: np.random.Generator) -> None:
         reference = Reference(folder)
         self.manifest = reference.manifest
-        lengths = mixed_lengths(count, random)
+        lengths = np.minimum(mixed_lengths(count, random), self.manifest.limits.max_length)
         self.sequences = make_sequences(self.manifest, lengths, random)
         self.expected = [reference.probabilities(sequence) for sequence in self.sequences]
 
@@ -83,7 +83,7 @@ class Load:
         labels = pool.manifest.outputs.labels
         body = {"sequences": [pool.sequences[row].tolist() for row in rows], "top_k": len(labels)}
         reply = await http.post(f"/v1/models/{pool.manifest.name}/predict", json=body)
-        reply.raise_for_status()
+        _check_status(reply)
         tops = [
             {ranked["label"]: ranked["probability"] for ranked in prediction["top"]}
             for prediction in reply.json()["predictions"]
@@ -116,11 +116,16 @@ class Load:
             "outputs": [{"name": "logits"}],
         }
         reply = await http.post(f"/v2/models/{pool.manifest.name}/infer", json=body)
-        reply.raise_for_status()
+        _check_status(reply)
         (output,) = reply.json()["outputs"]
         logits = np.array(output["data"]).reshape(output["shape"])
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return list(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def _check_status(reply: httpx.Response) -> None:
+    if reply.status_code != 200:
+        raise ValueError(f"status {reply.status_code}: {reply.text}")
 
 
 def padding_efficiency(metrics: str) -> dict[str, float]:
