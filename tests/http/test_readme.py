@@ -17,7 +17,8 @@ ADDRESS = "http://127.0.0.1:8000"
 
 def test_the_request_in_readme_answers_as_readme_says(server: Server) -> None:
     found = re.search(
-        r"\n    (curl --data-binary .*?)\n\n<!-- answer:begin -->\n```json(.*?)```\n<!-- answer:end -->",
+        r"\n    (curl --data-binary .*?)\n\n"
+        r"<!-- answer:begin -->\n```json(.*?)```\n<!-- answer:end -->",
         README,
         re.DOTALL,
     )
