@@ -84,7 +84,7 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     try:
         metrics = train_run(run, dataset, folder, resume=options.resume)
     except ValueError as error:
-        parser.error(f"argument --resume: {error}" if options.resume else str(error))
+        parser.error(str(error))
     if not PartialState().is_main_process:
         return
     print(
