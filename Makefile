@@ -44,7 +44,7 @@ format: .venv/ready ## Format the code and mend what the linter can
 	$(DEV)/ruff check --fix .
 
 .PHONY: train
-train: .venv/ready ## Train and export every bundled model (about an hour on two cores)
+train: .venv/ready ## Train and export every bundled model (about 20 minutes on two cores)
 	$(DEV)/python -m training all
 
 .PHONY: table
