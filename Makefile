@@ -52,7 +52,7 @@ table: .venv/ready ## Write README's table of families from the committed metric
 	$(DEV)/python -m training table
 
 .PHONY: bench
-bench: .venv/ready ## Measure latency and throughput of the bundled models
+bench: .venv/ready ## Measure the latency of the bundled models, side by side
 	$(DEV)/python -m benchmarks.families
 
 .PHONY: verify-load
