@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -11,11 +12,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from service.api import health, predict, v2
-from service.api.context import (
-    RequestContext,
-    on_http_exception,
-    on_service_error,
-)
+from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.engine.engine import Engine
 from service.engine.scheduler import Bounds
 from service.engine.threads import available_cores
@@ -37,14 +34,8 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(settings.engine_threads or available_cores())
-        bounds = Bounds(
-            max_batch_size=settings.max_batch_size,
-            chunk_steps=settings.chunk_steps,
-            max_active_sequences=settings.max_active_sequences,
-            max_padding_ratio=settings.max_padding_ratio,
-            max_queue_size=settings.max_queue_size,
-        )
-        repository = Repository(settings.repository, engine, app.state.metrics, bounds)
+        metrics: Metrics = app.state.metrics
+        repository = Repository(settings.repository, engine, metrics, bounds_of(settings))
         app.state.engine, app.state.repository = engine, repository
         repository.start()
         yield
@@ -69,3 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_middleware(RequestContext, access_log=settings.access_log)
     return app
+
+
+def bounds_of(settings: Settings) -> Bounds:
+    """Each scheduler's bounds: the settings of the same names."""
+    names = {field.name for field in dataclasses.fields(Bounds)}
+    return Bounds(**settings.model_dump(include=names))

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from onnx import TensorProto
 
+from service.app import bounds_of
 from service.engine.engine import Engine
-from service.engine.scheduler import Bounds
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.metrics import Metrics
 from service.repository import Entry, Repository
+from service.settings import Settings
 from tests.engine.graphs import (
     expected_sums,
     sum_graph,
@@ -33,7 +34,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self.engine = Engine(1)
         self.metrics = Metrics()
-        self.repository = Repository(folder, self.engine, self.metrics, Bounds())
+        self.repository = Repository(folder, self.engine, self.metrics, bounds_of(Settings()))
 
     def load(self) -> Repository:
         """Load every bundle; return when all are dealt with."""

@@ -20,11 +20,11 @@ from service.metrics import ModelMetrics
 class Bounds:
     """How much a scheduler runs and holds at a time; the settings of the same names."""
 
-    max_batch_size: int = 8
-    chunk_steps: int = 16
-    max_active_sequences: int = 64
-    max_padding_ratio: float = 1.25
-    max_queue_size: int = 1_024
+    max_batch_size: int
+    chunk_steps: int
+    max_active_sequences: int
+    max_padding_ratio: float
+    max_queue_size: int
 
 
 class Batch:

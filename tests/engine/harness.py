@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
+from service.app import bounds_of
 from service.engine.cells import CellScheduler
 from service.engine.job import Job
 from service.engine.model import Arrays, Model
-from service.engine.scheduler import Batch, Bounds, Scheduler
-from service.engine.sequences import SequenceScheduler
+from service.engine.scheduler import Batch
 from service.metrics import Metrics
+from service.repository import SCHEDULERS
+from service.settings import Settings
 from tests.fakes import Steps, check_result
-
-SCHEDULERS: dict[str, type[Scheduler]] = {"cells": CellScheduler, "sequences": SequenceScheduler}
 
 
 class Observed:
@@ -21,7 +22,7 @@ class Observed:
 
     Args:
         model: Its manifest says which scheduler.
-        bounds: Fields of `Bounds`.
+        bounds: Fields of `Bounds` that are not to be the settings' defaults.
     """
 
     def __init__(self, model: Model, **bounds: Any) -> None:
@@ -30,7 +31,9 @@ class Observed:
         manifest = model.manifest
         self._labels = {"model": manifest.name, "version": manifest.version}
         self.scheduler = SCHEDULERS[manifest.batching](
-            model, Bounds(**bounds), self.metrics.of_model(manifest.name, manifest.version)
+            model,
+            dataclasses.replace(bounds_of(Settings()), **bounds),
+            self.metrics.of_model(manifest.name, manifest.version),
         )
 
     def metric(self, name: str, **labels: str) -> float:
