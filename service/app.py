@@ -35,7 +35,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine = Engine(settings.engine_threads or available_cores())
         metrics: Metrics = app.state.metrics
-        repository = Repository(settings.repository, engine, metrics, bounds_of(settings))
+        repository = Repository(
+            settings.repository, engine, metrics, bounds_of(settings), settings.precision
+        )
         app.state.engine, app.state.repository = engine, repository
         repository.start()
         yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -18,6 +18,11 @@ from service.tasks.features import LogMel
 SCHEMA_VERSION = 1
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
+
+Precision = Literal["fp32", "int8"]
+"""What a graph computes with; every bundle has fp32, some a variant beside it."""
+
+VariantName = Literal["int8"]
 
 
 class _Part(BaseModel):
@@ -81,6 +86,35 @@ class Quality(_Part):
     )
 
 
+class Speed(_Part):
+    """How fast a variant is, measured at export side by side with the fp32 graph."""
+
+    relative: float = Field(gt=0, description="cells a second, of fp32's; one thread")
+    batch_size: int = Field(ge=1)
+    steps: int = Field(ge=1, description="of each sequence")
+    cpu: str = Field(description="where it was measured, with what matters of its instructions")
+
+
+class Variant(_Part):
+    """The same model in another precision, in a graph of its own beside `model.onnx`."""
+
+    file: str = Field(pattern=r"^model\.[a-z0-9]+\.onnx$")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the file's bytes")
+    graph_bytes: int = Field(gt=0)
+    test_accuracy: float | None = Field(
+        description="as `quality.test_accuracy`; none where the model was not scored"
+    )
+    agreement: float = Field(ge=0, le=1, description="share of answers with the label of fp32's")
+    max_abs_error: float = Field(ge=0, description="of a logit, against fp32's on the same inputs")
+    company_error: float = Field(
+        ge=0, description="of a logit, against the same sequence alone: neighbours at the extremes"
+    )
+    tolerance: float = Field(
+        gt=0, description="how far neighbours may move an answer, of its scale; checked at load"
+    )
+    speed: Speed
+
+
 class ParityCell(_Part):
     """One cell of the parity grid: max |onnxruntime - torch| over every output."""
 
@@ -117,6 +151,12 @@ class Manifest(_Part):
     graph_bytes: int = Field(gt=0)
     parity: list[ParityCell]
     quality: Quality
+    variants: dict[VariantName, Variant] = Field(
+        default_factory=dict, description="by precision; additive, so still schema 1"
+    )
+    refused_variants: dict[VariantName, str] = Field(
+        default_factory=dict, description="why the export made none of this precision"
+    )
     profile: Profile
     provenance: Provenance
 
@@ -134,12 +174,19 @@ class Manifest(_Part):
             == len(self.inputs.features)
         ):
             raise ValueError("profile: feature_means and feature_deviations are one a feature")
+        if both := self.variants.keys() & self.refused_variants.keys():
+            raise ValueError(f"variants and refused_variants both name {', '.join(sorted(both))}")
         return self
 
     @property
     def num_features(self) -> int:
         """Values a step."""
         return len(self.inputs.features)
+
+    @property
+    def precisions(self) -> list[Precision]:
+        """What the bundle has a graph for, fp32 first."""
+        return [name for name in get_args(Precision) if name == "fp32" or name in self.variants]
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -175,21 +222,25 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def read_graph(folder: Path, manifest: Manifest) -> bytes:
-    """Read `model.onnx` and hold it against the manifest's size and sha256.
+def read_graph(folder: Path, manifest: Manifest, precision: Precision = "fp32") -> bytes:
+    """Read the graph of a precision and hold it against the manifest's size and sha256.
 
     Raises:
         BundleError: The file is missing, truncated or tampered with.
+        KeyError: The bundle has no such variant.
     """
+    if precision == "fp32":
+        file, size, sha256 = GRAPH_FILE, manifest.graph_bytes, manifest.sha256
+    else:
+        variant = manifest.variants[precision]
+        file, size, sha256 = variant.file, variant.graph_bytes, variant.sha256
     try:
-        graph = (folder / GRAPH_FILE).read_bytes()
+        graph = (folder / file).read_bytes()
     except OSError as error:
-        raise BundleError(f"{GRAPH_FILE} can't be read: {error}") from error
-    if len(graph) != manifest.graph_bytes:
-        raise BundleError(
-            f"{GRAPH_FILE} has {len(graph)} bytes, the manifest says {manifest.graph_bytes}"
-        )
+        raise BundleError(f"{file} can't be read: {error}") from error
+    if len(graph) != size:
+        raise BundleError(f"{file} has {len(graph)} bytes, the manifest says {size}")
     digest = hashlib.sha256(graph).hexdigest()
-    if digest != manifest.sha256:
-        raise BundleError(f"{GRAPH_FILE} has sha256 {digest}, the manifest says {manifest.sha256}")
+    if digest != sha256:
+        raise BundleError(f"{file} has sha256 {digest}, the manifest says {sha256}")
     return graph

@@ -15,6 +15,7 @@ from prometheus_client import (
 )
 
 MODEL = ["model", "version"]
+ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
@@ -46,42 +47,42 @@ class Metrics:
         self.queue_duration = Histogram(
             "seqserve_queue_duration_seconds",
             "A sequence's wait until its first run",
-            MODEL,
+            ENGINE,
             buckets=SECONDS,
             registry=registry,
         )
         self.compute_duration = Histogram(
             "seqserve_compute_duration_seconds",
             "One run of a graph",
-            MODEL,
+            ENGINE,
             buckets=SECONDS,
             registry=registry,
         )
         self.batch_size = Histogram(
             "seqserve_batch_size",
             "Sequences in one run of a graph",
-            MODEL,
+            ENGINE,
             buckets=ROWS,
             registry=registry,
         )
         self.cells = Counter(
             "seqserve_cells_total",
             "Steps computed; kind is real or padded",
-            [*MODEL, "kind"],
+            [*ENGINE, "kind"],
             registry=registry,
         )
         self.queue_depth = Gauge(
-            "seqserve_queue_depth", "Sequences that wait for their first run", MODEL,
+            "seqserve_queue_depth", "Sequences that wait for their first run", ENGINE,
             registry=registry,
         )  # fmt: skip
         self.active_sequences = Gauge(
-            "seqserve_active_sequences", "Sequences that run or hold state", MODEL,
+            "seqserve_active_sequences", "Sequences that run or hold state", ENGINE,
             registry=registry,
         )  # fmt: skip
         self.model_info = Gauge(
             "seqserve_model_info",
-            "1 for a model that serves",
-            [*MODEL, "family", "task", "batching"],
+            "1 for each precision of a model that serves",
+            [*ENGINE, "family", "task", "batching"],
             registry=registry,
         )
         self.load_duration = Gauge(
@@ -94,22 +95,23 @@ class Metrics:
             "seqserve_model_load_failures_total", "Bundles refused at load", registry=registry
         )
 
-    def of_model(self, name: str, version: str) -> ModelMetrics:
+    def of_model(self, name: str, version: str, precision: str = "fp32") -> ModelMetrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
-        return ModelMetrics(self, name, version)
+        return ModelMetrics(self, name, version, precision)
 
 
 class ModelMetrics:
     """One model's children of the metrics that its scheduler updates."""
 
-    def __init__(self, metrics: Metrics, name: str, version: str) -> None:
-        self._queue_duration = metrics.queue_duration.labels(name, version)
-        self._compute_duration = metrics.compute_duration.labels(name, version)
-        self._batch_size = metrics.batch_size.labels(name, version)
-        self._real = metrics.cells.labels(name, version, "real")
-        self._padded = metrics.cells.labels(name, version, "padded")
-        self._queue_depth = metrics.queue_depth.labels(name, version)
-        self._active = metrics.active_sequences.labels(name, version)
+    def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
+        labels = (name, version, precision)
+        self._queue_duration = metrics.queue_duration.labels(*labels)
+        self._compute_duration = metrics.compute_duration.labels(*labels)
+        self._batch_size = metrics.batch_size.labels(*labels)
+        self._real = metrics.cells.labels(*labels, "real")
+        self._padded = metrics.cells.labels(*labels, "padded")
+        self._queue_depth = metrics.queue_depth.labels(*labels)
+        self._active = metrics.active_sequences.labels(*labels)
 
     def queued(self, elapsed_s: float) -> None:
         """A sequence waited this long for its first run."""

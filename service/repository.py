@@ -12,12 +12,17 @@ import structlog
 
 from service.engine.cells import CellScheduler
 from service.engine.engine import Engine
-from service.engine.invariance import check_invariance
+from service.engine.invariance import TOLERANCE, check_invariance
 from service.engine.model import OnnxModel
 from service.engine.scheduler import Bounds, Scheduler
 from service.engine.sequences import SequenceScheduler
-from service.errors import BundleError, ModelNotFoundError, ModelNotReadyError
-from service.manifest import Manifest, read_graph, read_manifest
+from service.errors import (
+    BundleError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    ModelNotReadyError,
+)
+from service.manifest import Manifest, Precision, read_graph, read_manifest
 from service.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -27,10 +32,11 @@ SCHEDULERS: dict[str, type[Scheduler]] = {"cells": CellScheduler, "sequences": S
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """A model that answers."""
+    """A model that answers, in one precision."""
 
     manifest: Manifest
     scheduler: Scheduler
+    precision: Precision = "fp32"
 
 
 @dataclasses.dataclass
@@ -42,6 +48,9 @@ class Entry:
     state: Literal["LOADING", "READY", "UNAVAILABLE"] = "LOADING"
     reason: str = ""
     served: Served | None = None
+    """What answers a request that asks for no precision."""
+    others: dict[str, Served | str] = dataclasses.field(default_factory=dict)
+    """Its other precisions, each serving or why it does not."""
 
 
 class Repository:
@@ -52,13 +61,22 @@ class Repository:
         engine: Runs their batches.
         metrics: Counts them.
         bounds: Of each model's scheduler.
+        precision: What answers unless a request says otherwise, where a model has it; else fp32.
     """
 
-    def __init__(self, folder: Path, engine: Engine, metrics: Metrics, bounds: Bounds) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        metrics: Metrics,
+        bounds: Bounds,
+        precision: Precision = "fp32",
+    ) -> None:
         self._folder = folder
         self._engine = engine
         self._metrics = metrics
         self._bounds = bounds
+        self._precision = precision
         self._entries = {
             model.name: Entry(model.name, version)
             for model in sorted(folder.iterdir())
@@ -92,12 +110,25 @@ class Repository:
             return False
         return not strict or {entry.state for entry in self.index()} == {"READY"}
 
-    def get(self, name: str, version: str | None = None) -> Served:
+    def get(
+        self,
+        name: str,
+        version: str | None = None,
+        precision: str | None = None,
+        field: str = "precision",
+    ) -> Served:
         """The model that answers by this name.
+
+        Args:
+            name: Of the model.
+            version: It must have, if any.
+            precision: It must compute with, if any.
+            field: Where in the request the precision stands, for the error.
 
         Raises:
             ModelNotFoundError: There is none, or it has another version.
             ModelNotReadyError: It is loading, or was refused.
+            InvalidRequestError: It has no such precision.
         """
         entry = self._entries.get(name)
         if entry is None:
@@ -109,7 +140,9 @@ class Repository:
         if entry.served is None:
             reason = entry.reason or "it is still loading"
             raise ModelNotReadyError(f"model {name!r} is not ready: {reason}", "name")
-        return entry.served
+        if precision is None or precision == entry.served.precision:
+            return entry.served
+        return _other(entry, entry.served.manifest, precision, field)
 
     def _load_all(self) -> None:
         for entry in self.index():
@@ -117,7 +150,7 @@ class Repository:
                 return
             started_s = time.perf_counter()
             try:
-                entry.served = self._load(self._folder / entry.name / entry.version)
+                self._load(entry)
                 entry.state = "READY"
             except BundleError as error:
                 self._refuse(entry, str(error))
@@ -134,18 +167,63 @@ class Repository:
         self._metrics.load_failures.inc()
         log.error("model refused", model=entry.name, version=entry.version, reason=reason)
 
-    def _load(self, folder: Path) -> Served:
+    def _load(self, entry: Entry) -> None:
+        """Make a model serve; a bad graph refuses it if it is the one that answers by default."""
+        folder = self._folder / entry.name / entry.version
         manifest = read_manifest(folder)
-        model = OnnxModel(read_graph(folder, manifest), manifest)
-        check_invariance(model, self._bounds.chunk_steps)
-        metrics = self._metrics.of_model(manifest.name, manifest.version)
+        default = self._precision if self._precision in manifest.precisions else "fp32"
+        served = self._serve(folder, manifest, default)
+        for precision in manifest.precisions:
+            if precision != default:
+                entry.others[precision] = self._serve_or_refuse(folder, manifest, precision)
+        entry.served = served
+
+    def _serve_or_refuse(
+        self, folder: Path, manifest: Manifest, precision: Precision
+    ) -> Served | str:
+        try:
+            return self._serve(folder, manifest, precision)
+        except Exception as error:  # noqa: BLE001 - the other precision serves all the same
+            reason = str(error) if isinstance(error, BundleError) else repr(error)
+        self._metrics.load_failures.inc()
+        model = {"model": manifest.name, "version": manifest.version, "precision": precision}
+        log.error("precision refused", **model, reason=reason)
+        return reason
+
+    def _serve(self, folder: Path, manifest: Manifest, precision: Precision) -> Served:
+        model = OnnxModel(read_graph(folder, manifest, precision), manifest)
+        tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
+        check_invariance(model, self._bounds.chunk_steps, tolerance)
+        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         scheduler = SCHEDULERS[manifest.batching](model, self._bounds, metrics)
         metrics.watch(lambda: scheduler.num_waiting, lambda: scheduler.num_active)
         self._engine.add(scheduler)
         self._metrics.model_info.labels(
-            manifest.name, manifest.version, manifest.family, manifest.task, manifest.batching
+            manifest.name,
+            manifest.version,
+            precision,
+            manifest.family,
+            manifest.task,
+            manifest.batching,
         ).set(1)
-        return Served(manifest, scheduler)
+        return Served(manifest, scheduler, precision)
+
+
+def _other(entry: Entry, manifest: Manifest, precision: str, field: str) -> Served:
+    """A precision that is not the one that answers by default."""
+    found = entry.others.get(precision)
+    if found is None:
+        refused = manifest.refused_variants.items()
+        why = "".join(f": {reason}" for name, reason in refused if name == precision)
+        there = " and ".join(manifest.precisions)
+        raise InvalidRequestError(
+            f"{field} {precision!r} is none of model {entry.name!r}, which has {there}{why}", field
+        )
+    if isinstance(found, str):
+        raise ModelNotReadyError(
+            f"{precision} of model {entry.name!r} is not ready: {found}", field
+        )
+    return found
 
 
 def _latest_version(model: Path) -> str | None:

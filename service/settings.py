@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.manifest import Precision
+
 
 class Settings(BaseSettings):
     """Serve sequence models over HTTP.
@@ -26,6 +28,11 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
     repository: Path = Field(Path("repository"), description="folder of <model>/<version> bundles")
+
+    precision: Precision = Field(
+        "fp32",
+        description="what answers unless a request says otherwise; a model without it uses fp32",
+    )
 
     engine_threads: int | None = Field(
         None, ge=1, le=256, description="threads that compute; default: the cores this process has"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,13 @@ import pytest
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, read_graph, read_manifest
-from tests.engine.graphs import sum_graph, sum_manifest, write_sum_bundle
+from tests.engine.graphs import (
+    VARIANT_FILE,
+    sum_graph,
+    sum_manifest,
+    write_sum_bundle,
+    write_variant,
+)
 from tests.fakes import make_manifest
 
 AUDIO = {"kind": "log_mel", "num_mels": 2}
@@ -55,6 +62,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"inputs": {"features": ["a", "b", "c"]}}, "feature_means and feature_deviations"),
     ({"sha256": "F" * 64}, "sha256: "),
     ({"graph_bytes": 0}, "graph_bytes: "),
+    ({"variants": {"int4": {}}}, "variants.int4"),
+    ({"refused_variants": {"fp16": "slow"}}, "refused_variants.fp16"),
     ({"version": "0"}, "version: "),
     ({"version": "01"}, "version: "),
     ({"name": "../etc"}, "name: "),
@@ -145,6 +154,58 @@ def test_a_missing_graph_is_refused(bundle: Path) -> None:
     (bundle / GRAPH_FILE).unlink()
     with pytest.raises(BundleError, match=r"model\.onnx can't be read"):
         read_graph(bundle, read_manifest(bundle))
+
+
+def test_a_variant_is_read_whole(bundle: Path) -> None:
+    write_variant(bundle, sum_graph(offset=1.0))
+    manifest = read_manifest(bundle)
+    assert manifest.precisions == ["fp32", "int8"]
+    assert read_graph(bundle, manifest) == sum_graph()
+    assert read_graph(bundle, manifest, "int8") == sum_graph(offset=1.0)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.unlink(), r"model\.int8\.onnx can't be read"),
+        (lambda path: path.write_bytes(b"short"), r"model\.int8\.onnx has 5 bytes"),
+        (lambda path: path.write_bytes(sum_graph(offset=2.0)), r"model\.int8\.onnx has sha256"),
+    ],
+)
+def test_a_damaged_variant_is_refused_and_fp32_is_not(
+    bundle: Path, damage: Callable[[Path], object], reason: str
+) -> None:
+    write_variant(bundle, sum_graph(offset=1.0))
+    damage(bundle / VARIANT_FILE)
+    manifest = read_manifest(bundle)
+    assert read_graph(bundle, manifest) == sum_graph()
+    with pytest.raises(BundleError, match=reason):
+        read_graph(bundle, manifest, "int8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"file": "../model.onnx"}, "variants.int8.file"),
+        ({"file": "model.onnx"}, "variants.int8.file"),
+        ({"tolerance": 0.0}, "variants.int8.tolerance"),
+        ({"agreement": 1.5}, "variants.int8.agreement"),
+        ({"colour": "red"}, "variants.int8.colour"),
+    ],
+)
+def test_a_wrong_variant_is_refused_by_name(
+    bundle: Path, changes: dict[str, Any], reason: str
+) -> None:
+    write_variant(bundle, sum_graph(), **changes)
+    with pytest.raises(BundleError, match=reason):
+        read_manifest(bundle)
+
+
+def test_a_variant_is_not_refused_too(bundle: Path) -> None:
+    write_variant(bundle, sum_graph())
+    rewrite(bundle, refused_variants={"int8": "too slow"})
+    with pytest.raises(BundleError, match="both name int8"):
+        read_manifest(bundle)
 
 
 def test_a_manifest_does_not_change() -> None:

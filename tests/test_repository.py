@@ -110,11 +110,12 @@ def test_it_is_ready_when_all_are_loaded_and_not_before(server: Server) -> None:
 def test_a_model_that_serves_is_in_the_metrics(server: Server) -> None:
     server.load()
     model = {"model": "good-cells", "version": "1"}
-    info = model | {"family": "fake", "task": "classification", "batching": "cells"}
+    runs = model | {"precision": "fp32"}
+    info = runs | {"family": "fake", "task": "classification", "batching": "cells"}
     assert server.metric("seqserve_model_info", **info) == 1
     assert (server.metric("seqserve_model_load_seconds", **model) or 0) > 0
-    assert server.metric("seqserve_queue_depth", **model) == 0
-    assert server.metric("seqserve_active_sequences", **model) == 0
+    assert server.metric("seqserve_queue_depth", **runs) == 0
+    assert server.metric("seqserve_active_sequences", **runs) == 0
     assert server.metric("seqserve_model_load_failures_total") == 0
 
 

@@ -14,10 +14,15 @@ TOLERANCE = 1e-4  # of the answers' scale; float32 sums in another order differ 
 RUBBISH = (np.nan, np.inf, 1e30)
 
 
-def check_invariance(model: Model, chunk_steps: int) -> None:
+def check_invariance(model: Model, chunk_steps: int, tolerance: float = TOLERANCE) -> None:
     """Alone = in a batch with rubbish in the padding = in another order = in chunks.
 
     Also warms the session up at the shapes that its scheduler will use.
+
+    Args:
+        model: What answers.
+        chunk_steps: Steps in a chunk.
+        tolerance: How far an answer may differ, of its scale (1 at least).
 
     Raises:
         BundleError: One of them differs, with the row's length and by how much.
@@ -25,13 +30,14 @@ def check_invariance(model: Model, chunk_steps: int) -> None:
     sequences = _probe(model.manifest, chunk_steps)
     alone = [_run(model, [sequence], [0.0])[0] for sequence in sequences]
     padded = _run(model, sequences, [RUBBISH[row % 3] for row in range(len(sequences))])
-    _compare(alone, padded, sequences, "in a batch with rubbish in the padding")
+    _compare(alone, padded, sequences, tolerance, "in a batch with rubbish in the padding")
     order = list(range(len(sequences)))[::-1]
     other = _run(model, [sequences[row] for row in order], [0.0] * len(sequences))
-    _compare([alone[row] for row in order], other, [sequences[row] for row in order], "reordered")
+    reordered = [alone[row] for row in order]
+    _compare(reordered, other, [sequences[row] for row in order], tolerance, "reordered")
     if model.manifest.state:
         chunked = _run_in_chunks(model, sequences, chunk_steps)
-        _compare(alone, chunked, sequences, f"in chunks of {chunk_steps} steps")
+        _compare(alone, chunked, sequences, tolerance, f"in chunks of {chunk_steps} steps")
 
 
 def _probe(manifest: Manifest, chunk_steps: int) -> list[NDArray[np.float32]]:
@@ -111,7 +117,11 @@ def _result(manifest: Manifest, outputs: Arrays, row: int, length: int) -> Resul
 
 
 def _compare(
-    expected: list[Result], found: list[Result], sequences: list[NDArray[np.float32]], how: str
+    expected: list[Result],
+    found: list[Result],
+    sequences: list[NDArray[np.float32]],
+    tolerance: float,
+    how: str,
 ) -> None:
     for want, have, sequence in zip(expected, found, sequences, strict=True):
         for name, a, b in zip(Result._fields, want, have, strict=True):
@@ -119,7 +129,7 @@ def _compare(
                 continue
             with np.errstate(invalid="ignore"):  # inf - inf: a NaN, which is refused too
                 error = float(np.max(np.abs(a - b)))
-            if not error <= TOLERANCE * max(1.0, float(np.max(np.abs(a)))):
+            if not error <= tolerance * max(1.0, float(np.max(np.abs(a)))):
                 raise BundleError(
                     f"not batch-invariant: {name} of a sequence of {len(sequence)} steps differs "
                     f"by {error:.3g} {how}"

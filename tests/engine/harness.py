@@ -29,7 +29,7 @@ class Observed:
         self.model = model
         self.metrics = Metrics()
         manifest = model.manifest
-        self._labels = {"model": manifest.name, "version": manifest.version}
+        self._labels = {"model": manifest.name, "version": manifest.version, "precision": "fp32"}
         self.scheduler = SCHEDULERS[manifest.batching](
             model,
             dataclasses.replace(bounds_of(Settings()), **bounds),
