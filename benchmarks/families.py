@@ -11,7 +11,6 @@ import http.client
 import json
 import time
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -68,8 +67,8 @@ def main() -> None:
         for quantile in QUANTILES
     }
     medians: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
-    with running_server(arguments.repository) as address:
-        connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    with running_server(arguments.repository) as server:
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
         for _ in range(arguments.rounds):
             for (name, quantile), body in cases.items():
                 elapsed_ms = time_requests(connection, name, body, arguments.requests)

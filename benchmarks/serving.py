@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,23 +25,57 @@ from service.manifest import GRAPH_FILE, Manifest, read_manifest
 READY_TIMEOUT_S = 60.0
 
 
-@contextmanager
-def running_server(repository: Path) -> Iterator[str]:
-    """Start `python -m service` on a free port; gives its address once it is ready."""
+@dataclass(frozen=True)
+class Running:
+    """A server of ours that is ready.
+
+    Args:
+        ready_s: From its process's start to ready.
+    """
+
+    pid: int
+    host: str
+    port: int
+    ready_s: float
+
+    @property
+    def url(self) -> str:
+        """Of its root."""
+        return f"http://{self.host}:{self.port}"
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "SEQSERVE_LOG_LEVEL": "warning"}
-    command = [sys.executable, "-m", "service", "--port", str(port)]
-    server = subprocess.Popen([*command, "--repository", str(repository)], env=environment)
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running_server(repository: Path, **settings: object) -> Iterator[Running]:
+    """Start `python -m service` on a free port; gives it once it is ready.
+
+    Args:
+        settings: As in `service.settings`.
+
+    Raises:
+        RuntimeError: It does not become ready, or does not end well.
+    """
+    port = free_port()
+    wanted = {"log_level": "warning", **settings, "port": port, "repository": repository}
+    variables = {f"SEQSERVE_{name.upper()}": str(value) for name, value in wanted.items()}
+    started_s = time.monotonic()
+    server = subprocess.Popen([sys.executable, "-m", "service"], env={**os.environ, **variables})
     try:
-        address = f"http://127.0.0.1:{port}"
-        _wait_until_ready(server, address)
-        yield address
-    finally:
-        server.terminate()
-        if server.wait(60) != 0:
-            raise RuntimeError(f"the server ended with {server.returncode}")
+        _wait_until_ready(server, f"http://127.0.0.1:{port}")
+        yield Running(server.pid, "127.0.0.1", port, time.monotonic() - started_s)
+    except BaseException:
+        server.kill()
+        server.wait()
+        raise
+    server.terminate()
+    if server.wait(60) != 0:
+        raise RuntimeError(f"the server ended with {server.returncode}")
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
@@ -50,7 +85,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
             with urllib.request.urlopen(f"{address}/v2/health/ready", timeout=5):
                 return
         except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.05)
+            time.sleep(0.005)
     raise RuntimeError(f"the server at {address} was not ready within {READY_TIMEOUT_S:g} s")
 
 
@@ -63,7 +98,7 @@ class Reference:
             folder / GRAPH_FILE, providers=["CPUExecutionProvider"]
         )
 
-    def probabilities(self, sequence: NDArray[np.float32]) -> NDArray[np.float64]:
+    def logits(self, sequence: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of each class, (classes,), for one sequence (time, features)."""
         manifest = self.manifest
         feed = {
@@ -73,7 +108,12 @@ class Reference:
         for pair in manifest.state:
             feed[pair.input] = np.full((1, *pair.shape), pair.initial, dtype=np.float32)
         (logits,) = self._session.run([manifest.outputs.logits], feed)
-        exponentials = np.exp(logits[0].astype(np.float64) - logits[0].max())
+        return logits[0]  # type: ignore[no-any-return]
+
+    def probabilities(self, sequence: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of each class, (classes,), for one sequence (time, features)."""
+        logits = self.logits(sequence).astype(np.float64)
+        exponentials = np.exp(logits - logits.max())
         return exponentials / exponentials.sum()  # type: ignore[no-any-return]
 
 

@@ -175,8 +175,8 @@ def main() -> int:
     arguments = parser.parse_args()
     random = np.random.default_rng(0)
     pools = [Pool(folder, 200, random) for folder in bundles(arguments.repository)]
-    with running_server(arguments.repository) as address:
-        result = asyncio.run(run(address, pools, arguments.seconds, arguments.clients))
+    with running_server(arguments.repository) as server:
+        result = asyncio.run(run(server.url, pools, arguments.seconds, arguments.clients))
     write_result(RESULT, result)
     print(RESULT.read_text())
     return 1 if result["errors"] or result["wrong_answers"] or not result["requests"] else 0
