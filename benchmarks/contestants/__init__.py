@@ -1,0 +1,1 @@
+"""Everything that the comparison measures: this server, and the peers as their users run them."""
