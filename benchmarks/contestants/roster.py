@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from benchmarks.contestants.peer import HERE, Peer, Program
-from benchmarks.contestants.wires import NestedJson, OpenInferenceBinary, OpenInferenceJson
+from benchmarks.contestants.wires import Msgpack, NestedJson, OpenInferenceBinary, OpenInferenceJson
 
 
-def _server(folder: str, *arguments: str, **variables: str) -> Program:
-    """`<folder>/server.py` in the virtualenv of the same name."""
+def _server(folder: str, *arguments: str, venv: str | None = None) -> Program:
+    """`<folder>/server.py` in the virtualenv of the same name, if it has no other's."""
     script = str(HERE / folder / "server.py")
-    return Program((script, "{repository}", "{port}", *arguments), folder, tuple(variables.items()))
+    return Program((script, "{repository}", "{port}", *arguments), venv or folder)
 
 
 SEQSERVE = Program(
     ("-m", "service", "--port", "{port}", "--repository", "{repository}", "--log-level", "warning")
 )
 SEQSERVE_SETTINGS = "its defaults"
+MOSEC_SETTINGS = "2 workers, max_batch_size 8, max_wait_time 1 ms"
+TRITON = _server("triton", venv="pytriton")
+TRITON_SETTINGS = (
+    "Triton's binary, Python backend with onnxruntime, 2 instances, dynamic batcher of 32 with no "
+    "delay, ragged batches"
+)
 
 ROSTER: tuple[Peer, ...] = (
     Peer("seqserve", "seqserve", SEQSERVE, OpenInferenceJson(), SEQSERVE_SETTINGS),
@@ -41,5 +47,11 @@ ROSTER: tuple[Peer, ...] = (
         _server("microbatch"),
         NestedJson(),
         "Starlette, orjson, own queue, batches of at most 8 with no delay; 2 uvicorn workers",
+    ),
+    Peer("mosec-orjson", "mosec-orjson", _server("mosec", "json"), NestedJson(), MOSEC_SETTINGS),
+    Peer("mosec-msgpack", "mosec-msgpack", _server("mosec", "msgpack"), Msgpack(), MOSEC_SETTINGS),
+    Peer("triton-json", "triton", TRITON, OpenInferenceJson(length_shape=(1,)), TRITON_SETTINGS),
+    Peer(
+        "triton-binary", "triton", TRITON, OpenInferenceBinary(length_shape=(1,)), TRITON_SETTINGS
     ),
 )

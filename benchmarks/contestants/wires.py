@@ -64,9 +64,11 @@ class OpenInferenceJson:
 
     Args:
         parameters: Of every request.
+        length_shape: What a row of `lengths` is: a number, or an axis of one.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
+    length_shape: tuple[int, ...] = ()
     kind: Literal["json"] = "json"
 
     def request(self, model: str, sequences: Sequences) -> bytes:
@@ -74,7 +76,7 @@ class OpenInferenceJson:
         tensors = ",".join(
             f'{{"name":"{name}","datatype":"{datatype}","shape":{list(array.shape)},'
             f'"data":[{_numbers(array.ravel())}]}}'
-            for name, datatype, array in _tensors(sequences)
+            for name, datatype, array in _tensors(sequences, self.length_shape)
         )
         parameters = f'"parameters":{json.dumps(self.parameters)},' if self.parameters else ""
         body = f'{{{parameters}"inputs":[{tensors}],"outputs":[{{"name":"logits"}}]}}'.encode()
@@ -92,14 +94,16 @@ class OpenInferenceBinary:
 
     Args:
         parameters: Of every request.
+        length_shape: What a row of `lengths` is: a number, or an axis of one.
     """
 
     parameters: dict[str, Any] = field(default_factory=dict)
+    length_shape: tuple[int, ...] = ()
     kind: Literal["binary"] = "binary"
 
     def request(self, model: str, sequences: Sequences) -> bytes:
         """The whole request for sequences (time, features)."""
-        tensors = list(_tensors(sequences))
+        tensors = _tensors(sequences, self.length_shape)
         header: dict[str, Any] = {
             "inputs": [
                 {
@@ -171,7 +175,9 @@ def _numbers(values: NDArray[Any]) -> str:
     return ",".join(map(str, values))
 
 
-def _tensors(sequences: Sequences) -> list[tuple[str, str, NDArray[Any]]]:
+def _tensors(
+    sequences: Sequences, length_shape: tuple[int, ...]
+) -> list[tuple[str, str, NDArray[Any]]]:
     """Name, datatype and array of each input; without `lengths` every row is full."""
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     inputs = np.zeros((len(sequences), lengths.max(), sequences[0].shape[1]), dtype=np.float32)
@@ -179,5 +185,5 @@ def _tensors(sequences: Sequences) -> list[tuple[str, str, NDArray[Any]]]:
         row[: len(sequence)] = sequence
     tensors: list[tuple[str, str, NDArray[Any]]] = [("inputs", "FP32", inputs)]
     if lengths.min() < lengths.max():
-        tensors.append(("lengths", "INT64", lengths))
+        tensors.append(("lengths", "INT64", lengths.reshape(-1, *length_shape)))
     return tensors
