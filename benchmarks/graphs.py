@@ -6,13 +6,24 @@ a full bundle, through every gate of the export.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from pathlib import Path
 
 import torch
+from onnx import TensorProto, helper
 
 from models import architecture_of, build
-from service.manifest import Inputs, Limits, Profile, Provenance, Quality
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    Inputs,
+    Limits,
+    Profile,
+    Provenance,
+    Quality,
+)
 from training.card import Card, architecture_fields, save_run
 from training.export.bundle import export_run
 
@@ -71,3 +82,46 @@ def make_repository(repository: Path) -> Path:
     for name, architecture in ARCHITECTURES.items():
         make_bundle(repository, name, **architecture)
     return repository
+
+
+def make_nothing(repository: Path, like: str = "transformer") -> Path:
+    """A graph that only looks at a sequence's first step: what is left is the transport.
+
+    Args:
+        repository: Where the bundle goes, and holds the one whose manifest it takes.
+        like: That one's name.
+    """
+    inputs = helper.make_tensor_value_info(
+        "inputs", TensorProto.FLOAT, ["batch", "time", NUM_FEATURES]
+    )
+    lengths = helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"])
+    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", NUM_CLASSES])
+    constants = [
+        helper.make_tensor("first", TensorProto.INT64, [], [0]),
+        helper.make_tensor("start", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("stop", TensorProto.INT64, [1], [NUM_CLASSES]),
+        helper.make_tensor("features", TensorProto.INT64, [1], [1]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["inputs", "first"], ["step"], axis=1),
+        helper.make_node("Slice", ["step", "start", "stop", "features"], ["logits"]),
+    ]
+    graph = helper.make_graph(nodes, "nothing", [inputs, lengths], [logits], constants)
+    opsets = [helper.make_opsetid("", 20)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString()
+    manifest = json.loads((repository / like / "1" / MANIFEST_FILE).read_bytes())
+    manifest |= {
+        "name": "nothing",
+        "family": "nothing",
+        "outputs": manifest["outputs"] | {"weights": None},
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "graph_bytes": len(content),
+        "parity": [],
+        "variants": {},
+        "refused_variants": {},
+    }
+    folder = repository / "nothing" / "1"
+    folder.mkdir(parents=True)
+    (folder / GRAPH_FILE).write_bytes(content)
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest))
+    return folder

@@ -128,19 +128,24 @@ def _check_status(reply: httpx.Response) -> None:
         raise ValueError(f"status {reply.status_code}: {reply.text}")
 
 
-def padding_efficiency(metrics: str) -> dict[str, float]:
-    """Real cells by all cells computed, by model, from the server's own metrics."""
-    cells: dict[str, dict[str, float]] = {}
+def cells(metrics: str) -> dict[str, dict[str, float]]:
+    """Cells computed so far by model and kind, from the server's own metrics."""
+    found: dict[str, dict[str, float]] = {}
     for line in metrics.splitlines():
         if line.startswith("seqserve_cells_total{"):
             labels = dict(
                 pair.split("=") for pair in line[line.index("{") + 1 : line.index("}")].split(",")
             )
-            model = labels["model"].strip('"')
-            cells.setdefault(model, {})[labels["kind"].strip('"')] = float(line.split()[-1])
+            kinds = found.setdefault(labels["model"].strip('"'), {"real": 0.0, "padded": 0.0})
+            kinds[labels["kind"].strip('"')] += float(line.split()[-1])
+    return found
+
+
+def padding_efficiency(metrics: str) -> dict[str, float]:
+    """Real cells by all cells computed, by model."""
     return {
         model: round(kinds["real"] / (kinds["real"] + kinds["padded"]), 4)
-        for model, kinds in cells.items()
+        for model, kinds in cells(metrics).items()
         if kinds["real"]
     }
 
