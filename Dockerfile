@@ -39,8 +39,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # without its bytecode), because a read-only container could never keep it.
 WORKDIR /
 RUN ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/seqserve/pycache /opt/seqserve/bin/python -c "\
-import http.client, uvicorn, service.__main__ as main; \
-config = uvicorn.Config(main.create_app(main.Settings(repository='/tmp'))); \
+import http.client, service.__main__, service.workers.supervisor, service.workers.worker as main; \
+settings = main.Settings(repository='/tmp'); \
+config = main.make_config(main.create_app(settings), settings); \
 config.load(); config.get_loop_factory()"
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
+import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
@@ -15,25 +16,29 @@ from service.api import health, predict, v2
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.engine.engine import Engine
 from service.engine.scheduler import Bounds
-from service.engine.threads import available_cores
+from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.metrics import Metrics
 from service.repository import Repository
 from service.settings import Settings
 
+log = structlog.get_logger(__name__)
 
-def create_app(settings: Settings) -> FastAPI:
+
+def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """A server of the bundles in `settings.repository`; alive at once, ready when all are loaded.
 
-    Raises:
-        NotADirectoryError: There is no such folder.
+    Args:
+        settings: The server's; `repository` is a folder.
+        worker: Which of `settings.workers` processes this is.
     """
-    if not settings.repository.is_dir():
-        raise NotADirectoryError(f"repository {settings.repository} is not a folder")
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        engine = Engine(settings.engine_threads or available_cores())
+        cores = worker_cores(settings.workers, worker)
+        threads = settings.engine_threads or len(cores)
+        log.info("engine started", threads=threads, cores=cores)
+        engine = Engine(threads)
         metrics: Metrics = app.state.metrics
         repository = Repository(
             settings.repository, engine, metrics, bounds_of(settings), settings.precision
@@ -55,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.draining = False
+    app.state.others_loading = False  # other workers on this port
     app.include_router(health.router)
     app.include_router(predict.router)
     app.include_router(v2.router)

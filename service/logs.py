@@ -8,14 +8,20 @@ import sys
 import structlog
 
 
-def configure_logs(level: str) -> None:
-    """Send structlog's and the standard library's records through one JSON renderer."""
+def configure_logs(level: str, **fields: object) -> None:
+    """Send structlog's and the standard library's records through one JSON renderer.
+
+    Args:
+        level: Of what is logged.
+        fields: Of every line.
+    """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        lambda logger, method, event: {**event, **fields},
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -1,8 +1,16 @@
-"""Every Prometheus metric, declared once."""
+"""Every Prometheus metric, declared once.
+
+Where PROMETHEUS_MULTIPROC_DIR names a folder, prometheus-client keeps values there, and a scrape of
+any worker shows them of all: counters and histograms added up, of workers that ended too; gauges of
+those that live, each by its `multiprocess_mode`.
+"""
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable
+from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,7 +20,9 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
@@ -27,9 +37,18 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self._lock = threading.Lock()
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._scraped = registry
+        self._process: ProcessTotals | None = None
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            self._scraped = CollectorRegistry()
+            MultiProcessCollector(self._scraped)  # type: ignore[no-untyped-call]
+            self._process = ProcessTotals(registry)
+        else:
+            ProcessCollector(registry=registry)
+            GCCollector(registry=registry)
+        PlatformCollector(registry=self._scraped)
         request = [*MODEL, "protocol", "outcome"]
         self.requests = Counter(
             "seqserve_requests_total",
@@ -73,23 +92,25 @@ class Metrics:
         )
         self.queue_depth = Gauge(
             "seqserve_queue_depth", "Sequences that wait for their first run", ENGINE,
-            registry=registry,
+            registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self.active_sequences = Gauge(
             "seqserve_active_sequences", "Sequences that run or hold state", ENGINE,
-            registry=registry,
+            registry=registry, multiprocess_mode="livesum",
         )  # fmt: skip
         self.model_info = Gauge(
             "seqserve_model_info",
             "1 for each precision of a model that serves",
             [*ENGINE, "family", "task", "batching"],
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self.load_duration = Gauge(
             "seqserve_model_load_seconds",
             "Time to verify, check and warm a model",
             MODEL,
             registry=registry,
+            multiprocess_mode="livemax",
         )
         self.load_failures = Counter(
             "seqserve_model_load_failures_total", "Bundles refused at load", registry=registry
@@ -99,11 +120,60 @@ class Metrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
         return ModelMetrics(self, name, version, precision)
 
+    def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
+        """Have the gauge follow a value, as of each `refresh`."""
+        with self._lock:
+            self._watched.append((gauge, value))
+
+    def refresh(self) -> None:
+        """Bring what is not counted as it happens up to now."""
+        with self._lock:
+            for gauge, value in self._watched:
+                gauge.set(value())
+            if self._process is not None:
+                self._process.refresh()
+
+    def render(self) -> bytes:
+        """All metrics, of all workers, in Prometheus's text format."""
+        self.refresh()
+        return generate_latest(self._scraped)
+
+
+class ProcessTotals:
+    """What prometheus-client tells of one process, added up over the workers."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._collector = ProcessCollector(registry=None)
+        self._cpu_s = 0.0
+        self._cpu: Counter | None = None
+        self._gauges: dict[str, Gauge] = {}
+        for family in self._collector.collect():
+            if family.type == "counter":
+                self._cpu = Counter(family.name, family.documentation, registry=registry)
+            else:
+                # start_time_seconds and max_fds are no amounts
+                amount = family.name.endswith(("_bytes", "open_fds"))
+                mode: Literal["livesum", "livemin"] = "livesum" if amount else "livemin"
+                self._gauges[family.name] = Gauge(
+                    family.name, family.documentation, registry=registry, multiprocess_mode=mode
+                )
+
+    def refresh(self) -> None:
+        """Note how this process is now."""
+        for family in self._collector.collect():
+            value = family.samples[0].value
+            if family.name in self._gauges:
+                self._gauges[family.name].set(value)
+            elif self._cpu is not None:
+                self._cpu.inc(value - self._cpu_s)
+                self._cpu_s = value
+
 
 class ModelMetrics:
     """One model's children of the metrics that its scheduler updates."""
 
     def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
+        self._metrics = metrics
         labels = (name, version, precision)
         self._queue_duration = metrics.queue_duration.labels(*labels)
         self._compute_duration = metrics.compute_duration.labels(*labels)
@@ -125,6 +195,6 @@ class ModelMetrics:
         self._padded.inc(rows * steps - real)
 
     def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
-        """Read the queue's depth and the active sequences from the scheduler at each scrape."""
-        self._queue_depth.set_function(waiting)
-        self._active.set_function(active)
+        """Have the queue's depth and the active sequences follow the scheduler's."""
+        self._metrics.watch(self._queue_depth, waiting)
+        self._metrics.watch(self._active, active)

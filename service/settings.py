@@ -34,8 +34,14 @@ class Settings(BaseSettings):
         description="what answers unless a request says otherwise; a model without it uses fp32",
     )
 
+    workers: int = Field(
+        1, ge=1, le=256, description="processes that serve the port, each an engine of its own"
+    )
     engine_threads: int | None = Field(
-        None, ge=1, le=256, description="threads that compute; default: the cores this process has"
+        None,
+        ge=1,
+        le=256,
+        description="threads that compute, of each worker; default: its share of the cores",
     )
     max_batch_size: int = Field(8, ge=1, le=1_024, description="sequences in one run of a graph")
     chunk_steps: int = Field(

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 OUT_OF_RANGE: dict[str, list[Any]] = {
     "port": [-1, 65_536, "http"],
+    "workers": [0, 257],
     "engine_threads": [0, 257],
     "max_batch_size": [0, 1_025],
     "chunk_steps": [0, 4_097],

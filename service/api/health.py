@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 
 import msgspec
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -50,7 +51,9 @@ async def ready(request: Request) -> JSONResponse:
     """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
     settings: Settings = request.app.state.settings
     repository: Repository = request.app.state.repository
-    is_ready = repository.is_ready(settings.strict_readiness) and not request.app.state.draining
+    state = request.app.state
+    held_back = state.draining or state.others_loading
+    is_ready = repository.is_ready(settings.strict_readiness) and not held_back
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -94,7 +97,8 @@ async def repository_index(request: Request) -> list[dict[str, str]]:
 async def prometheus_metrics(request: Request) -> Response:
     """Every metric in Prometheus's text format."""
     metrics: Metrics = request.app.state.metrics
-    return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    text = await asyncio.to_thread(metrics.render)  # milliseconds, with many models and workers
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 _INDEX_DECODER = msgspec.json.Decoder(IndexRequest)

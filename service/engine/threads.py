@@ -9,14 +9,22 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def available_cores(cgroup: Path = CGROUP) -> int:
-    """Cores that this process may keep busy, at least 1."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = affinity or 1
+def available_cores(cgroup: Path = CGROUP) -> list[int]:
+    """The numbers of the cores that this process may keep busy, at least one."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+    else:
+        cores = list(range(os.cpu_count() or 1))
     quota_us, period_us = _quota(cgroup)
     if quota_us > 0 and period_us > 0:
-        cores = min(cores, math.ceil(quota_us / period_us))
-    return max(1, cores)
+        cores = cores[: math.ceil(quota_us / period_us)]
+    return cores
+
+
+def worker_cores(workers: int, index: int, cgroup: Path = CGROUP) -> list[int]:
+    """This worker's share of the cores, at least one; shared only if there are more workers."""
+    cores = available_cores(cgroup)
+    return cores[index::workers] or [cores[index % len(cores)]]
 
 
 def _quota(cgroup: Path) -> tuple[int, int]:

@@ -1,0 +1,63 @@
+"""One process that serves: the application on uvicorn, with a drain before the stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from functools import partial
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.settings import Settings
+
+
+class Server(uvicorn.Server):
+    """uvicorn, but a first signal makes it not ready before it stops accepting."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float) -> None:
+        super().__init__(config)
+        self._app = app
+        self._drain_delay_s = drain_delay_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Answer 503 to readiness, serve on for `drain_delay_s`, then stop; a second signal now."""
+        first = not self._app.state.draining
+        self._app.state.draining = True
+        if first and self._drain_delay_s and sig == signal.SIGTERM:
+            structlog.get_logger(__name__).info("draining", delay_s=self._drain_delay_s)
+            loop = asyncio.get_running_loop()
+            stop = partial(super().handle_exit, sig, frame)
+            loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, stop)
+        else:
+            super().handle_exit(sig, frame)
+
+
+def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_timeout_s,
+    )
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    app = create_app(settings)
+    forget_raised_signals()
+    Server(make_config(app, settings), app, settings.drain_delay_s).run()
+    return 0
+
+
+def forget_raised_signals() -> None:
+    """Let a clean stop be one: uvicorn raises its signal again when it has ended."""
+    for stopped_by in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopped_by, lambda *_: None)

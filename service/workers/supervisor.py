@@ -1,0 +1,257 @@
+"""The process that keeps several workers, and hands each connection to the least busy of them.
+
+It accepts for all of them because neither way of sharing a listening socket spreads few
+connections: with one socket for all, a worker takes a whole burst, and with one socket each
+(SO_REUSEPORT) the kernel spreads by hash, and a worker that dies takes its waiting ones with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+from prometheus_client.multiprocess import mark_process_dead
+
+from service.settings import Settings
+from service.workers.balance import Share, choose
+from service.workers.channel import (
+    ALL_LOADED,
+    DRAIN,
+    make_channel,
+    receive_report,
+    send_connection,
+)
+from service.workers.port import Port
+
+log = structlog.get_logger(__name__)
+
+START_FAILED = 3  # uvicorn's code for it, which one process alone ends with
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
+STABLE_S = 60.0  # a worker that lived this long has not failed to start
+SHARED_MEMORY = Path("/dev/shm")
+
+
+@dataclasses.dataclass
+class Worker(Share):
+    """A worker process, as its supervisor sees it.
+
+    Args:
+        under_way: Connections that were sent to it and that it did not say it took.
+    """
+
+    index: int = dataclasses.field(kw_only=True)
+    process: asyncio.subprocess.Process = dataclasses.field(kw_only=True)
+    channel: socket.socket = dataclasses.field(kw_only=True)
+    under_way: deque[socket.socket] = dataclasses.field(default_factory=deque)
+    started: bool = False
+
+    def tell(self, order: bytes) -> None:
+        """Send an order; a worker that is gone needs none."""
+        with contextlib.suppress(OSError):
+            self.channel.send(order)
+
+
+class Supervisor:
+    """Starts the workers, hands out connections, replaces who dies, and ends all together.
+
+    Args:
+        settings: The server's.
+        flags: That they were read from; the workers read them again.
+        port: Where connections come.
+        counters: A folder for the workers' metrics.
+    """
+
+    def __init__(self, settings: Settings, flags: list[str], port: Port, counters: str) -> None:
+        self._settings = settings
+        self._flags = flags
+        self._port = port
+        self._counters = counters
+        self._workers: dict[int, Worker] = {}
+        self._turn = 0
+        self._all_loaded = False
+        self._draining = False
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> int:
+        """Keep the workers until a signal comes; 0 if all of them ended well then."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        async with asyncio.TaskGroup() as group:
+            keepers = [
+                group.create_task(self._keep(index)) for index in range(self._settings.workers)
+            ]
+            await self._stopping.wait()
+            self._stop()
+        failed = [code for code in (keeper.result() for keeper in keepers) if code != 0]
+        return max(failed[0], 1) if failed else 0  # below 0: killed by that signal
+
+    async def _keep(self, index: int) -> int:
+        """Run this worker, and another in its place if it ends unasked; the last one's code."""
+        failures = 0
+        while True:
+            began_s = time.monotonic()
+            code, started = await self._live(index)
+            if self._stopping.is_set():
+                return code
+            if not started and not self._all_loaded:
+                log.error("worker did not start", worker=index, exit_code=code)
+                self._stopping.set()
+                return code or START_FAILED
+            failures = 0 if time.monotonic() - began_s > STABLE_S else failures + 1
+            delay_s = min(FIRST_DELAY_S * 2 ** max(failures - 1, 0), LONGEST_DELAY_S)
+            log.error("worker ended", worker=index, exit_code=code, restart_in_s=delay_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), delay_s)
+                return 0
+
+    async def _live(self, index: int) -> tuple[int, bool]:
+        """Run one worker to its end: its code, and whether it ever took connections."""
+        ours, theirs = make_channel()
+        with ours:
+            try:
+                worker = await self._start(index, ours, theirs)
+            except OSError as error:
+                log.error("can't make a process", worker=index, reason=str(error))
+                return START_FAILED, False
+            code = await worker.process.wait()
+            self._forget(worker)
+            return code, worker.started
+
+    async def _start(self, index: int, ours: socket.socket, theirs: socket.socket) -> Worker:
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *(f"-W{option}" for option in sys.warnoptions),
+                *("-m", "service.workers.worker", str(theirs.fileno()), str(index), *self._flags),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": self._counters},
+            )
+        worker = Worker(index=index, process=process, channel=ours)
+        self._workers[index] = worker
+        asyncio.get_running_loop().add_reader(ours, self._on_report, worker)
+        if self._stopping.is_set():
+            ours.shutdown(socket.SHUT_WR)
+        return worker
+
+    def _forget(self, worker: Worker) -> None:
+        del self._workers[worker.index]
+        self._lose(worker)
+        mark_process_dead(worker.index, self._counters)  # type: ignore[no-untyped-call]
+
+    def _on_report(self, worker: Worker) -> None:
+        try:
+            report = receive_report(worker.channel)
+        except BlockingIOError:
+            return
+        except OSError:
+            report = None
+        if report is None:
+            self._lose(worker)
+            return
+        worker.report = report
+        while len(worker.under_way) > worker.handed - report.taken:
+            worker.under_way.popleft().close()
+        if not worker.started:
+            worker.started = True
+            log.info("worker started", worker=worker.index, pid=worker.process.pid)
+            if self._draining:
+                worker.tell(DRAIN)
+            if self._all_loaded:
+                worker.tell(ALL_LOADED)
+        self._check_loaded()
+        self._accept_if_able()
+
+    def _lose(self, worker: Worker) -> None:
+        """Let others have what a worker had not taken when it ended."""
+        asyncio.get_running_loop().remove_reader(worker.channel)
+        worker.report = None
+        while worker.under_way:
+            self._hand_over(worker.under_way.popleft())
+        self._accept_if_able()
+
+    def _check_loaded(self) -> None:
+        loaded = [w for w in self._workers.values() if w.report is not None and w.report.loaded]
+        if not self._all_loaded and len(loaded) == self._settings.workers:
+            self._all_loaded = True
+            for worker in loaded:
+                worker.tell(ALL_LOADED)
+
+    def _accept_if_able(self) -> None:
+        """Let connections in just while some worker could take one."""
+        if not self._stopping.is_set():
+            able = choose(self._workers.values()) is not None
+            self._port.set_open(able, self._hand_over)
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        while (worker := choose(self._workers.values())) is not None:
+            try:
+                send_connection(worker.channel, connection)
+            except OSError:
+                worker.report = None  # gone, or deaf until it reports again
+                continue
+            self._turn += 1
+            worker.turn = self._turn
+            worker.handed += 1
+            worker.under_way.append(connection)
+            break
+        else:
+            connection.close()
+        self._accept_if_able()
+
+    def _on_signal(self, number: int) -> None:
+        """As one process alone does: not ready for `drain_delay_s`, then stop; a second one now."""
+        if self._stopping.is_set():
+            for worker in self._workers.values():
+                worker.process.send_signal(number)
+            return
+        first, self._draining = not self._draining, True
+        for worker in self._workers.values():
+            worker.tell(DRAIN)
+        delay_s = self._settings.drain_delay_s
+        if first and delay_s and number == signal.SIGTERM:
+            log.info("draining", delay_s=delay_s)
+            asyncio.get_running_loop().call_later(delay_s, self._stopping.set)
+        else:
+            self._stopping.set()
+
+    def _stop(self) -> None:
+        """Hand out who came before the end, then have every worker finish."""
+        self._port.close(self._hand_over)
+        for worker in self._workers.values():
+            with contextlib.suppress(OSError):
+                worker.channel.shutdown(socket.SHUT_WR)
+
+
+def supervise(settings: Settings, flags: list[str]) -> int:
+    """Serve with `settings.workers` processes until SIGTERM or SIGINT.
+
+    Args:
+        settings: The server's.
+        flags: That they were read from; the workers read them again.
+    """
+    try:
+        port = Port(settings.host, settings.port)
+    except OSError as error:
+        log.error(str(error))
+        return START_FAILED
+    # in uvicorn's words, so that there is one line to look for
+    log.info(f"Uvicorn running on http://{settings.host}:{port.number} (Press CTRL+C to quit)")
+    folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    with TemporaryDirectory(prefix="seqserve-", dir=folder) as counters:
+        return asyncio.run(_run(settings, flags, port, counters))
+
+
+async def _run(settings: Settings, flags: list[str], port: Port, counters: str) -> int:
+    return await Supervisor(settings, flags, port, counters).run()

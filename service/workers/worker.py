@@ -1,0 +1,144 @@
+"""`python -m service.workers.worker`: one of several processes that serve; a supervisor starts it.
+
+Its connections come accepted from the supervisor, and so does the order to stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client import values
+from pydantic_settings import CliApp
+
+from service.app import create_app
+from service.logs import configure_logs
+from service.metrics import Metrics
+from service.repository import Repository
+from service.serving import forget_raised_signals, make_config
+from service.settings import Settings
+from service.workers.channel import ALL_LOADED, DRAIN, Report, receive_order, send_report
+
+log = structlog.get_logger(__name__)
+
+TICKS_PER_REFRESH = 10  # of uvicorn, a tenth of a second each
+
+
+class WorkerServer(uvicorn.Server):
+    """uvicorn without a listening socket.
+
+    Args:
+        config: Of the application.
+        app: The application, whose state says whether it is ready.
+        channel: To the supervisor.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, channel: socket.socket) -> None:
+        super().__init__(config)
+        self._app = app
+        self._channel = channel
+        self._adoptions: set[asyncio.Task[None]] = set()
+        self._taken = 0
+        self._reported: Report | None = None
+        app.state.others_loading = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then take connections."""
+        await super().startup(sockets)
+        asyncio.get_running_loop().add_reader(self._channel, self._on_order)
+        self._report()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        self._report()
+        if counter % TICKS_PER_REFRESH == 0:
+            metrics: Metrics = self._app.state.metrics
+            metrics.refresh()  # another worker's /metrics shows them
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what came, then end."""
+        if self._adoptions:
+            await asyncio.wait(self._adoptions)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Leave the first signal to the supervisor, which many a sender of signals tells too."""
+        if self.should_exit:
+            super().handle_exit(sig, frame)
+
+    def _on_order(self) -> None:
+        try:
+            order, connection = receive_order(self._channel)
+        except BlockingIOError:
+            return
+        except OSError:  # as at the end: the supervisor is gone
+            order, connection = b"", None
+        if order == ALL_LOADED:
+            self._app.state.others_loading = False
+        elif order == DRAIN:
+            self._app.state.draining = True
+        elif not order:
+            asyncio.get_running_loop().remove_reader(self._channel)
+            self._app.state.draining = self.should_exit = True
+        else:
+            self._taken += 1
+            task = asyncio.get_running_loop().create_task(self._adopt(connection))
+            self._adoptions.add(task)
+            task.add_done_callback(self._adoptions.discard)
+            self._report()  # before a byte of it is read: nobody else may serve it now
+
+    async def _adopt(self, connection: socket.socket | None) -> None:
+        """Serve a connection as if it had been accepted here."""
+        try:
+            if connection is None:  # the kernel dropped it
+                raise OSError("out of file descriptors")
+            connection.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(self._make_protocol, connection)
+        except OSError as error:
+            log.warning("connection lost", reason=str(error))
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    def _report(self) -> None:
+        repository: Repository = self._app.state.repository
+        num_open = len(self.server_state.connections) + len(self._adoptions)
+        report = Report(self._taken, num_open, repository.is_ready(strict=False))
+        if report == self._reported:
+            return
+        try:
+            send_report(self._channel, report)
+        except OSError:  # busy: again at the next tick; gone: the end is about to be read
+            return
+        self._reported = report
+
+
+def main() -> int:
+    """Serve what comes over the channel until it ends.
+
+    The arguments are the channel's descriptor, the worker's index, and the supervisor's own flags.
+    """
+    descriptor, index, *flags = sys.argv[1:]
+    settings = CliApp.run(Settings, cli_args=flags)
+    configure_logs(settings.log_level, worker=int(index))
+    # by index, not by process: a replacement counts on where the dead worker's counters stand
+    values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    app = create_app(settings, worker=int(index))
+    forget_raised_signals()
+    with socket.socket(fileno=int(descriptor)) as channel:
+        channel.setblocking(False)
+        WorkerServer(make_config(app, settings), app, channel).run(sockets=[])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

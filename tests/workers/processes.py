@@ -1,0 +1,55 @@
+"""The worker processes of a server: who they are, and whose connections are where."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from tests.servers import Server
+
+ESTABLISHED = "01"
+
+
+def started(server: Server) -> list[tuple[int, int]]:
+    """Index and process id of every worker that started so far, in their order."""
+    events = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+    return [(e["worker"], e["pid"]) for e in events if e["event"] == "worker started"]
+
+
+def workers(server: Server) -> dict[int, int]:
+    """The process id of each index's latest worker."""
+    return dict(started(server))
+
+
+def connections(server: Server) -> Counter[int]:
+    """How many open connections of this server's port each latest worker has, by its index."""
+    port = int(server.base_url.rpartition(":")[2])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    open_inodes = {
+        f"socket:[{row[9]}]"
+        for row in rows
+        if row[3] == ESTABLISHED and int(row[1].rpartition(":")[2], 16) == port
+    }
+    return Counter(
+        {index: len(open_inodes & _files(pid)) for index, pid in workers(server).items()}
+    )
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _files(pid: int) -> set[str]:
+    files = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            files.add(str(entry.readlink()))
+        except FileNotFoundError:
+            continue
+    return files
