@@ -23,15 +23,15 @@ class Process(NamedTuple):
     session: int
 
 
-def stop(server: subprocess.Popen[bytes]) -> None:
-    """SIGTERM to its process group, SIGKILL to all that is left after `STOP_TIMEOUT_S`.
+def stop(server: subprocess.Popen[bytes], timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """SIGTERM to its process group, SIGKILL to all that is left after `timeout_s`.
 
     What left the group, as Ray's processes do, is followed too: nothing outlives this.
     """
     members = _started_by(server.pid)
     _signal_group(server.pid, signal.SIGTERM)
     _signal_group(server.pid, signal.SIGCONT)
-    deadline_s = time.monotonic() + STOP_TIMEOUT_S
+    deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s and (server.poll() is None or _alive(members)):
         time.sleep(POLL_S)
     _signal_group(server.pid, signal.SIGKILL)

@@ -54,4 +54,54 @@ ROSTER: tuple[Peer, ...] = (
     Peer(
         "triton-binary", "triton", TRITON, OpenInferenceBinary(length_shape=(1,)), TRITON_SETTINGS
     ),
+    Peer(
+        "litserve",
+        "litserve",
+        _server("litserve"),
+        NestedJson(),
+        "max_batch_size 32, batch_timeout 2 ms, fast_queue, 1 worker, 2 API servers",
+    ),
+    Peer(
+        "mlserver",
+        "mlserver",
+        _server("mlserver"),
+        OpenInferenceJson(),
+        "parallel_workers 0, no batching: its adaptive batching fails on mixed lengths",
+    ),
+    Peer(
+        "kserve",
+        "kserve",
+        _server("kserve", "--log_config_file", str(HERE / "kserve" / "logging.json")),
+        NestedJson("/v1/models/{model}:predict", "instances", "predictions"),
+        "v1 protocol, 2 workers; its Python server has no batcher",
+    ),
+    Peer(
+        "bentoml",
+        "bentoml",
+        _server("bentoml"),
+        NestedJson(answer=None),
+        "batchable, max_batch_size 32, max_latency_ms 5000, 2 workers",
+    ),
+    Peer(
+        "ray-serve",
+        "ray-serve",
+        _server("ray"),
+        NestedJson("/{model}/"),
+        "@serve.batch of 32 within 2 ms, FastAPI ingress, 2 replicas, throughput-optimised",
+        pausable=False,
+    ),
+    Peer(
+        "torchserve",
+        "torchserve",
+        _server("torchserve"),
+        NestedJson("/predictions/{model}"),
+        "batchSize 32, maxBatchDelay 2 ms, 2 workers",
+    ),
+    Peer(
+        "pytriton",
+        "pytriton",
+        _server("pytriton"),
+        OpenInferenceBinary(length_shape=(1,)),
+        "1 callable, dynamic batcher of 32 within 1 ms, which joins equal lengths only",
+    ),
 )

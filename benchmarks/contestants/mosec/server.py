@@ -1,4 +1,4 @@
-"""Mosec: a route for each model, two workers each; bodies by orjson or as msgpack with raw bytes."""
+"""Mosec: a route for each model, two workers each; bodies by orjson, or msgpack of raw bytes."""
 
 import os
 import sys

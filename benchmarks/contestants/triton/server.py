@@ -49,7 +49,7 @@ def main() -> None:
         "--allow-metrics=false",
         "--log-info=false",
         "--exit-timeout-secs=5",
-        f"--backend-config=python,shm-region-prefix-name=seqserve-{port}",
+        f"--backend-config=python,shm-region-prefix-name=bench-triton-{port}",
     ]
     # the interpreter that Triton embeds must load the libpython of the standard library it finds
     os.environ["LD_LIBRARY_PATH"] = sysconfig.get_config_var("LIBDIR")
