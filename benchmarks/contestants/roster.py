@@ -58,7 +58,7 @@ ROSTER: tuple[Peer, ...] = (
         "litserve",
         "litserve",
         _server("litserve"),
-        NestedJson(),
+        NestedJson("/predict"),
         "max_batch_size 32, batch_timeout 2 ms, fast_queue, 1 worker, 2 API servers",
     ),
     Peer(
@@ -86,7 +86,7 @@ ROSTER: tuple[Peer, ...] = (
         "ray-serve",
         "ray-serve",
         _server("ray"),
-        NestedJson("/{model}/"),
+        NestedJson(),
         "@serve.batch of 32 within 2 ms, FastAPI ingress, 2 replicas, throughput-optimised",
         pausable=False,
     ),

@@ -34,7 +34,7 @@ class NestedJson:
     """Nested lists under one name, as a service made by hand has it.
 
     Args:
-        path: With `{model}` in it.
+        path: With `{model}` in it, or the model's name goes into the body, as `model`.
         field: Of the request's object, the list of sequences.
         answer: Of the answer's object, the list of logits; None if the answer is that list.
     """
@@ -49,7 +49,8 @@ class NestedJson:
         rows = ",".join(
             f"[{','.join(f'[{_numbers(step)}]' for step in sequence)}]" for sequence in sequences
         )
-        body = f'{{"{self.field}":[{rows}]}}'.encode()
+        name = "" if "{model}" in self.path else f'"model":"{model}",'
+        body = f'{{{name}"{self.field}":[{rows}]}}'.encode()
         return http_post(self.path.format(model=model), body, "application/json")
 
     def logits(self, body: bytes, headers: dict[str, str]) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ def carried(request: bytes) -> list[NDArray[np.float32]]:
     head_bytes = int(fields.get("Inference-Header-Content-Length", len(body)))
     content = json.loads(body[:head_bytes])
     if "inputs" not in content:
-        (sequences,) = content.values()
+        (sequences,) = (values for name, values in content.items() if name != "model")
         return [np.array(sequence, dtype=np.float32) for sequence in sequences]
     return unpadded(content["inputs"], body[head_bytes:])
 
@@ -64,7 +64,15 @@ def unpadded(tensors: list[dict[str, Any]], raw: bytes) -> list[NDArray[np.float
 
 @pytest.mark.parametrize(
     "name",
-    ["seqserve", "seqserve-int8-binary", "triton-json", "triton-binary", "kserve", "mosec-msgpack"],
+    [
+        "seqserve",
+        "seqserve-int8-binary",
+        "triton-json",
+        "triton-binary",
+        "kserve",
+        "litserve",
+        "mosec-msgpack",
+    ],
 )
 @given(sequences=SEQUENCES)
 def test_a_request_carries_every_value_exactly(

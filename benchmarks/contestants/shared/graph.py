@@ -50,3 +50,18 @@ class Graph:
         for row, sequence in zip(inputs, sequences, strict=True):
             row[: len(sequence)] = sequence
         return self.run(inputs, lengths)
+
+
+def run_requests(
+    graphs: dict[str, Graph], requests: list[tuple[str, list[NDArray[np.float32]]]]
+) -> list[NDArray[np.float32]]:
+    """Of each request for a graph by name, its logits; one run for all of the same graph."""
+    answers: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(requests)
+    for name in {name for name, _ in requests}:
+        asked = [index for index, request in enumerate(requests) if request[0] == name]
+        sequences = [sequence for index in asked for sequence in requests[index][1]]
+        ends = np.cumsum([len(requests[index][1]) for index in asked])
+        logits = np.split(graphs[name].run_sequences(sequences), ends[:-1])
+        for index, rows in zip(asked, logits, strict=True):
+            answers[index] = rows
+    return answers
