@@ -13,11 +13,14 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from service.api import health, predict, v2
+from service.api.calls import Services
 from service.api.context import RequestContext, on_http_exception, on_service_error
+from service.cache import ResultCache
 from service.engine.engine import Engine
 from service.engine.scheduler import Bounds
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
+from service.loop_lag import LoopLag
 from service.metrics import Metrics
 from service.repository import Repository
 from service.settings import Settings
@@ -34,7 +37,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services]]:
         cores = worker_cores(settings.workers, worker)
         threads = settings.engine_threads or len(cores)
         log.info("engine started", threads=threads, cores=cores)
@@ -43,9 +46,13 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         repository = Repository(
             settings.repository, engine, metrics, bounds_of(settings), settings.precision
         )
-        app.state.engine, app.state.repository = engine, repository
+        cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
+        services = Services(settings, metrics, repository, engine, cache)
+        app.state.services, app.state.repository = services, repository
+        lag = LoopLag(metrics.loop_lag.observe)
         repository.start()
-        yield
+        yield {"services": services}  # which the lane finds in each connection's state
+        lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down
         await asyncio.to_thread(repository.close)
         await asyncio.to_thread(engine.close)

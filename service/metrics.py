@@ -29,6 +29,7 @@ ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of i
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
+LAGS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -116,6 +117,28 @@ class Metrics:
             "seqserve_model_load_failures_total", "Bundles refused at load", registry=registry
         )
 
+        self.loop_lag = Histogram(
+            "seqserve_loop_lag_seconds",
+            "A ready callback's wait for the event loop, sampled",
+            buckets=LAGS,
+            registry=registry,
+        )
+        self.cache = CacheMetrics(registry)
+        self._outcomes: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
+
+    def answered(
+        self, model: str, version: str, protocol: str, outcome: str, elapsed_s: float
+    ) -> None:
+        """Count a request; each set of labels is looked up once."""
+        labels = (model, version, protocol, outcome)
+        children = self._outcomes.get(labels)
+        if children is None:
+            children = self.requests.labels(*labels), self.request_duration.labels(*labels)
+            self._outcomes[labels] = children
+        requests, duration = children
+        requests.inc()
+        duration.observe(elapsed_s)
+
     def of_model(self, name: str, version: str, precision: str = "fp32") -> ModelMetrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
         return ModelMetrics(self, name, version, precision)
@@ -198,3 +221,34 @@ class ModelMetrics:
         """Have the queue's depth and the active sequences follow the scheduler's."""
         self._metrics.watch(self._queue_depth, waiting)
         self._metrics.watch(self._active, active)
+
+
+class CacheMetrics:
+    """What the cache of results counts.
+
+    Args:
+        registry: Of the server.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        asked = Counter(
+            "seqserve_cache_requests_total",
+            "Requests looked up in the cache of results; result is hit or miss",
+            ["result"],
+            registry=registry,
+        )
+        self._hit, self._miss = asked.labels("hit"), asked.labels("miss")
+        self._bytes = Gauge(
+            "seqserve_cache_bytes",
+            "Bytes that the cache of results holds",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def asked(self, hit: bool) -> None:
+        """A request was looked up."""
+        (self._hit if hit else self._miss).inc()
+
+    def holds(self, held_bytes: int) -> None:
+        """The cache holds this much now."""
+        self._bytes.set(held_bytes)

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.lane import Lane
 from service.settings import Settings
 
 
@@ -42,6 +43,7 @@ def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
+        http=Lane,
         log_config=None,
         access_log=False,
         server_header=False,

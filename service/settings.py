@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     inline_body_bytes: int = Field(
         64 << 10, ge=0, description="larger bodies are decoded in a thread, off the event loop"
     )
+    cache_bytes: int = Field(
+        0, ge=0, description="memory for answers to requests that come again exactly; 0 for none"
+    )
     request_timeout_s: float = Field(
         30.0, gt=0, le=3_600, description="deadline of a request; it may ask for less, not for more"
     )

@@ -30,6 +30,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "max_request_sequences": [0, 1_000_001],
     "max_body_bytes": [1_023, (1 << 31) + 1],
     "inline_body_bytes": [-1],
+    "cache_bytes": ["-1"],
     "request_timeout_s": [0, -1, 3_601, "nan", "inf"],
     "drain_delay_s": [-0.1, 601, "nan"],
     "shutdown_timeout_s": [0, 3_601],

@@ -1,6 +1,8 @@
 """The HTTP side, one file a protocol.
 
-`context.py` wraps every request, `calls.py` takes one through the engine, `bodies.py` reads bodies,
-`tensors.py` turns JSON into arrays; `predict.py` and `v2.py` are the protocols, `health.py` what
-orchestrators and Prometheus ask, `documents.py` the examples of the OpenAPI document.
+`exchange.py` is a request and its answer, whichever way they travel: `routes.py` over ASGI, or
+`service/lane.py`. `calls.py` takes one through the engine; `simd.py`, `binary.py`, `bodies.py` and
+`tensors.py` turn bodies into arrays, `answers.py` arrays into bodies. `v2.py` and `predict.py` are
+the protocols, `health.py` what orchestrators and Prometheus ask, `context.py` wraps every ASGI
+request, `documents.py` has the examples of the OpenAPI document.
 """

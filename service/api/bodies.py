@@ -1,50 +1,19 @@
-"""Request bodies: read within the limit, their type checked, JSON decoded with the field named."""
+"""JSON bodies decoded, with the field named where one is wrong."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
-from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
 
-from service.errors import CallerGoneError, InvalidRequestError, PayloadTooLargeError
+from service.errors import InvalidRequestError
 
 T = TypeVar("T")
 
 UNKNOWN_OR_MISSING = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
-
-
-def content_type(request: Request) -> str:
-    """The media type without parameters, lower case; empty if there is none."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body.
-
-    Raises:
-        PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
-        CallerGoneError: The client left while it sent.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > max_bytes:
-        raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > max_bytes:
-                raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes")
-            parts.append(part)
-    except ClientDisconnect:
-        raise CallerGoneError("the client left while it sent the body") from None
-    return b"".join(parts)
 
 
 def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -106,8 +75,3 @@ def _path_to_not_finite(value: object) -> str | None:
             if (path := _path_to_not_finite(inner)) is not None:
                 return f"[{index}]{path}"
     return None
-
-
-async def decoded(work: Callable[[], T], size_bytes: int, inline_bytes: int) -> T:
-    """The result of decoding: at once if small, else in a thread, so that the loop never stalls."""
-    return work() if size_bytes <= inline_bytes else await asyncio.to_thread(work)

@@ -1,85 +1,93 @@
-"""One request through the engine, whatever its protocol: its deadline, its caller, its metrics."""
+"""One inference request, whatever its protocol: its deadline, its errors, its metrics."""
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from fastapi.routing import APIRoute
+import structlog
 from numpy.typing import NDArray
-from starlette.requests import Request
-from starlette.responses import Response
 
+from service.api.exchange import Answer, Exchange, refusal
+from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
-from service.engine.job import Result
 from service.errors import (
-    CallerGoneError,
     InvalidRequestError,
     InvalidSequenceError,
     ServiceError,
+    UnsupportedMediaTypeError,
 )
 from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.settings import Settings
 
+log = structlog.get_logger(__name__)
 
-class RawRoute(APIRoute):
-    """A route that FastAPI documents but does not come between: the endpoint gets the request."""
+T = TypeVar("T")
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The endpoint itself."""
-        return self.endpoint
+
+@dataclasses.dataclass(frozen=True)
+class Services:
+    """What the handlers work with; one of each in a server."""
+
+    settings: Settings
+    metrics: Metrics
+    repository: Repository
+    engine: Engine
+    cache: ResultCache | None
 
 
 class Call:
-    """A context manager around one inference request; on leaving, it counts the outcome.
+    """One request on its way to an answer.
 
     Args:
-        request: The request.
+        services: Of the server.
+        exchange: The request.
         protocol: Label of the metrics, such as `v2`.
     """
 
-    def __init__(self, request: Request, protocol: str) -> None:
-        self.request = request
-        self.settings: Settings = request.app.state.settings
+    def __init__(self, services: Services, exchange: Exchange, protocol: str) -> None:
+        self.exchange = exchange
+        self.settings = services.settings
+        self._services = services
         self._protocol = protocol
         self._started_s = time.perf_counter()
         self._model = self._version = ""  # a caller's unknown names must not become labels
 
-    def __enter__(self) -> Self:
-        """Start."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        """Count, and let any error go on to its handler."""
-        metrics: Metrics = self.request.app.state.metrics
-        outcome = "ok"
-        if isinstance(error, ServiceError):
-            outcome = error.code
-        elif error is not None:
-            outcome = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal"
-        labels = (self._model, self._version, self._protocol, outcome)
-        metrics.requests.labels(*labels).inc()
-        metrics.request_duration.labels(*labels).observe(time.perf_counter() - self._started_s)
-
-    def served(self) -> Served:
+    def served(self, precision: str | None = None, field: str = "") -> Served:
         """The model that the path names.
+
+        Args:
+            precision: It must compute with, if any.
+            field: Where in the request the precision stands.
 
         Raises:
             ModelNotFoundError: There is none.
             ModelNotReadyError: It does not serve now.
+            InvalidRequestError: It has no such precision.
         """
-        repository: Repository = self.request.app.state.repository
-        path = self.request.path_params
-        served = repository.get(path["name"], path.get("version"))
+        exchange = self.exchange
+        repository = self._services.repository
+        served = repository.get(exchange.name, exchange.version, precision, field)
         self._model, self._version = served.manifest.name, served.manifest.version
         return served
+
+    def check_encoding(self) -> None:
+        """Refuse a compressed body.
+
+        Raises:
+            UnsupportedMediaTypeError: It is.
+        """
+        encoding = self.exchange.header(b"content-encoding")
+        if encoding and encoding.lower() != "identity":
+            raise UnsupportedMediaTypeError(
+                f"content encoding {encoding} is not read; send the body as it is",
+                "Content-Encoding",
+            )
 
     def check_count(self, count: int, field: str) -> None:
         """Refuse requests with no sequence, or with more than one request may bring.
@@ -108,9 +116,20 @@ class Call:
             raise InvalidRequestError(f"{field} must be above 0, not {wanted_s:g}", field)
         return min(wanted_s, allowed_s) - (time.perf_counter() - self._started_s)
 
+    async def decoded(self, work: Callable[[], T], cost_bytes: int) -> T:
+        """The result of decoding: at once if little, else in a thread, so that the loop goes on.
+
+        Args:
+            work: Decodes.
+            cost_bytes: As much work as this much JSON.
+        """
+        if cost_bytes <= self.settings.inline_body_bytes:
+            return work()
+        return await asyncio.to_thread(work)
+
     async def infer(
         self, served: Served, sequences: list[NDArray[np.float32]], timeout_s: float, field: str
-    ) -> list[Result]:
+    ) -> Results:
         """Run checked sequences, (time_i, features) each, and wait; in order.
 
         Args:
@@ -124,33 +143,68 @@ class Call:
             CallerGoneError: The client left; what had not run was dropped.
             OverloadedError, InferenceTimeoutError, InferenceError: See the engine.
         """
-        engine: Engine = self.request.app.state.engine
-        answer = asyncio.ensure_future(engine.predict(served.scheduler, sequences, timeout_s))
-        gone = asyncio.ensure_future(_disconnected(self.request))
-        try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise CallerGoneError("the client closed the connection")
-            results = answer.result()
-        finally:
-            answer.cancel()
-            gone.cancel()
-        for row, result in enumerate(results):
-            if not np.isfinite(result.logits).all():
-                raise InvalidSequenceError(
-                    f"{field}[{row}] has no finite answer: {served.manifest.name} computes with "
-                    "float32, which its values exceed",
-                    f"{field}[{row}]",
-                )
-        return results
+        cache = self._services.cache
+        key = cache_key(served.manifest, served.precision, sequences) if cache else b""
+        held = cache.get(key) if cache else None
+        results = held
+        if results is None:
+            work = self._services.engine.predict(served.scheduler, sequences, timeout_s)
+            results = await self.exchange.while_there(work)
+        logits = np.concatenate([result.logits for result in results]).reshape(len(results), -1)
+        if not np.isfinite(logits).all():
+            row = int(np.isfinite(logits).all(axis=1).argmin())
+            raise InvalidSequenceError(
+                f"{field}[{row}] has no finite answer: {served.manifest.name} computes with "
+                "float32, which its values exceed",
+                f"{field}[{row}]",
+            )
+        if cache and held is None:
+            cache.put(key, results)
+        return Results(logits, [result.weights for result in results])
+
+    def count(self, outcome: str) -> None:
+        """Count how the request ended: `ok` or the error's code."""
+        elapsed_s = time.perf_counter() - self._started_s
+        self._services.metrics.answered(
+            self._model, self._version, self._protocol, outcome, elapsed_s
+        )
 
 
-async def _disconnected(request: Request) -> None:
-    """Return when the client has left; its body was read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class Results(NamedTuple):
+    """The answers to a request's sequences, in their order."""
+
+    logits: NDArray[np.float32]  # (batch, classes), finite
+    weights: list[NDArray[np.float32] | None]  # (time_i,) each; None where the model has none
 
 
-def json_response(body: bytes) -> Response:
-    """An answer that is JSON already."""
-    return Response(body, media_type="application/json")
+class Handler(NamedTuple):
+    """What answers one of the hot routes."""
+
+    protocol: str
+    infer: Callable[[Call], Coroutine[Any, Any, Answer]]
+
+
+async def respond(services: Services, exchange: Exchange, handler: Handler) -> Answer:
+    """The handler's answer or its error's, counted; only cancelling this raises."""
+    call = Call(services, exchange, handler.protocol)
+    outcome = "cancelled"
+    try:
+        answer = await handler.infer(call)
+        outcome = "ok"
+    except ServiceError as error:
+        outcome, answer = error.code, refusal(error)
+        if error.status_code >= 500:
+            log.warning(
+                "request refused",
+                request_id=exchange.request_id,
+                path=exchange.path,
+                code=error.code,
+                error=error.message,
+            )
+    except Exception:
+        outcome = "internal"
+        log.exception("request failed", request_id=exchange.request_id, path=exchange.path)
+        answer = refusal(ServiceError(f"internal error; request {exchange.request_id}"))
+    finally:
+        call.count(outcome)
+    return answer

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-import uuid
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,12 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.exchange import REQUEST_ID, refusal, request_id_of
+from service.api.routes import to_response
 from service.errors import DrainingError, ServiceError
 
 log = structlog.get_logger(__name__)
-
-REQUEST_ID = "X-Request-ID"
-ACCEPTED_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 class RequestContext:
@@ -40,7 +37,8 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get(REQUEST_ID, "")
-        request_id = given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = request_id_of(given.encode("latin-1"))
+        scope.setdefault("state", {})["request_id"] = request_id
         started_s = time.perf_counter()
         status = 500
 
@@ -67,13 +65,9 @@ class RequestContext:
                 log.info("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
 
 
-def error_response(error: ServiceError) -> JSONResponse:
-    """A failed request's answer: Open Inference's `error`, and what a program can read."""
-    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
-    body = {"error": error.message, "code": error.code}
-    if error.field:
-        body["field"] = error.field
-    return JSONResponse(body, error.status_code, headers)
+def error_response(error: ServiceError) -> Response:
+    """A failed request's answer; see `refusal`."""
+    return to_response(refusal(error))
 
 
 async def on_service_error(request: Request, error: Exception) -> Response:

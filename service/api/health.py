@@ -11,8 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from service.api.bodies import decode_json, read_body
+from service.api.bodies import decode_json
 from service.api.documents import MODEL_DOCUMENT, versioned
+from service.api.routes import read_body
 from service.errors import ModelNotReadyError
 from service.metrics import Metrics
 from service.repository import Repository
@@ -20,6 +21,7 @@ from service.settings import Settings
 
 router = APIRouter()
 PROTOCOL = "Open Inference Protocol"
+EXTENSIONS = ["binary_tensor_data"]
 
 
 class IndexRequest(msgspec.Struct):
@@ -32,7 +34,7 @@ class IndexRequest(msgspec.Struct):
 @router.get("/v2/", include_in_schema=False)
 async def server_metadata() -> dict[str, object]:
     """Name, version and the extensions that are there."""
-    return {"name": "seqserve", "version": version("seqserve"), "extensions": []}
+    return {"name": "seqserve", "version": version("seqserve"), "extensions": EXTENSIONS}
 
 
 @router.get("/v2/health/live", tags=[PROTOCOL], summary="Liveness")

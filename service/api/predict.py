@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+import orjson
 from fastapi import APIRouter
 from numpy.typing import NDArray
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.bodies import content_type, decode_json, decoded, read_body, wrong_field
-from service.api.calls import Call, RawRoute, json_response
+from service.api.bodies import decode_json, wrong_field
+from service.api.calls import Call, Handler, Results, Services
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
-from service.api.tensors import check_sequence, sequence_array
-from service.engine.job import Result
+from service.api.exchange import Answer
+from service.api.routes import RawRoute, endpoint
+from service.api.simd import read_sequences
+from service.api.tensors import check_sequence, check_sequences, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError, UnsupportedMediaTypeError
 from service.manifest import Manifest
-from service.repository import Repository
 from service.tasks.audio import read_recording
 from service.tasks.classification import MAX_TOP_K, classify
 
@@ -40,6 +44,7 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     top_k: int = 1
     explain: bool = False
     timeout_s: float | None = None
+    precision: str | None = None
 
 
 class PredictRequest(PredictOptions):
@@ -55,66 +60,100 @@ Sequences = list[NDArray[np.float32]]
 @router.get("/models", openapi_extra=MODELS_DOCUMENT, summary="The models that serve")
 async def models(request: Request) -> Response:
     """Every model that answers, with what it takes, its labels and its measured quality."""
-    repository: Repository = request.app.state.repository
-    ready = [entry.served.manifest for entry in repository.index() if entry.served]
+    services: Services = request.app.state.services
+    ready = [entry.served.manifest for entry in services.repository.index() if entry.served]
     body = {"models": [_describe(manifest) for manifest in ready]}
-    return json_response(msgspec.json.encode(body))
+    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-@router.post("/models/{name}/predict", openapi_extra=PREDICT_DOCUMENT, summary="Label sequences")
-async def predict(request: Request) -> Response:
+async def predict(call: Call) -> Answer:
     """Label each sequence of the request, in its order."""
-    with Call(request, "v1") as call:
-        served = call.served()
-        kind = content_type(request)
-        if kind not in JSON_TYPES | RECORDING_TYPES:
-            raise UnsupportedMediaTypeError(
-                f"content type {kind or '(none)'} is neither application/json nor a recording "
-                "(audio/wav, audio/flac, audio/ogg)",
-                "Content-Type",
-            )
-        body = await read_body(request, call.settings.max_body_bytes)
-        parse = partial(_parse_json if kind in JSON_TYPES else _parse_recording, call, body)
-        # recordings always need a Fourier transform: never on the event loop
-        inline_bytes = call.settings.inline_body_bytes if kind in JSON_TYPES else -1
-        options, sequences = await decoded(partial(parse, served.manifest), len(body), inline_bytes)
-        timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
-        has_frames = isinstance(options, PredictRequest) and options.sequences is not None
-        field = "sequences" if has_frames else "audio"
-        results = await call.infer(served, sequences, timeout_s, field)
-        return json_response(_answer(served.manifest, results, options))
+    exchange = call.exchange
+    served = call.served()
+    kind = exchange.content_type
+    if kind not in JSON_TYPES and kind not in RECORDING_TYPES:
+        raise UnsupportedMediaTypeError(
+            f"content type {kind or '(none)'} is neither application/json nor a recording "
+            "(audio/wav, audio/flac, audio/ogg)",
+            "Content-Type",
+        )
+    call.check_encoding()
+    body = await exchange.read_body(call.settings.max_body_bytes)
+    if kind in JSON_TYPES:
+        parse = partial(_parse_json, call, body, served.manifest)
+        parsed = await call.decoded(parse, len(body))
+    else:  # needs a Fourier transform: never on the event loop
+        parsed = await asyncio.to_thread(_parse_recording, call, body, served.manifest)
+    options, sequences, field = parsed
+    if options.precision is not None:
+        served = call.served(options.precision, "precision")
+    timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
+    results = await call.infer(served, sequences, timeout_s, field)
+    return _answer(served.manifest, results, options)
 
 
-def _parse_json(call: Call, body: bytes, manifest: Manifest) -> tuple[PredictRequest, Sequences]:
-    options = decode_json(_DECODER, body)
-    _check_top_k(options.top_k)
-    if (options.sequences is None) == (options.audio is None):
-        raise InvalidRequestError("give either sequences or audio", "sequences")
-    if options.sequences is not None:
-        call.check_count(len(options.sequences), "sequences")
-        fields = [f"sequences[{index}]" for index in range(len(options.sequences))]
-        sequences = [
-            sequence_array(rows, field)
-            for rows, field in zip(options.sequences, fields, strict=True)
-        ]
+PREDICT = Handler("v1", predict)
+router.post("/models/{name}/predict", openapi_extra=PREDICT_DOCUMENT, summary="Label sequences")(
+    endpoint(PREDICT)
+)
+
+
+class Parsed(NamedTuple):
+    """What a request asks for."""
+
+    options: PredictOptions
+    sequences: Sequences
+    field: str  # of the request, that they came in
+
+
+def _parse_json(call: Call, body: bytes, manifest: Manifest) -> Parsed:
+    plain = read_plain(body)
+    if plain is not None:
+        options, sequences, field = plain
+        _check_top_k(options.top_k)
+        call.check_count(len(sequences), field)
     else:
-        recordings = options.audio if isinstance(options.audio, list) else [options.audio or ""]
-        call.check_count(len(recordings), "audio")
-        fields = [f"audio[{index}]" for index in range(len(recordings))]
+        options, sequences, field = _decoded(call, body, manifest)
+    check_sequences(sequences, manifest, field)
+    return Parsed(options, sequences, field)
+
+
+def read_plain(body: bytes) -> Parsed | None:
+    """A request whose sequences are read straight to arrays; None if it is not plain."""
+    found = read_sequences(body)
+    if found is None:
+        return None
+    try:
+        return Parsed(msgspec.convert(found[0], PredictOptions), found[1], "sequences")
+    except msgspec.ValidationError:  # the decoder words it
+        return None
+
+
+def _decoded(call: Call, body: bytes, manifest: Manifest) -> Parsed:
+    request = decode_json(DECODER, body)
+    _check_top_k(request.top_k)
+    if (request.sequences is None) == (request.audio is None):
+        raise InvalidRequestError("give either sequences or audio", "sequences")
+    if request.sequences is not None:
+        call.check_count(len(request.sequences), "sequences")
         sequences = [
-            _frames(_from_base64(text, field), manifest, field)
-            for text, field in zip(recordings, fields, strict=True)
+            sequence_array(rows, f"sequences[{index}]")
+            for index, rows in enumerate(request.sequences)
         ]
-    for sequence, field in zip(sequences, fields, strict=True):
-        check_sequence(sequence, manifest, field)
-    return options, sequences
+        return Parsed(request, sequences, "sequences")
+    recordings = request.audio if isinstance(request.audio, list) else [request.audio or ""]
+    call.check_count(len(recordings), "audio")
+    fields = [f"audio[{index}]" for index in range(len(recordings))]
+    sequences = [
+        _frames(_from_base64(text, field), manifest, field)
+        for text, field in zip(recordings, fields, strict=True)
+    ]
+    return Parsed(request, sequences, "audio")
 
 
-def _parse_recording(
-    call: Call, body: bytes, manifest: Manifest
-) -> tuple[PredictOptions, Sequences]:
+def _parse_recording(call: Call, body: bytes, manifest: Manifest) -> Parsed:
     """A recording as the body, the options in the query."""
-    query = dict(call.request.query_params)
+    query = dict(QueryParams(call.exchange.query))
     try:
         options = msgspec.convert(query, PredictOptions, strict=False)
     except msgspec.ValidationError as error:
@@ -122,7 +161,7 @@ def _parse_recording(
     _check_top_k(options.top_k)
     sequence = _frames(body, manifest, "audio")
     check_sequence(sequence, manifest, "audio")
-    return options, [sequence]
+    return Parsed(options, [sequence], "audio")
 
 
 def _frames(recording: bytes, manifest: Manifest, field: str) -> NDArray[np.float32]:
@@ -149,18 +188,16 @@ def _check_top_k(top_k: int) -> None:
         raise InvalidRequestError(f"top_k must be 1 to {MAX_TOP_K}, not {top_k}", "top_k")
 
 
-def _answer(manifest: Manifest, results: list[Result], options: PredictOptions) -> bytes:
+def _answer(manifest: Manifest, results: Results, options: PredictOptions) -> Answer:
     predictions: list[dict[str, Any]] = []
-    for result in results:
+    for logits, weights in zip(results.logits, results.weights, strict=True):
         labels = manifest.outputs.labels
-        prediction: dict[str, Any] = {**classify(result.logits, labels, options.top_k)}
+        prediction: dict[str, Any] = {**classify(logits, labels, options.top_k)}
         if options.explain:  # null: this family has no attention to show
-            weights = result.weights
-            prediction["attention"] = None if weights is None else weights.tolist()
+            prediction["attention"] = weights
         predictions.append(prediction)
-    return msgspec.json.encode(
-        {"model": manifest.name, "version": manifest.version, "predictions": predictions}
-    )
+    body = {"model": manifest.name, "version": manifest.version, "predictions": predictions}
+    return Answer(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 def _describe(manifest: Manifest) -> dict[str, Any]:
@@ -179,4 +216,4 @@ def _describe(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-_DECODER = msgspec.json.Decoder(PredictRequest)
+DECODER = msgspec.json.Decoder(PredictRequest)

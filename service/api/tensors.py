@@ -76,6 +76,38 @@ def check_sequence(sequence: NDArray[np.float32], manifest: Manifest, field: str
         )
 
 
+def check_sequences(
+    sequences: list[NDArray[np.float32]],
+    manifest: Manifest,
+    field: str,
+    together: NDArray[np.float32] | None = None,
+) -> None:
+    """Refuse sequences that the model can't take; see `check_sequence`.
+
+    Args:
+        sequences: To check.
+        manifest: Of the model.
+        field: Where in the request they are.
+        together: One array (batch, time, features) that holds them all, padding included.
+    """
+    if together is not None and _is_plain(sequences, manifest, together):
+        return
+    for row, sequence in enumerate(sequences):
+        check_sequence(sequence, manifest, f"{field}[{row}]")
+
+
+def _is_plain(
+    sequences: list[NDArray[np.float32]], manifest: Manifest, together: NDArray[np.float32]
+) -> bool:
+    """Whether nothing is wrong with any, found in one pass; the padding may make it a no."""
+    return (
+        together.shape[1] <= manifest.limits.max_length
+        and together.shape[2] == manifest.num_features
+        and all(map(len, sequences))
+        and bool(np.isfinite(together).all())
+    )
+
+
 def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:
     """A tensor of the Open Inference Protocol, its data nested in its shape or flat.
 

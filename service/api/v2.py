@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST in JSON."""
+"""The Open Inference Protocol, version 2, over REST: JSON and binary tensors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.bodies import content_type, decode_json, decoded, read_body
-from service.api.calls import Call, RawRoute, json_response
+from service.api.answers import WantedOutput, infer_answer
+from service.api.binary import LENGTH_HEADER, Blobs, json_bytes
+from service.api.bodies import decode_json
+from service.api.calls import Call, Handler, Services
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
-from service.api.tensors import check_sequence, tensor_array
-from service.engine.job import Result
+from service.api.exchange import Answer
+from service.api.routes import RawRoute, endpoint
+from service.api.simd import read_infer
+from service.api.tensors import check_sequences, tensor_array
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.manifest import Manifest
 
@@ -26,12 +30,12 @@ Parameters = dict[str, str | int | float | bool]
 
 
 class Tensor(msgspec.Struct):
-    """One input tensor."""
+    """One input tensor; its `data` is left out where it is binary."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: Any
+    data: Any = msgspec.UNSET
     parameters: Parameters = {}
 
 
@@ -55,7 +59,9 @@ class InferRequest(msgspec.Struct):
 @router.get("/models/{name}/versions/{version}", openapi_extra=versioned(MODEL_DOCUMENT))
 async def metadata(request: Request) -> Response:
     """The model's tensors; -1 is an axis of any size."""
-    manifest = Call(request, "v2").served().manifest
+    services: Services = request.app.state.services
+    path = request.path_params
+    manifest = services.repository.get(path["name"], path.get("version")).manifest
     inputs = manifest.inputs
     body = {
         "name": manifest.name,
@@ -70,34 +76,54 @@ async def metadata(request: Request) -> Response:
             for name, shape in _output_shapes(manifest).items()
         ],
     }
-    return json_response(msgspec.json.encode(body))
+    return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-@router.post("/models/{name}/infer", openapi_extra=INFER_DOCUMENT, summary="Infer")
-@router.post("/models/{name}/versions/{version}/infer", openapi_extra=versioned(INFER_DOCUMENT))
-async def infer(request: Request) -> Response:
+async def infer(call: Call) -> Answer:
     """Run a batch of sequences, padded to one length, `lengths` saying how long each really is.
 
     Without `lengths`, every row is as long as the time axis. Padding is never computed with: rows
     are scheduled one by one and answered in their order.
     """
-    with Call(request, "v2") as call:
-        served = call.served()
-        if content_type(request) == "application/octet-stream":
-            raise UnsupportedMediaTypeError("binary tensors are not read yet; send JSON")
-        body = await read_body(request, call.settings.max_body_bytes)
-        parse = partial(_parse, call, body, served.manifest)
-        wanted, sequences = await decoded(parse, len(body), call.settings.inline_body_bytes)
-        outputs = _wanted_outputs(wanted, served.manifest)
-        timeout_s = _timeout_s(call, wanted.parameters)
-        results = await call.infer(served, sequences, timeout_s, served.manifest.inputs.name)
-        return json_response(_answer(served.manifest, results, wanted.id, outputs))
+    exchange = call.exchange
+    served = call.served()
+    header = exchange.header(b"inference-header-content-length")
+    if not header and exchange.content_type == "application/octet-stream":
+        raise UnsupportedMediaTypeError(
+            f"binary tensors come behind JSON whose length {LENGTH_HEADER} says; "
+            "without that header, send JSON alone",
+            "Content-Type",
+        )
+    call.check_encoding()
+    body = await exchange.read_body(call.settings.max_body_bytes)
+    length = json_bytes(header, body)
+    parse = partial(_parse, call, body, length, served.manifest)
+    # a binary tensor is only looked through for what is not finite
+    cost_bytes = length + (len(body) - length) // 16
+    request, sequences = await call.decoded(parse, cost_bytes)
+    if (precision := request.parameters.get("precision")) is not None:
+        served = call.served(str(precision), "parameters.precision")
+    outputs = _wanted_outputs(request, served.manifest)
+    timeout_s = _timeout_s(call, request.parameters)
+    results = await call.infer(served, sequences, timeout_s, served.manifest.inputs.name)
+    return await infer_answer(served.manifest, results, request.id, outputs)
+
+
+INFER = Handler("v2", infer)
+for _path, _document in (
+    ("/models/{name}/infer", INFER_DOCUMENT),
+    ("/models/{name}/versions/{version}/infer", versioned(INFER_DOCUMENT)),
+):
+    router.post(_path, openapi_extra=_document, summary="Infer")(endpoint(INFER))
 
 
 def _parse(
-    call: Call, body: bytes, manifest: Manifest
+    call: Call, body: bytes, length: int, manifest: Manifest
 ) -> tuple[InferRequest, list[NDArray[np.float32]]]:
-    request = decode_json(_DECODER, body)
+    # where numbers are binary, the JSON before them is short
+    plain = length == len(body)
+    request = decode(body) if plain else decode_json(DECODER, body[:length])
+    blobs = Blobs(body, length)
     arrays: dict[str, NDArray[Any]] = {}
     datatypes = {manifest.inputs.name: "FP32", manifest.inputs.lengths: "INT64"}
     for index, tensor in enumerate(request.inputs):
@@ -113,11 +139,54 @@ def _parse(
                 f"{datatypes[tensor.name]} for {tensor.name}",
                 f"{field}.datatype",
             )
-        arrays[tensor.name] = tensor_array(tensor.data, tensor.shape, tensor.datatype, field)
+        arrays[tensor.name] = array_of(tensor, blobs, field)
+    blobs.check_end()
     if manifest.inputs.name not in arrays:
         raise InvalidRequestError(f"inputs has no tensor {manifest.inputs.name!r}", "inputs")
     inputs = arrays[manifest.inputs.name]
     return request, _rows(call, inputs, arrays.get(manifest.inputs.lengths), manifest)
+
+
+def decode(body: bytes) -> InferRequest:
+    """The request, its `data` arrays already where it is plain JSON.
+
+    Raises:
+        InvalidRequestError: See `decode_json`.
+    """
+    plain = read_infer(body)
+    if plain is not None:
+        try:
+            return msgspec.convert(plain, InferRequest)
+        except msgspec.ValidationError:
+            pass  # the decoder words it
+    return decode_json(DECODER, body)
+
+
+def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any]:
+    """A tensor's values, wherever in the request they are.
+
+    Args:
+        tensor: As described in JSON; its `data` may be an array already.
+        blobs: What follows the JSON.
+        field: Where in the request it is.
+
+    Raises:
+        InvalidRequestError: They are missing, there twice, or against the shape or the datatype.
+    """
+    size = tensor.parameters.get("binary_data_size")
+    if size is None:
+        if tensor.data is msgspec.UNSET:
+            raise InvalidRequestError(
+                f"{field}.data: Object missing required field `data`", f"{field}.data"
+            )
+        if isinstance(tensor.data, np.ndarray):
+            return tensor.data
+        return tensor_array(tensor.data, tensor.shape, tensor.datatype, field)
+    if tensor.data is not msgspec.UNSET:
+        raise InvalidRequestError(
+            f"{field} has both data and binary_data_size: give one", f"{field}.data"
+        )
+    return blobs.take(size, tensor.shape, tensor.datatype, field)
 
 
 def _rows(
@@ -135,20 +204,21 @@ def _rows(
     batch_size, num_steps = inputs.shape[:2]
     call.check_count(batch_size, names.name)
     if lengths is None:
-        lengths = np.full(batch_size, num_steps, dtype=np.int64)
-    if lengths.shape != (batch_size,):
+        counts = [num_steps] * batch_size
+    elif lengths.shape == (batch_size,):
+        counts = lengths.tolist()
+    else:
         raise InvalidRequestError(
             f"{names.lengths} has shape {list(lengths.shape)}, {names.name} has {batch_size} rows",
             names.lengths,
         )
-    if lengths.size and not (lengths.min() >= 0 and lengths.max() <= num_steps):
+    if not (min(counts) >= 0 and max(counts) <= num_steps):
         raise InvalidRequestError(
             f"{names.lengths} must lie in 1..{num_steps}, the time axis of {names.name}",
             names.lengths,
         )
-    sequences = [inputs[row, :length] for row, length in enumerate(lengths)]
-    for row, sequence in enumerate(sequences):
-        check_sequence(sequence, manifest, f"{names.name}[{row}]")
+    sequences = [inputs[row, :length] for row, length in enumerate(counts)]
+    check_sequences(sequences, manifest, names.name, inputs)
     return sequences
 
 
@@ -159,17 +229,28 @@ def _output_shapes(manifest: Manifest) -> dict[str, list[int]]:
     return shapes
 
 
-def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[str]:
+def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[WantedOutput]:
     names = list(_output_shapes(manifest))
+    all_binary = _flag(request.parameters, "binary_data_output", False, "parameters")
     if not request.outputs:
-        return names
+        return [WantedOutput(name, all_binary) for name in names]
+    wanted = []
     for index, output in enumerate(request.outputs):
+        field = f"outputs[{index}]"
         if output.name not in names:
-            field = f"outputs[{index}].name"
             raise InvalidRequestError(
-                f"{field} {output.name!r} is none of {', '.join(names)}", field
+                f"{field}.name {output.name!r} is none of {', '.join(names)}", f"{field}.name"
             )
-    return [output.name for output in request.outputs]
+        is_binary = _flag(output.parameters, "binary_data", all_binary, f"{field}.parameters")
+        wanted.append(WantedOutput(output.name, is_binary))
+    return wanted
+
+
+def _flag(parameters: Parameters, name: str, default: bool, within: str) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{within}.{name} must be true or false", f"{within}.{name}")
+    return value
 
 
 def _timeout_s(call: Call, parameters: Parameters) -> float:
@@ -186,35 +267,4 @@ def _timeout_s(call: Call, parameters: Parameters) -> float:
     return call.timeout_s(timeout_us / 1e6 if timeout_us else None, "parameters.timeout")
 
 
-def _answer(
-    manifest: Manifest, results: list[Result], request_id: str | None, outputs: list[str]
-) -> bytes:
-    body: dict[str, Any] = {"model_name": manifest.name, "model_version": manifest.version}
-    if request_id is not None:
-        body["id"] = request_id
-    body["outputs"] = []
-    for name in outputs:
-        if name == manifest.outputs.logits:
-            array = np.stack([result.logits for result in results])
-        else:
-            array = _padded([r.weights for r in results if r.weights is not None])
-        body["outputs"].append(
-            {
-                "name": name,
-                "datatype": "FP32",
-                "shape": list(array.shape),
-                "data": array.ravel().tolist(),
-            }
-        )
-    return msgspec.json.encode(body)
-
-
-def _padded(rows: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Rows of their own lengths as one array (batch, longest), zero past each."""
-    padded = np.zeros((len(rows), max(map(len, rows))), dtype=np.float32)
-    for row, values in enumerate(rows):
-        padded[row, : len(values)] = values
-    return padded
-
-
-_DECODER = msgspec.json.Decoder(InferRequest)
+DECODER = msgspec.json.Decoder(InferRequest)

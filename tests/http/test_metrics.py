@@ -11,7 +11,7 @@ from tests.http.made import FINE, copy_bundle, make_bundle, steps
 from tests.http.payloads import JSON, frames, infer_body, infer_path, predict_body, predict_path
 from tests.http.scrape import Scrape
 from tests.http.work import taken, under_way, units_per_second
-from tests.servers import Server, serving
+from tests.servers import Server, serving, wait_until
 
 LSTM, TRANSFORMER = "digits-lstm", "digits-transformer"
 
@@ -92,6 +92,11 @@ def test_padding_is_counted_for_what_it_is(server: Server) -> None:
     waited_s = difference("seqserve_queue_duration_seconds_sum")
     computed_s = difference("seqserve_compute_duration_seconds_sum")
     assert 0 < waited_s < 3 * computed_s
+
+
+def test_the_loop_is_asked_for_its_lag_time_and_again(server: Server) -> None:
+    wait_until(lambda: Scrape(server)("seqserve_loop_lag_seconds_count") > 3)
+    assert 0 < Scrape(server)("seqserve_loop_lag_seconds_sum") < 60
 
 
 def test_load_shows_while_it_is_there(server: Server) -> None:

@@ -1,0 +1,106 @@
+"""The Open Inference Protocol's binary tensors: blobs behind the JSON, in the order of its tensors.
+
+Little-endian, row-major; on every machine that this serves on, just what lies in memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.api.tensors import DATATYPES
+from service.errors import InvalidRequestError
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+
+
+def json_bytes(header: str, body: bytes) -> int:
+    """How much of the body is JSON.
+
+    Args:
+        header: `Inference-Header-Content-Length`; empty means all of it.
+        body: Of the request.
+
+    Raises:
+        InvalidRequestError: The header is no length within the body.
+    """
+    if not header:
+        return len(body)
+    if not (header.isascii() and header.isdigit() and len(header) < 20):
+        raise InvalidRequestError(f"{LENGTH_HEADER} is no length: {header!r}", LENGTH_HEADER)
+    length = int(header)
+    if length > len(body):
+        raise InvalidRequestError(
+            f"{LENGTH_HEADER} is {length}, the body has {len(body)} bytes", LENGTH_HEADER
+        )
+    if not length:
+        raise InvalidRequestError(
+            f"{LENGTH_HEADER} is 0, but a request of raw bytes alone is not read: "
+            "describe the tensors in JSON before them",
+            LENGTH_HEADER,
+        )
+    return length
+
+
+class Blobs:
+    """What follows the JSON, taken from its beginning.
+
+    Args:
+        body: Of the request.
+        start: Where the JSON ends.
+    """
+
+    def __init__(self, body: bytes, start: int) -> None:
+        self._body = body
+        self._next = start
+
+    def take(self, size: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:
+        """The next tensor, of the body's own memory.
+
+        Args:
+            size: Its `binary_data_size`.
+            shape: Its shape.
+            datatype: One of `DATATYPES`.
+            field: Where in the request it is described.
+
+        Raises:
+            InvalidRequestError: The size is no number of bytes, against the shape, or not there.
+        """
+        where = f"{field}.parameters.binary_data_size"
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise InvalidRequestError(f"{where} must be a number of bytes", where)
+        if any(axis < 0 for axis in shape):
+            raise InvalidRequestError(
+                f"{field}.shape {shape} has a negative axis", f"{field}.shape"
+            )
+        dtype = DATATYPES[datatype].newbyteorder("<")
+        wanted = math.prod(shape) * dtype.itemsize
+        if size != wanted:
+            raise InvalidRequestError(
+                f"{where} is {size}, {datatype} of shape {shape} has {wanted} bytes", where
+            )
+        left = len(self._body) - self._next
+        if size > left:
+            raise InvalidRequestError(f"{where} is {size}, {left} bytes are left", where)
+        values = np.frombuffer(self._body, dtype, math.prod(shape), self._next)
+        self._next += size
+        try:
+            array = values.reshape(shape)
+        except (ValueError, OverflowError):  # no values, and other axes beyond any array's
+            raise InvalidRequestError(
+                f"{field}.shape {shape} is too large", f"{field}.shape"
+            ) from None
+        # unaligned where the JSON's length is no multiple of a value's size
+        return array if array.flags.aligned else array.copy()
+
+    def check_end(self) -> None:
+        """Refuse bytes that no tensor took.
+
+        Raises:
+            InvalidRequestError: There are some.
+        """
+        if left := len(self._body) - self._next:
+            raise InvalidRequestError(f"{left} bytes are left behind the last tensor", "inputs")

@@ -1,0 +1,124 @@
+"""The cache of results: what was put comes back, whole, within its bytes, the least used out."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+
+from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
+from service.engine.job import Result
+from service.metrics import CacheMetrics
+from tests.fakes import make_manifest, make_sequence
+
+keys = st.integers(0, 12).map(lambda number: b"%d" % number)
+steps = st.lists(
+    st.one_of(st.tuples(keys, st.none()), st.tuples(keys, st.integers(1, 200))), max_size=60
+)
+
+
+def results(size: int) -> list[Result]:
+    weights = np.arange(size, dtype=np.float32) if size % 2 else None
+    return [Result(np.full(size, size, dtype=np.float32), weights)]
+
+
+def held_bytes(size: int) -> int:
+    return ENTRY_BYTES + RESULT_BYTES + 4 * size * (2 if size % 2 else 1)
+
+
+class Counted:
+    """A cache with its metrics."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._registry = CollectorRegistry()
+        self.cache = ResultCache(max_bytes, CacheMetrics(self._registry))
+
+    def __call__(self, result: str) -> float | None:
+        labels = {"result": result}
+        return self._registry.get_sample_value("seqserve_cache_requests_total", labels)
+
+    @property
+    def bytes(self) -> float:
+        held = self._registry.get_sample_value("seqserve_cache_bytes")
+        assert held is not None
+        return held
+
+
+@given(st.integers(0, 5_000), steps)
+def test_against_a_plain_model(max_bytes: int, asked: list[tuple[bytes, int | None]]) -> None:
+    counted = Counted(max_bytes)
+    model: OrderedDict[bytes, int] = OrderedDict()
+    hits = misses = 0
+    for key, size in asked:
+        if size is None:
+            found = counted.cache.get(key)
+            assert (found is not None) == (key in model)
+            if found is None:
+                misses += 1
+                continue
+            hits += 1
+            model.move_to_end(key)
+            assert repr(found) == repr(results(model[key]))
+        else:
+            counted.cache.put(key, results(size))
+            if held_bytes(size) <= max_bytes:
+                model.pop(key, None)
+                while sum(map(held_bytes, model.values())) + held_bytes(size) > max_bytes:
+                    model.popitem(last=False)
+                model[key] = size
+        assert counted.bytes == sum(map(held_bytes, model.values())) <= max_bytes
+    assert (counted("hit"), counted("miss")) == (hits, misses)
+
+
+def test_what_is_held_is_no_view() -> None:
+    counted = Counted(10_000)
+    batch = np.ones((100, 4), dtype=np.float32)
+    counted.cache.put(b"key", [Result(batch[0], None)])
+    batch[:] = 2
+    held = counted.cache.get(b"key")
+    assert held is not None
+    assert held[0].logits.tolist() == [1] * 4
+    assert held[0].logits.base is None
+
+
+sequences = st.lists(st.lists(st.integers(0, 98), min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+@given(sequences, sequences)
+def test_keys_are_alike_just_for_the_same_sequences(
+    first: list[list[int]], second: list[list[int]]
+) -> None:
+    manifest = make_manifest()
+    one, other = (
+        cache_key(manifest, "fp32", [make_sequence(values) for values in drawn])
+        for drawn in (first, second)
+    )
+    assert (one == other) == (first == second)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"version": "2"}, {"name": "other"}, {"sha256": "1" * 64}, {"precision": "int8"}]
+)
+def test_another_model_version_graph_or_precision_is_another_key(changes: dict[str, Any]) -> None:
+    asked = [make_sequence([1, 2, 3])]
+    precision = changes.get("precision", "fp32")
+    changes = {name: value for name, value in changes.items() if name != "precision"}
+    assert cache_key(make_manifest(), "fp32", asked) != cache_key(
+        make_manifest(**changes), precision, asked
+    )
+
+
+def test_a_view_has_the_key_of_its_values() -> None:
+    padded = np.zeros((2, 5, 2), dtype=np.float32)
+    padded[1, :3] = make_sequence([1, 2, 3])
+    manifest = make_manifest()
+    views = (
+        cache_key(manifest, "fp32", [padded[1, :3]]),
+        cache_key(manifest, "fp32", [np.asfortranarray(padded[1, :3])]),
+    )
+    assert set(views) == {cache_key(manifest, "fp32", [make_sequence([1, 2, 3])])}
