@@ -52,8 +52,21 @@ table: .venv/ready ## Write README's table of families from the committed metric
 	$(DEV)/python -m training table
 
 .PHONY: bench
-bench: .venv/ready ## Measure the latency of the bundled models, side by side
+bench: bench-peers ## Measure Seqserve and every peer side by side, write the report (about 30 minutes)
 	$(DEV)/python -m benchmarks.families
+	$(DEV)/python -m benchmarks.compare; status=$$?; $(DEV)/python -m benchmarks.report && exit $$status
+
+.PHONY: bench-quick
+bench-quick: .venv/ready ## A slice of bench: against plain FastAPI and a hand-written micro-batcher
+	$(DEV)/python -m benchmarks.contestants.install fastapi microbatch
+	$(DEV)/python -m benchmarks.compare --only limit closed --cases c64 --rounds 2 --seconds 2 \
+		--contestants seqserve fastapi microbatch --results build/bench-quick
+	$(DEV)/python -m benchmarks.report --results build/bench-quick \
+		--picture build/bench-quick/throughput.svg
+
+.PHONY: bench-peers
+bench-peers: .venv/ready ## Install the peers that bench measures; one that can't be is left out
+	-$(DEV)/python -m benchmarks.contestants.install
 
 .PHONY: verify-load
 verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer checked

@@ -38,22 +38,19 @@ def rotated(contestants: list[Contestant], by: int) -> list[Contestant]:
     return contestants[by:] + contestants[:by]
 
 
-def measure(session: Session, cases: list[Case]) -> None:
-    """Measure `cases` in `session.rounds` interleaved rounds.
+def measure_round(session: Session, number: int, cases: list[Case]) -> None:
+    """Measure `cases` once; the order of the contestants is the round's own.
 
-    Contestants that can't be stopped where they stand do all cases of a round in one go.
+    Contestants that can't be stopped where they stand do all cases in one go.
     """
-    part = session.part("closed")
-    contestants = session.contestants
+    part, contestants = session.part("closed"), session.contestants
     patient = [c for c in contestants if c.pausable]
-    for number in range(session.rounds):
-        for index, case in enumerate(cases):
-            for contestant in rotated(patient, number * len(patient) // session.rounds + index):
-                _measure_case(session, part, contestant, case)
-        session.fleet.rest()
-        for contestant in [c for c in contestants if not c.pausable]:
-            for case in cases:
-                _measure_case(session, part, contestant, case)
+    for index, case in enumerate(cases):
+        for contestant in rotated(patient, number * len(patient) // session.rounds + index):
+            _measure_case(session, part, contestant, case)
+    for contestant in [c for c in contestants if not c.pausable]:
+        for case in cases:
+            _measure_case(session, part, contestant, case)
     session.fleet.rest()
 
 

@@ -14,6 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks import closed, footprint, limit, open_loop, overload, scaling
@@ -42,34 +43,39 @@ def main() -> int:
             repository, chosen, arguments.results, scratch, arguments.rounds, arguments.seconds
         )
         try:
-            failed = run_parts(session, arguments.only or PARTS, arguments.cases or [""])
+            ran_through = run_parts(session, arguments.only or PARTS, arguments.cases or [""])
         finally:
             session.fleet.close()
-    return 1 if failed else 0
+    return 0 if ran_through else 1
 
 
-def run_parts(session: Session, names: Sequence[str], words: Sequence[str]) -> list[str]:
-    """One part after the other, whatever becomes of it; those that failed."""
+def run_parts(session: Session, names: Sequence[str], words: Sequence[str]) -> bool:
+    """The parts in their order, whatever becomes of one; whether all ran through.
+
+    The rounds of the limit and of the closed loop alternate, so that their ratio is fair.
+    """
     cases = [case for case in closed.CASES if any(word in case.name for word in words)]
-    parts: dict[str, Callable[[], None]] = {
-        "limit": lambda: limit.measure(session),
-        "closed": lambda: closed.measure(session, cases),
-        "open": lambda: open_loop.measure(session),
-        "overload": lambda: overload.measure(session),
-        "scaling": lambda: scaling.measure(session),
-        "footprint": lambda: footprint.measure(session),
-    }
-    failed = []
-    for name in names:
-        started_s = time.monotonic()
-        print(name, flush=True)
-        try:
-            parts[name]()
-        except Exception:  # noqa: BLE001 - what the other parts measure is worth having
-            traceback.print_exc()
-            failed.append(name)
-        print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
-    return failed
+    steps: list[tuple[str, Callable[[], None]]] = []
+    for number in range(session.rounds):
+        steps.append(("limit", partial(limit.measure_round, session)))
+        steps.append(("closed", partial(closed.measure_round, session, number, cases)))
+    for module in (open_loop, overload, scaling, footprint):
+        name = module.__name__.rpartition(".")[2]
+        steps.append((name, partial(module.measure, session)))
+    ran_through = [_run_step(name, step) for name, step in steps if name in names]
+    return all(ran_through)
+
+
+def _run_step(name: str, step: Callable[[], None]) -> bool:
+    started_s = time.monotonic()
+    print(name, flush=True)
+    try:
+        step()
+    except Exception:  # noqa: BLE001 - what the other parts measure is worth having
+        traceback.print_exc()
+        return False
+    print(f"{name}: {time.monotonic() - started_s:.0f} s", flush=True)
+    return True
 
 
 def matches(contestant: Contestant, wanted: list[str]) -> bool:
@@ -84,7 +90,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--contestants", nargs="+", default=[], help="names; default: all")
     parser.add_argument("--cases", nargs="+", help="words in the names of the closed loop's cases")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of one measurement")
+    parser.add_argument("--seconds", type=float, default=1.2, help="of one measurement")
     parser.add_argument("--cores", type=int, default=2, help="all that anything here may use")
     parser.add_argument("--repository", type=Path, help="made by benchmarks.graphs; default: anew")
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the parts' files")

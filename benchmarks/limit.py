@@ -100,13 +100,12 @@ def single_ms(session: onnxruntime.InferenceSession, feeds: list[Feed], seconds:
     return 1_000 * float(np.median(elapsed))
 
 
-def measure(session: Session, cases: tuple[tuple[str, str], ...] = CASES) -> None:
-    """All cases in interleaved rounds, each in a fresh process while every server rests."""
+def measure_round(session: Session) -> None:
+    """Each case once, in a fresh process, while every server rests."""
     part = session.part("limit")
     session.fleet.rest()
-    for _ in range(session.rounds):
-        for model, asked in cases:
-            measure_case(session, part, model, asked)
+    for model, asked in CASES:
+        measure_case(session, part, model, asked)
 
 
 def measure_case(session: Session, part: Part, model: str, asked: str) -> None:

@@ -27,7 +27,7 @@ def case_name(peer: str) -> str:
 
 def measure(session: Session) -> None:
     """Ours against each peer that is worth it, in interleaved rounds."""
-    part, closed = session.part("open"), read_part(session.results, "closed")
+    part, closed = session.part("open_loop"), read_part(session.results, "closed")
     ours = {c.wire: c for c in session.working("seqserve", "seqserve-binary")}
     peers = worth_a_race(closed, [c for c in session.contestants if c.server != "seqserve"])
     for number in range(session.rounds):

@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.serving import machine
 
 FOLDER = Path(__file__).parent / "results"
-PARTS = ("limit", "closed", "open", "overload", "scaling", "footprint")
+PARTS = ("limit", "closed", "open_loop", "overload", "scaling", "footprint")
 
 Record = dict[str, Any]
 

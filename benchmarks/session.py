@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.contestants.contestant import Contestant
 from benchmarks.fleet import Address, Fleet, StartError
@@ -69,16 +70,18 @@ class Session:
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(self.repository, self.contestants)
+        self._parts: dict[str, Part] = {}
         self._pools: dict[str, Pool] = {}
+        self._expected: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
         self._checked: dict[tuple[str, str, str], float] = {}
         self._failed: dict[tuple[str, str], str] = {}  # by contestant and model, or ''
 
     def part(self, name: str) -> Part:
         """A part's file, with this run entered."""
-        part = read_part(self.results, name)
-        options = {"rounds": self.rounds, "seconds": self.seconds}
-        part.runs[self.run] = about_run(options)
-        return part
+        if name not in self._parts:
+            part = self._parts[name] = read_part(self.results, name)
+            part.runs[self.run] = about_run({"rounds": self.rounds, "seconds": self.seconds})
+        return self._parts[name]
 
     def pool(self, name: str) -> Pool:
         """A pool of the workload, made once."""
@@ -145,10 +148,17 @@ class Session:
         used = family(pid)
         record = {"contestant": contestant, "case": case, **self.stamp(), **summary(result)}
         record["server_cpu_s"] = round(cpu_s(used) - before_s, 3)
+        record["answers"] = result["answers"]
         record["server_mib"] = round(resident_mib(used), 1)
         part.add(record)
         print_record(record)
         return record
+
+    def _expect(self, model: str, asked: Pool) -> list[NDArray[np.float32]]:
+        if (model, asked.name) not in self._expected:
+            right = expected_logits(self.repository, model, asked)
+            self._expected[model, asked.name] = right
+        return self._expected[model, asked.name]
 
     def working(self, *names: str) -> list[Contestant]:
         """Those of `names` that take part, start, and answer the LSTM's mixed lengths rightly."""
@@ -182,9 +192,7 @@ class Session:
             address = self.fleet.wake(contestant)
             answers = ask_each(address, path, self.scratch, CHECK_CONNECTIONS)
             worst = 0.0
-            for answer, right in zip(
-                answers, expected_logits(self.repository, model, asked), strict=True
-            ):
+            for answer, right in zip(answers, self._expect(model, asked), strict=True):
                 if answer is None or answer.status != 200:
                     raise WrongAnswerError(f"no answer to check: {answer}"[:300])
                 logits = contestant.logits(answer.body, answer.headers)

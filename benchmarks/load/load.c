@@ -100,6 +100,7 @@ static void tally_answer(Load *load, const Connection *connection, int64_t now) 
     Tally *tally = &load->tally;
     double latency_ms = (double)(now - connection->since_ns) / 1e6;
     int ok = connection->answer.status == 200;
+    tally->answers += ok;
     if (ok && now >= load->from_ns && now < load->until_ns) {
         tally->completed++;
         tally->in_time += latency_ms <= load->options.deadline_ms;

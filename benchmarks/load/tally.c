@@ -36,10 +36,10 @@ static void print_series(Series *series) {
 
 void print_tally(Tally *tally) {
     Series all = {0};
-    printf("{\"seconds\": %.3f, \"offered\": %" PRIu64 ", \"errors\": %" PRIu64
+    printf("{\"seconds\": %.3f, \"answers\": %" PRIu64 ", \"offered\": %" PRIu64 ", \"errors\": %" PRIu64
            ", \"unanswered\": %" PRIu64 ", \"dropped\": %" PRIu64 ", \"reconnects\": %" PRIu64
            ", \"throughput\": %.3f, \"goodput\": %.3f, \"cpu_s\": %.4f, \"statuses\": {",
-           tally->seconds, tally->offered, tally->errors, tally->unanswered, tally->dropped,
+           tally->seconds, tally->answers, tally->offered, tally->errors, tally->unanswered, tally->dropped,
            tally->reconnects, (double)tally->completed / tally->seconds,
            (double)tally->in_time / tally->seconds, tally->cpu_s);
     const char *comma = "";

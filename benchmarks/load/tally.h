@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
     Series groups[MAX_GROUPS], refused;
     uint64_t statuses[MAX_STATUS];
+    uint64_t answers;  // of 200, in the window or not
     uint64_t offered, errors, unanswered, dropped, reconnects;
     uint64_t completed, in_time;  // answers of 200 within the window; those within the deadline
     double seconds, cpu_s;
