@@ -1,4 +1,4 @@
-"""`python -m training`: train and export one model, or all bundles; write README's table.
+"""`python -m training`: train, export and quantise one model, or all bundles; README's table.
 
 python -m training train --dataset fsdd --family lstm --seed 0
 python -m training train --train A_TRAIN.ts --test A_TEST.ts --name gestures
@@ -14,10 +14,18 @@ import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
+from service.errors import BundleError
 from training.campaign import train_all
+from training.data.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
-from training.options import add_train_options, read_train_options
+from training.export.variant import add_variant, describe, evidence_of
+from training.options import (
+    add_data_options,
+    add_train_options,
+    read_data_options,
+    read_train_options,
+)
 from training.run import finished_metrics, train_run
 from training.table import table_is_current, write_table
 
@@ -51,6 +59,11 @@ def make_parser() -> argparse.ArgumentParser:
     _add_repository(export)
     export.add_argument("--replace", action="store_true", help="an existing version")
     export.set_defaults(run=lambda options: _export_finished(export, options))
+
+    quantize = commands.add_parser("quantize", help="give a bundle its int8 variant, or the reason")
+    quantize.add_argument("bundle", type=Path, help="its folder, such as repository/digits-lstm/1")
+    add_data_options(quantize)
+    quantize.set_defaults(run=lambda options: _quantize(quantize, options))
 
     everything = commands.add_parser("all", help="train every digits bundle, three seeds each")
     everything.add_argument("--run-dir", type=Path, default=Path("runs"))
@@ -95,7 +108,7 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
     )
     if not options.no_export:
-        _export(folder, options, replace=True)
+        _add_variant(_export(folder, options, replace=True), dataset)
 
 
 def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -104,11 +117,25 @@ def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespac
     _export(options.run_folder, options, replace=options.replace)
 
 
-def _export(run_folder: Path, options: argparse.Namespace, *, replace: bool) -> None:
+def _export(run_folder: Path, options: argparse.Namespace, *, replace: bool) -> Path:
     try:
-        print(export_run(run_folder, options.repository, options.version, replace=replace))
+        folder = export_run(run_folder, options.repository, options.version, replace=replace)
     except ExportError as error:
         sys.exit(f"{run_folder} is not exported: {error}")
+    print(folder)
+    return folder
+
+
+def _quantize(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    options.name = options.bundle.absolute().parent.name
+    _add_variant(options.bundle.absolute(), read_data_options(options, parser.error))
+
+
+def _add_variant(folder: Path, dataset: Dataset) -> None:
+    try:
+        print(describe(add_variant(folder, evidence_of(dataset))))
+    except (BundleError, ExportError) as error:
+        sys.exit(f"{folder} is not quantised: {error}")
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

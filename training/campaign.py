@@ -15,7 +15,9 @@ from typing import Any
 
 from models import FAMILIES
 from training.card import CARD_FILE, Card
+from training.data.fsdd import load_fsdd
 from training.export.bundle import export_run
+from training.export.variant import add_variant, describe, evidence_of
 from training.options import DEFAULT_SPEAKER
 from training.run import finished_metrics, write_metrics
 
@@ -24,7 +26,8 @@ BUNDLE_VERSION = "1"
 
 
 def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
-    """Train what is not trained yet, then export each family's best seed by *validation* score.
+    """Train what is not trained yet, then export each family's best seed by *validation* score,
+    and its int8 variant where that passes its gates.
 
     Raises:
         SystemExit: A run failed; the end of its log is printed.
@@ -42,8 +45,10 @@ def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
             except subprocess.CalledProcessError as error:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
+    evidence = evidence_of(load_fsdd())
     for family in FAMILIES:
-        print(export_run(choose_run(run_dir, family), repository, BUNDLE_VERSION, replace=True))
+        folder = export_run(choose_run(run_dir, family), repository, BUNDLE_VERSION, replace=True)
+        print(f"{folder}: {describe(add_variant(folder, evidence))}")
 
 
 def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:

@@ -60,13 +60,8 @@ class Refuse(Protocol):
 
 def add_train_options(parser: argparse.ArgumentParser) -> None:
     """What `train` asks."""
-    data = parser.add_argument_group("data: --dataset, or --train, --test and --name")
-    data.add_argument("--dataset", choices=["fsdd"], help="a set with a loader of its own")
-    data.add_argument("--train", type=Path, metavar="FILE", help="your training split: .ts or .npz")
-    data.add_argument("--test", type=Path, metavar="FILE", help="your test split, likewise")
-    data.add_argument("--name", help="of the bundle; with --dataset fsdd: digits-FAMILY")
-    data.add_argument("--split", choices=["official", "speaker"], default="official")
-    data.add_argument("--speaker", help=f"whom --split speaker leaves out ({DEFAULT_SPEAKER})")
+    add_data_options(parser)
+    parser.add_argument("--name", help="of the bundle; with --dataset fsdd: digits-FAMILY")
     parser.add_argument("--family", choices=sorted(FAMILIES), default=DEFAULT_FAMILY)
     parser.add_argument("--seed", type=int, default=0)
     for title, options in (("architecture", SIZES), ("recipe", RECIPE)):
@@ -76,10 +71,20 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-augment", action="store_true", help="train on the sequences as is")
 
 
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Which data: a known set, or a user's two files."""
+    data = parser.add_argument_group("data: --dataset, or --train and --test")
+    data.add_argument("--dataset", choices=["fsdd"], help="a set with a loader of its own")
+    data.add_argument("--train", type=Path, metavar="FILE", help="your training split: .ts or .npz")
+    data.add_argument("--test", type=Path, metavar="FILE", help="your test split, likewise")
+    data.add_argument("--split", choices=["official", "speaker"], default="official")
+    data.add_argument("--speaker", help=f"whom --split speaker leaves out ({DEFAULT_SPEAKER})")
+
+
 def read_train_options(options: argparse.Namespace, refuse: Refuse) -> tuple[Run, Dataset]:
     """The run and the data set that the options ask for; what is wrong names its option."""
     _check_values(options, refuse)
-    dataset = _load(options, refuse)
+    dataset = read_data_options(options, refuse)
     sizes = _given(options, SIZES)
     try:
         architecture = architecture_of(
@@ -103,7 +108,8 @@ def run_name(options: argparse.Namespace) -> str:
     return f"digits-{options.family}{suffix}"
 
 
-def _load(options: argparse.Namespace, refuse: Refuse) -> Dataset:
+def read_data_options(options: argparse.Namespace, refuse: Refuse) -> Dataset:
+    """The data set that the options ask for; `options.name` names a user's own."""
     if options.dataset:
         if options.train or options.test:
             refuse("argument --dataset: not together with --train and --test")

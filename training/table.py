@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from models import FAMILIES
-from service.manifest import GRAPH_FILE
+from service.manifest import MANIFEST_FILE
 from training.run import METRICS_FILE
 
 BEGIN, END = "<!-- families:begin -->", "<!-- families:end -->"
 HEADER = (
     "| bundle | test accuracy, mean of {seeds} seeds (each) | {speaker} never heard | "
-    "parameters | graph | one request | training |\n"
-    "|---|---|---|---|---|---|---|\n"
+    "parameters | graph | int8: accuracy, graph, speed | one request | training |\n"
+    "|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -35,10 +35,12 @@ def families_table(repository: Path, latencies: Path) -> str:
     header = HEADER.format(seeds=len(first["seeds"]), speaker=f"speaker {left_out['speaker']}")
     baseline = (
         f"| *logistic regression* | {_percent(first['baseline_accuracy'])} "
-        f"| {_percent(left_out['baseline_accuracy'])} | | | | |\n"
+        f"| {_percent(left_out['baseline_accuracy'])} | | | | | |\n"
     )
     rows = [
-        _row(metrics, (path.parent / GRAPH_FILE).stat().st_size, models[metrics["name"]])
+        _row(
+            metrics, json.loads((path.parent / MANIFEST_FILE).read_text()), models[metrics["name"]]
+        )
         for path, metrics in bundles.items()
     ]
     return header + "".join(rows) + baseline
@@ -66,16 +68,28 @@ def _with_table(readme: Path, repository: Path, latencies: Path) -> str:
     return f"{before}{BEGIN}\n{families_table(repository, latencies)}{END}{rest.split(END)[1]}"
 
 
-def _row(metrics: dict[str, Any], graph_bytes: int, latency: dict[str, Any]) -> str:
+def _row(metrics: dict[str, Any], manifest: dict[str, Any], latency: dict[str, Any]) -> str:
     seeds = list(metrics["seeds"].values())
     return (
         f"| `{metrics['name']}` "
         f"| {_percent(statistics.mean(seeds))} ({', '.join(map(_percent, seeds))}) "
         f"| {_percent(metrics['left_out_speaker']['accuracy'])} "
-        f"| {metrics['parameters']:,} | {graph_bytes / 1_000:,.0f} kB "
+        f"| {metrics['parameters']:,} | {_size(manifest)} | {_int8(manifest)} "
         f"| {latency['latency_ms_at_length_quantile_0.5']['median']:.2f} ms "
         f"| {statistics.mean(metrics['seeds_cpu_s'].values()):.0f} s |\n"
     )
+
+
+def _int8(manifest: dict[str, Any]) -> str:
+    variant = manifest["variants"].get("int8")
+    if variant is None:
+        return "none"
+    accuracy = _percent(variant["test_accuracy"])
+    return f"{accuracy}, {_size(variant)}, {variant['speed']['relative']:.2f}x"
+
+
+def _size(graph: dict[str, Any]) -> str:
+    return f"{graph['graph_bytes'] / 1_000:,.0f} kB"
 
 
 def _percent(share: float) -> str:

@@ -23,15 +23,16 @@ class Alone:
     """A bundle's graph without any of the service's code.
 
     Args:
-        folder: With `model.onnx` and `model.json`.
+        folder: With the graph and `model.json`.
+        graph: Its file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, graph: str = "model.onnx") -> None:
         self.manifest = json.loads((folder / "model.json").read_text())
         self.labels: list[str] = self.manifest["outputs"]["labels"]
         self.explains = self.manifest["outputs"]["weights"] is not None
         self._session = onnxruntime.InferenceSession(
-            folder / "model.onnx", providers=["CPUExecutionProvider"]
+            folder / graph, providers=["CPUExecutionProvider"]
         )
 
     def __call__(self, sequence: NDArray[np.float32]) -> Answer:

@@ -31,7 +31,11 @@ def repository(tmp_path: Path) -> Path:
         folder = tmp_path / "repository" / f"digits-{family}" / "1"
         folder.mkdir(parents=True)
         (folder / "metrics.json").write_text(json.dumps(make_metrics(family)))
-        (folder / "model.onnx").write_bytes(bytes(512_000))
+        variant = {"test_accuracy": 0.97, "graph_bytes": 128_000, "speed": {"relative": 1.25}}
+        variants = {"int8": variant} if family == "gru" else {}
+        (folder / "model.json").write_text(
+            json.dumps({"graph_bytes": 512_000, "variants": variants})
+        )
     return tmp_path / "repository"
 
 
@@ -57,9 +61,11 @@ def test_a_row_has_the_figures_of_its_bundle(repository: Path, latencies: Path) 
         "80.0 %",
         "123,456",
         "512 kB",
+        "97.0 %, 128 kB, 1.25x",
         "0.46 ms",
         "50 s",
     ]
+    assert " 512 kB | none |" in rows[2]  # it has no variant
     assert len({row.count("|") for row in rows}) == 1
 
 

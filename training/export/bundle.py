@@ -50,7 +50,7 @@ def export_run(
     }
     if (run_folder / METRICS_FILE).exists():
         files[METRICS_FILE] = (run_folder / METRICS_FILE).read_bytes()
-    _publish(files, folder)
+    publish(files, folder)
     return folder
 
 
@@ -77,7 +77,7 @@ def _manifest(
     )
 
 
-def _publish(files: dict[str, bytes], folder: Path) -> None:
+def publish(files: dict[str, bytes], folder: Path) -> None:
     """Write a folder beside its place, then rename it there; readers see all of it or nothing.
 
     Names that begin with a dot are no versions, so that a server does not load half a bundle.

@@ -14,7 +14,11 @@ from training.export.graph import OPSET, Axes, Signature
 MAX_IR_VERSION = 10
 """The newest file format that every onnxruntime which Seqserve allows can read."""
 
-RECURRENT = set(OPERATORS.values())
+QUANTISED_OPSETS = {"": OPSET, "com.microsoft": 1}
+QUANTISED = {"DynamicQuantizeLSTM": "LSTM", "MatMulIntegerToFloat": "MatMul"}
+"""onnxruntime's own operators that a variant may have, and what each stands for."""
+
+RECURRENT = {*OPERATORS.values(), "DynamicQuantizeLSTM"}
 CONTROL_FLOW = {"Loop", "Scan", "If"}
 SEQUENCE_LENS = 4
 """Where the recurrent operators take their lengths."""
@@ -31,7 +35,7 @@ def lint(graph: onnx.ModelProto, signature: Signature, model: SequenceModel) -> 
         ExportError: The first thing found wrong.
     """
     problem = (
-        _format_problem(graph)
+        _format_problem(graph, {"": OPSET})
         or _axes_problem("input", graph.graph.input, signature.inputs)
         or _axes_problem("output", graph.graph.output, signature.outputs)
         or _unused_input(graph)
@@ -42,10 +46,36 @@ def lint(graph: onnx.ModelProto, signature: Signature, model: SequenceModel) -> 
         raise ExportError(f"lint: {problem}")
 
 
-def _format_problem(graph: onnx.ModelProto) -> str | None:
+def lint_variant(graph: onnx.ModelProto, original: onnx.ModelProto, lengths: str) -> None:
+    """Hold a quantised graph against the one that it comes from.
+
+    Args:
+        graph: The quantised one.
+        original: What passed `lint`.
+        lengths: The name of the input that holds them.
+    Raises:
+        ExportError: The first thing found wrong.
+    """
+    inputs, outputs = (
+        {value.name: _axes(value) for value in values}
+        for values in (original.graph.input, original.graph.output)
+    )
+    problem = (
+        _format_problem(graph, QUANTISED_OPSETS)
+        or _axes_problem("input", graph.graph.input, inputs)
+        or _axes_problem("output", graph.graph.output, outputs)
+        or _unused_input(graph)
+        or _quantised_problem(graph, original)
+        or _lengths_problem(graph, lengths)
+    )
+    if problem:
+        raise ExportError(f"lint: {problem}")
+
+
+def _format_problem(graph: onnx.ModelProto, allowed: dict[str, int]) -> str | None:
     opsets = {entry.domain: entry.version for entry in graph.opset_import}
-    if opsets != {"": OPSET}:
-        return f"operator sets {opsets}, expected only ONNX's own, {OPSET}"
+    if opsets != allowed:
+        return f"operator sets {opsets}, expected only {allowed}"
     if graph.ir_version > MAX_IR_VERSION:
         return f"IR version {graph.ir_version}, the newest allowed is {MAX_IR_VERSION}"
     if graph.functions:
@@ -87,6 +117,22 @@ def _operator_problem(graph: onnx.ModelProto, model: SequenceModel) -> str | Non
             expected[OPERATORS[module.cell]] += len(module.layers)
     if found != expected:
         return f"recurrent operators {found}, the model's layers are {dict(expected)}"
+    return None
+
+
+def _quantised_problem(graph: onnx.ModelProto, original: onnx.ModelProto) -> str | None:
+    """Each operator of onnxruntime's own must stand for one that the original has."""
+    found: Counter[str] = Counter()
+    for node in graph.graph.node:
+        if node.domain not in ("", "ai.onnx") and node.op_type not in QUANTISED:
+            return f"operator {node.domain}.{node.op_type} is none that a variant may have"
+        if node.op_type in CONTROL_FLOW:
+            return f"control flow ({node.op_type}); sequences belong in one operator"
+        found[QUANTISED.get(node.op_type, node.op_type)] += 1
+    expected = Counter(node.op_type for node in original.graph.node)
+    for kind in RECURRENT | {"MatMul"}:
+        if found[kind] != expected[kind]:
+            return f"{found[kind]} operators for the {expected[kind]} {kind} of the fp32 graph"
     return None
 
 
