@@ -1,7 +1,8 @@
 """The graphs that the comparison serves: the families at the peers' published size, random weights.
 
 The arithmetic of a network does not depend on what it learned, so nothing is trained here; each is
-a full bundle, through every gate of the export.
+a full bundle, through every gate of the export. Each has an int8 variant if it can, through every
+gate but two: random weights have no score, and the speed is what the comparison finds out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 from onnx import TensorProto, helper
 
@@ -26,9 +28,12 @@ from service.manifest import (
 )
 from training.card import Card, architecture_fields, save_run
 from training.export.bundle import export_run
+from training.export.variant import Evidence, add_variant
 
 NUM_FEATURES, NUM_CLASSES = 16, 10
 MAX_LENGTH = 512
+NUM_SEQUENCES = 64
+"""To calibrate an int8 variant with, and as many again to judge it by."""
 
 ARCHITECTURES: dict[str, dict[str, object]] = {
     "lstm": {"family": "lstm", "hidden_size": 128, "num_layers": 2, "head": "last"},
@@ -74,7 +79,19 @@ def make_bundle(repository: Path, name: str, **architecture: object) -> Path:
     )
     with tempfile.TemporaryDirectory() as folder:
         save_run(Path(folder), card, model)
-        return export_run(Path(folder), repository, replace=True)
+        bundle = export_run(Path(folder), repository, replace=True)
+    add_variant(bundle, make_evidence(), min_speed=0.0)
+    return bundle
+
+
+def make_evidence() -> Evidence:
+    """Sequences as the comparison sends them: normal values, log-normal lengths."""
+    random = np.random.default_rng(0)
+    lengths = random.lognormal(np.log(40), 0.7, 2 * NUM_SEQUENCES).clip(8, 256).astype(int)
+    sequences = [
+        random.standard_normal((length, NUM_FEATURES)).astype(np.float32) for length in lengths
+    ]
+    return Evidence(sequences[:NUM_SEQUENCES], sequences[NUM_SEQUENCES:], targets=None)
 
 
 def make_repository(repository: Path) -> Path:
