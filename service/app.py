@@ -16,8 +16,8 @@ from service.api import health, predict, v2
 from service.api.calls import Services
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.cache import ResultCache
+from service.engine.bounds import Bounds
 from service.engine.engine import Engine
-from service.engine.scheduler import Bounds
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.loop_lag import LoopLag
@@ -39,13 +39,11 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services]]:
         cores = worker_cores(settings.workers, worker)
-        threads = settings.engine_threads or len(cores)
-        log.info("engine started", threads=threads, cores=cores)
-        engine = Engine(threads)
+        bounds = bounds_of(settings, worker)
+        log.info("engine started", threads=bounds.engine_threads, cores=cores)
+        engine = Engine(bounds.engine_threads)
         metrics: Metrics = app.state.metrics
-        repository = Repository(
-            settings.repository, engine, metrics, bounds_of(settings), settings.precision
-        )
+        repository = Repository(settings.repository, engine, metrics, bounds, settings.precision)
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
         app.state.services, app.state.repository = services, repository
@@ -77,7 +75,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     return app
 
 
-def bounds_of(settings: Settings) -> Bounds:
+def bounds_of(settings: Settings, worker: int = 0) -> Bounds:
     """Each scheduler's bounds: the settings of the same names."""
     names = {field.name for field in dataclasses.fields(Bounds)}
-    return Bounds(**settings.model_dump(include=names))
+    threads = settings.engine_threads or len(worker_cores(settings.workers, worker))
+    return Bounds(**settings.model_dump(include=names) | {"engine_threads": threads})

@@ -7,7 +7,7 @@ ServiceError 500
     InvalidSequenceError 422           well-formed input that does not fit the model
     ModelNotFoundError 404             unknown model or version
     ModelNotReadyError 503             loading, or refused at load
-    OverloadedError 429                the queue is full: try again later
+    OverloadedError 429                the queue is full, or the deadline can't be met
     DrainingError 503                  the server is stopping: try another replica
     CallerGoneError 499                the client closed its connection: counted, read by nobody
     InferenceTimeoutError 504          the request's deadline passed
@@ -25,16 +25,19 @@ class ServiceError(Exception):
     Args:
         message: What is wrong, in the caller's terms.
         field: Where in the request, such as `sequences[1][0]`; empty when it is no one field.
+        retry_after_s: When to try again; default: the class's own, if any.
     """
 
     status_code = 500
     code = "internal"
     retry_after_s: int | None = None
 
-    def __init__(self, message: str, field: str = "") -> None:
+    def __init__(self, message: str, field: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.field = field
+        if retry_after_s is not None:
+            self.retry_after_s = max(retry_after_s, 1)
 
 
 class InvalidRequestError(ServiceError):
@@ -81,7 +84,7 @@ class ModelNotReadyError(ServiceError):
 
 
 class OverloadedError(ServiceError):
-    """The model's queue is full."""
+    """The model's queue is full, or the deadline could not be met."""
 
     status_code = 429
     code = "overloaded"

@@ -78,6 +78,18 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.predicted = Counter(
+            "seqserve_predicted_compute_seconds_total",
+            "What the cost model predicted for all runs; compare with the real sum",
+            ENGINE,
+            registry=registry,
+        )
+        self.misprediction = Counter(
+            "seqserve_compute_misprediction_seconds_total",
+            "Sum over all runs of |real - predicted|",
+            ENGINE,
+            registry=registry,
+        )
         self.batch_size = Histogram(
             "seqserve_batch_size",
             "Sequences in one run of a graph",
@@ -200,6 +212,8 @@ class ModelMetrics:
         labels = (name, version, precision)
         self._queue_duration = metrics.queue_duration.labels(*labels)
         self._compute_duration = metrics.compute_duration.labels(*labels)
+        self._predicted = metrics.predicted.labels(*labels)
+        self._misprediction = metrics.misprediction.labels(*labels)
         self._batch_size = metrics.batch_size.labels(*labels)
         self._real = metrics.cells.labels(*labels, "real")
         self._padded = metrics.cells.labels(*labels, "padded")
@@ -210,9 +224,11 @@ class ModelMetrics:
         """A sequence waited this long for its first run."""
         self._queue_duration.observe(elapsed_s)
 
-    def ran(self, rows: int, steps: int, real: int, elapsed_s: float) -> None:
+    def ran(self, rows: int, steps: int, real: int, elapsed_s: float, predicted_s: float) -> None:
         """A graph ran `rows` x `steps` cells, `real` of them no padding."""
         self._compute_duration.observe(elapsed_s)
+        self._predicted.inc(predicted_s)
+        self._misprediction.inc(abs(elapsed_s - predicted_s))
         self._batch_size.observe(rows)
         self._real.inc(real)
         self._padded.inc(rows * steps - real)

@@ -10,11 +10,13 @@ from typing import Literal
 
 import structlog
 
+from service.engine.bounds import Bounds
 from service.engine.cells import CellScheduler
+from service.engine.cost import calibrate
 from service.engine.engine import Engine
 from service.engine.invariance import TOLERANCE, check_invariance
 from service.engine.model import OnnxModel
-from service.engine.scheduler import Bounds, Scheduler
+from service.engine.scheduler import Scheduler
 from service.engine.sequences import SequenceScheduler
 from service.errors import (
     BundleError,
@@ -26,6 +28,8 @@ from service.manifest import Manifest, Precision, read_graph, read_manifest
 from service.metrics import Metrics
 
 log = structlog.get_logger(__name__)
+
+CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
 
 SCHEDULERS: dict[str, type[Scheduler]] = {"cells": CellScheduler, "sequences": SequenceScheduler}
 
@@ -193,11 +197,13 @@ class Repository:
     def _serve(self, folder: Path, manifest: Manifest, precision: Precision) -> Served:
         model = OnnxModel(read_graph(folder, manifest, precision), manifest)
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
-        check_invariance(model, self._bounds.chunk_steps, tolerance)
+        check_invariance(model, self._bounds.chunk_steps or CHECKED_CHUNK, tolerance)
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
-        scheduler = SCHEDULERS[manifest.batching](model, self._bounds, metrics)
-        metrics.watch(lambda: scheduler.num_waiting, lambda: scheduler.num_active)
+        scheduler = SCHEDULERS[manifest.batching](
+            model, self._bounds, calibrate(model, self._bounds), metrics
+        )
         self._engine.add(scheduler)
+        metrics.watch(lambda: self._engine.num_waiting(scheduler), lambda: scheduler.num_active)
         self._metrics.model_info.labels(
             manifest.name,
             manifest.version,

@@ -43,18 +43,29 @@ class Settings(BaseSettings):
         le=256,
         description="threads that compute, of each worker; default: its share of the cores",
     )
-    max_batch_size: int = Field(8, ge=1, le=1_024, description="sequences in one run of a graph")
-    chunk_steps: int = Field(
-        16, ge=1, le=4_096, description="steps of each sequence that one tick of `cells` runs"
+    max_batch_size: int = Field(
+        16, ge=1, le=256, description="sequences in one run, at most; how many, the cost model says"
+    )
+    max_run_ms: float = Field(
+        4.0, gt=0, le=60_000, description="time of one run of several sequences, at most"
+    )
+    chunk_steps: int | None = Field(
+        None, ge=1, le=4_096, description="steps of one tick of `cells`; default: the cost model's"
     )
     max_active_sequences: int = Field(
-        64, ge=1, le=65_536, description="sequences of one model that hold state at a time"
+        256, ge=1, le=65_536, description="sequences of one model that hold state at a time"
     )
     max_padding_ratio: float = Field(
         1.25, ge=1.0, le=100.0, description="cells computed for one real cell, at most, in a batch"
     )
     max_queue_size: int = Field(
-        1_024, ge=1, le=1_000_000, description="sequences of one model that may wait; then 429"
+        1_024, ge=1, le=1_000_000, description="sequences of one model under way; then 429"
+    )
+    max_queue_cells: int = Field(
+        1 << 20, ge=1, le=1 << 40, description="steps of one model's sequences under way; then 429"
+    )
+    calibration_ms: float = Field(
+        60.0, ge=0, le=60_000, description="time to measure a model's costs at load"
     )
 
     max_request_sequences: int = Field(

@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from service.app import bounds_of
 from service.engine.engine import Engine
+from service.engine.job import Result
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.metrics import Metrics
@@ -55,7 +56,11 @@ class Server:
         """Fail unless this model answers, and right."""
         steps = make_sequence(range(1, 40))
         served = self.repository.get(name)
-        (result,) = asyncio.run(self.engine.predict(served.scheduler, [steps], TIMEOUT_S))
+
+        async def answer() -> list[Result]:
+            return await self.engine.predict(served.scheduler, [steps], TIMEOUT_S)
+
+        (result,) = asyncio.run(answer())
         assert result.logits.tolist() == expected_sums(steps)
 
 

@@ -1,32 +1,37 @@
-"""The `cells` scheduler: one chunk of steps of every active sequence, ticked by the engine.
+"""The `cells` scheduler: a chunk of steps of several sequences at a time, ticked by the engine.
 
-For graphs that carry their state (RNN, LSTM, GRU). A sequence joins when a state slot is free and
-leaves at its own end, so a short one never waits for a long one, and nothing is padded beyond the
-chunk. After Gao et al., "Low latency RNN inference with cellular batching", EuroSys 2018.
+For graphs that carry their state (RNN, LSTM, GRU). A sequence may run with others at every tick
+and leaves at its own end, so a short one never waits for a long one. After Gao et al., "Low
+latency RNN inference with cellular batching", EuroSys 2018; here the chunk is no constant: each
+tick takes rows with about as much left, and the chunk that gets most done in a second.
 """
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
-from service.engine.job import Result, Sequence
+from service.engine.batch import Batch, Workspace
+from service.engine.bounds import Bounds
+from service.engine.cost import CostModel
+from service.engine.job import Job, Sequence
 from service.engine.model import Arrays, Model
-from service.engine.scheduler import Batch, Bounds, Scheduler
+from service.engine.scheduler import WINDOW, Scheduler
 from service.metrics import ModelMetrics
+
+ENDING_STEPS = 5
+"""What ending a sequence is worth, in steps; 2 to 8 differ little in simulation."""
 
 
 class CellScheduler(Scheduler):
-    """Active sequences take turns, a chunk each, oldest turn first."""
+    """The sequence that is due first always runs; who runs with it is who fits it best."""
 
-    def __init__(self, model: Model, bounds: Bounds, metrics: ModelMetrics) -> None:
-        super().__init__(model, bounds, metrics)
-        self._waiting: deque[Sequence] = deque()
-        self._between: deque[Sequence] = deque()  # active, their next chunk not yet taken
-        self._running = 0
+    def __init__(
+        self, model: Model, bounds: Bounds, cost: CostModel, metrics: ModelMetrics
+    ) -> None:
+        super().__init__(model, bounds, cost, metrics)
+        self._num_waiting = 0
         self._free_slots = list(range(bounds.max_active_sequences))
-        self._state: Arrays = {
+        self._held: Arrays = {
             pair.input: np.empty((bounds.max_active_sequences, *pair.shape), dtype=np.float32)
             for pair in model.manifest.state
         }
@@ -34,68 +39,95 @@ class CellScheduler(Scheduler):
     @property
     def num_waiting(self) -> int:
         """Sequences without a state slot yet."""
-        return len(self._waiting)
+        return self._num_waiting
 
     @property
     def num_active(self) -> int:
         """Sequences that hold a state slot."""
-        return len(self._between) + self._running
+        return self.bounds.max_active_sequences - len(self._free_slots)
+
+    def enqueue(self, job: Job) -> None:
+        """Let a request's sequences wait for a slot and their turn."""
+        self._num_waiting += len(job.sequences)
+        super().enqueue(job)
 
     def take(self) -> Batch | None:
-        """The next chunks of the sequences whose turn it is."""
-        sequences: list[Sequence] = []
-        while len(sequences) < self.bounds.max_batch_size:
-            self._admit()  # each time: a caller that is gone leaves its slot to one who waits
-            if not self._between:
-                break
-            sequence = self._between.popleft()
-            if sequence.job.gone:
-                self._free_slots.append(sequence.slot)
-                continue
-            if sequence.position == 0:
-                self._started(sequence)
-            sequences.append(sequence)
-        if not sequences:
+        """The next chunks of the sequence that is due first, and of those that fit it."""
+        window = self._pool[:WINDOW]
+        if len(self._free_slots) < self.bounds.max_batch_size:
+            window = self._with_slots(window)
+        if not window:
             return None
-        chunk = self.bounds.chunk_steps
-        batch = Batch(sequences, [min(len(s), s.position + chunk) for s in sequences])
-        slots = [sequence.slot for sequence in sequences]
-        batch.state = {name: held[slots] for name, held in self._state.items()}
-        self._running += len(sequences)
+        batch = self._run_next(*self._choose(window))
+        for sequence in batch.sequences:
+            if sequence.slot < 0:
+                self._start(sequence)
         return batch
 
-    def _enqueue(self, sequence: Sequence) -> None:
-        self._waiting.append(sequence)
+    def _with_slots(self, window: list[Sequence]) -> list[Sequence]:
+        """Those that hold a slot, and as many others as there are slots."""
+        free = len(self._free_slots)
+        kept = []
+        for sequence in window:
+            if sequence.slot < 0:
+                if not free:
+                    continue
+                free -= 1
+            kept.append(sequence)
+        return kept or [s for s in self._pool if s.slot >= 0][: self.bounds.max_batch_size]
 
-    def _forget_gone(self) -> None:
-        self._waiting = deque(s for s in self._waiting if not s.job.gone)
+    def _choose(self, window: list[Sequence]) -> tuple[list[Sequence], int]:
+        """Who runs, and how many steps of each at most.
 
-    def _admit(self) -> None:
-        """Give free slots to those who wait, first come first served."""
-        while self._waiting and self._free_slots:
-            sequence = self._waiting.popleft()
-            if sequence.job.gone:
-                continue
-            sequence.slot = self._free_slots.pop()
-            for pair in self.model.manifest.state:
-                self._state[pair.input][sequence.slot] = pair.initial
-            self._between.append(sequence)
+        The first of the window runs with those that have about as much left. The chunk is one at
+        which some of them end, or an even part of that where it would take over `max_run_ms`:
+        the one that gets most done in a second. Ending counts as `ENDING_STEPS` more, for what is
+        left over must be run once more, and seldom in as good company.
+        """
+        first = window[0].left
+        rows = sorted(window, key=lambda sequence: abs(sequence.left - first))[: self._share()]
+        count = len(rows)
+        if self.bounds.chunk_steps:
+            return rows, min(self.bounds.chunk_steps, self.cost.max_steps)
+        longest = self.cost.longest(count, self.bounds.max_run_s)
+        best_chunk, best_rate, done = 1, 0.0, 0
+        for ended, left in enumerate(sorted(sequence.left for sequence in rows), start=1):
+            done += left
+            chunk = -(-left // -(-left // longest))
+            steps = done + (count - ended) * left if chunk == left else count * chunk
+            worth = steps + ENDING_STEPS * ended * (chunk == left)
+            rate = worth / self.cost.predict(count, chunk)
+            if rate > best_rate:
+                best_chunk, best_rate = chunk, rate
+        return rows, best_chunk
 
-    def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
+    def _start(self, sequence: Sequence) -> None:
+        """Give a sequence a slot, in which its state begins."""
+        self._num_waiting -= 1
+        sequence.slot = self._free_slots.pop()
+        for pair in self.model.manifest.state:
+            self._held[pair.input][sequence.slot] = pair.initial
+
+    def _leave(self, sequence: Sequence) -> None:
+        if sequence.slot < 0:
+            self._num_waiting -= 1
+        else:
+            self._free_slots.append(sequence.slot)
+
+    def _state(self, batch: Batch, workspace: Workspace) -> Arrays:
+        slots = [sequence.slot for sequence in batch.sequences]
+        return {
+            name: np.take(
+                held,
+                slots,
+                axis=0,
+                out=workspace.array(name, (len(slots), *held.shape[1:])),
+                mode="clip",
+            )
+            for name, held in self._held.items()
+        }
+
+    def _keep_state(self, batch: Batch, outputs: Arrays) -> None:
         slots = [sequence.slot for sequence in batch.sequences]
         for pair in self.model.manifest.state:
-            self._state[pair.input][slots] = outputs[pair.output]
-        self._running -= len(slots)
-        finished: list[tuple[Sequence, Result]] = []
-        for row, sequence in enumerate(batch.sequences):
-            sequence.position += int(batch.lengths[row])
-            if sequence.position < len(sequence):
-                self._between.append(sequence)
-            else:
-                self._free_slots.append(sequence.slot)
-                finished.append((sequence, self._result(outputs, row, len(sequence))))
-        return finished
-
-    def _discard(self, batch: Batch) -> None:
-        self._running -= len(batch.sequences)
-        self._free_slots.extend(sequence.slot for sequence in batch.sequences)
+            self._held[pair.input][slots] = outputs[pair.output]

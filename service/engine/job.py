@@ -9,6 +9,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+NORMAL_PRIORITY = 2
+PATIENCE = {1: 1.0, NORMAL_PRIORITY: 8.0, 3: 64.0}
+"""By priority (1 is the highest): how many times its own computing time a request may take.
+
+A request is due at its arrival plus that, and what is due first runs first. Short requests so
+pass long ones that came just before, and since every due time is finite, nothing ever starves.
+"""
+
 
 class Result(NamedTuple):
     """The answer to one sequence."""
@@ -23,13 +31,21 @@ class Job:
     Args:
         sequences: Each float32 (time_i, features), checked.
         future: Of the event loop that waits for the results; cancelled when nobody does any more.
+        priority: 1 (high) to 3 (low); others count as the nearest of these.
     """
 
     def __init__(
-        self, sequences: list[NDArray[np.float32]], future: asyncio.Future[list[Result]]
+        self,
+        sequences: list[NDArray[np.float32]],
+        future: asyncio.Future[list[Result]],
+        priority: int = NORMAL_PRIORITY,
     ) -> None:
         self.future = future
+        self.priority = min(max(priority, 1), 3)
         self.submitted_s = time.perf_counter()
+        self.due_s = self.submitted_s
+        self.num_cells = sum(map(len, sequences))
+        self.work_s = 0.0  # of computing, as estimated when it was admitted
         self.failure: Exception | None = None
         self._results: list[Result | None] = [None] * len(sequences)
         self._unanswered = len(sequences)
@@ -39,6 +55,11 @@ class Job:
     def gone(self) -> bool:
         """Nobody waits for the answer: the caller left, its deadline passed, or a part failed."""
         return self.failure is not None or self.future.done()
+
+    def expect(self, work_s: float) -> None:
+        """Note how long it should compute, from which follows when it is due."""
+        self.work_s = work_s
+        self.due_s = self.submitted_s + PATIENCE[self.priority] * work_s
 
     def answer(self, row: int, result: Result) -> bool:
         """Note one sequence's result; True when it was the last one missing."""
@@ -59,14 +80,13 @@ class Job:
 class Sequence:
     """One sequence of a job."""
 
-    __slots__ = ("inputs", "job", "position", "row", "slot")
+    __slots__ = ("due", "inputs", "job", "left", "position", "row", "slot")
 
     def __init__(self, job: Job, row: int, inputs: NDArray[np.float32]) -> None:
         self.job = job
         self.row = row
         self.inputs = inputs  # (time, features)
         self.position = 0  # steps already run, by the `cells` scheduler
-        self.slot = -1  # where its state lies, while it is active there
-
-    def __len__(self) -> int:
-        return len(self.inputs)
+        self.left = len(inputs)  # steps still to run
+        self.slot = -1  # where its state lies, once it has run there
+        self.due = (0.0, 0)  # what runs first: the earlier due, then the earlier come

@@ -1,50 +1,26 @@
-"""What both schedulers share: a bounded queue, batches, answers, failures kept to a batch."""
+"""What both schedulers share: the sequences that wait in order of when they are due, and runs."""
 
 from __future__ import annotations
 
-import dataclasses
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence as Items
+from bisect import insort
+from operator import attrgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.engine.batch import Batch, Workspace
+from service.engine.bounds import Bounds
+from service.engine.cost import CostModel
 from service.engine.job import Job, Result, Sequence
 from service.engine.model import Arrays, Model, check_outputs
-from service.errors import OverloadedError
 from service.metrics import ModelMetrics
 
+WINDOW = 48
+"""Sequences that one choice of a batch looks at: those that are due first."""
 
-@dataclasses.dataclass(frozen=True)
-class Bounds:
-    """How much a scheduler runs and holds at a time; the settings of the same names."""
-
-    max_batch_size: int
-    chunk_steps: int
-    max_active_sequences: int
-    max_padding_ratio: float
-    max_queue_size: int
-
-
-class Batch:
-    """Sequences that run together, and the tensors they run as.
-
-    Args:
-        sequences: At least one.
-        stops: Step after the last one to run, of each.
-    """
-
-    def __init__(self, sequences: Items[Sequence], stops: Items[int]) -> None:
-        self.sequences = sequences
-        starts = [sequence.position for sequence in sequences]
-        counts = [stop - start for start, stop in zip(starts, stops, strict=True)]
-        self.lengths: NDArray[np.int64] = np.array(counts, dtype=np.int64)
-        features = sequences[0].inputs.shape[1]
-        self.inputs = np.zeros((len(sequences), max(counts), features), dtype=np.float32)
-        for row, (sequence, start, stop) in enumerate(zip(sequences, starts, stops, strict=True)):
-            self.inputs[row, : stop - start] = sequence.inputs[start:stop]
-        self.state: Arrays = {}
+NEVER = math.inf
 
 
 class Scheduler(ABC):
@@ -53,13 +29,20 @@ class Scheduler(ABC):
     Args:
         model: What runs the batches.
         bounds: How much at a time.
+        cost: What a run takes.
         metrics: This model's.
     """
 
-    def __init__(self, model: Model, bounds: Bounds, metrics: ModelMetrics) -> None:
+    def __init__(
+        self, model: Model, bounds: Bounds, cost: CostModel, metrics: ModelMetrics
+    ) -> None:
         self.model = model
         self.bounds = bounds
+        self.cost = cost
         self.metrics = metrics
+        self._pool: list[Sequence] = []  # what may run next, first due first
+        self._num_running = 0
+        self._serial = 0
 
     @property
     @abstractmethod
@@ -76,70 +59,102 @@ class Scheduler(ABC):
         """The batch to run next; None if nothing can run now."""
 
     @abstractmethod
-    def _enqueue(self, sequence: Sequence) -> None:
-        """Let a sequence wait."""
+    def _keep_state(self, batch: Batch, outputs: Arrays) -> None:
+        """Put a run's new state where the next one of each sequence finds it."""
 
     @abstractmethod
-    def _forget_gone(self) -> None:
-        """Give back the queue's places that are held for callers who left."""
+    def _leave(self, sequence: Sequence) -> None:
+        """Forget a sequence that will not run again."""
 
     @abstractmethod
-    def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
-        """Go on after a run: the sequences that it finished, with their results."""
+    def _state(self, batch: Batch, workspace: Workspace) -> Arrays:
+        """The state that a run starts from."""
 
-    @abstractmethod
-    def _discard(self, batch: Batch) -> None:
-        """Forget the sequences of a batch that failed."""
+    @property
+    def next_due(self) -> float:
+        """When the first sequence that could run is due; `NEVER` if there is none."""
+        return self._pool[0].job.due_s if self._pool else NEVER
 
-    def submit(self, job: Job) -> None:
-        """Queue a request's sequences, all or none.
-
-        Raises:
-            OverloadedError: They do not fit the queue.
-        """
-        free = self.bounds.max_queue_size - self.num_waiting
-        if len(job.sequences) > free:
-            self._forget_gone()
-            free = self.bounds.max_queue_size - self.num_waiting
-        if len(job.sequences) > free:
-            raise OverloadedError(
-                f"the queue of {self.model.manifest.name} is full: {len(job.sequences)} sequences "
-                f"came, {max(free, 0)} of {self.bounds.max_queue_size} places are free"
-            )
+    def enqueue(self, job: Job) -> None:
+        """Let a request's sequences wait for their turn."""
         for sequence in job.sequences:
-            self._enqueue(sequence)
+            self._serial += 1
+            sequence.due = (job.due_s, self._serial)
+            self._return(sequence)
 
-    def compute(self, batch: Batch) -> Arrays:
+    def forget(self, job: Job) -> None:
+        """Drop what of a request has not run: nobody waits for it any more."""
+        dropped = [sequence for sequence in self._pool if sequence.job is job]
+        if dropped:
+            self._pool = [sequence for sequence in self._pool if sequence.job is not job]
+        for sequence in dropped:
+            self._leave(sequence)
+
+    def compute(self, batch: Batch, workspace: Workspace) -> Arrays:
         """Run a batch, without the lock, and count what it cost."""
         started_s = time.perf_counter()
-        outputs = self.model.run(batch.inputs, batch.lengths, batch.state)
+        for sequence in batch.sequences:
+            if sequence.position == 0:
+                self.metrics.queued(started_s - sequence.job.submitted_s)
+        inputs = workspace.inputs(batch)
+        lengths = np.array(batch.counts, dtype=np.int64)
+        outputs = self.model.run(inputs, lengths, self._state(batch, workspace))
+        check_outputs(self.model.manifest, outputs, batch.num_rows, batch.num_steps)
+        self._keep_state(batch, outputs)
         elapsed_s = time.perf_counter() - started_s
-        rows, steps = batch.inputs.shape[:2]
-        check_outputs(self.model.manifest, outputs, rows, steps)
-        self.metrics.ran(rows=rows, steps=steps, real=int(batch.lengths.sum()), elapsed_s=elapsed_s)
+        rows, steps, real = batch.num_rows, batch.num_steps, batch.num_real
+        self.metrics.ran(rows, steps, real, elapsed_s, self.cost.predict(rows, steps))
+        batch.elapsed_s = elapsed_s
         return outputs
 
     def complete(self, batch: Batch, outputs: Arrays) -> list[Job]:
         """Note a run's outputs; the jobs that are answered by it."""
-        return [
-            sequence.job
-            for sequence, result in self._advance(batch, outputs)
-            if sequence.job.answer(sequence.row, result) and not sequence.job.gone
-        ]
+        self.cost.observe(batch.num_rows, batch.num_steps, batch.elapsed_s)
+        self._num_running -= batch.num_rows
+        answered: list[Job] = []
+        for row, (sequence, count) in enumerate(zip(batch.sequences, batch.counts, strict=True)):
+            sequence.position += count
+            sequence.left -= count
+            job = sequence.job
+            if job.gone:
+                self._leave(sequence)
+            elif sequence.left:
+                self._return(sequence)
+            else:
+                self._leave(sequence)
+                if job.answer(sequence.row, self._result(outputs, row, count)):
+                    answered.append(job)
+        return answered
 
     def fail(self, batch: Batch, error: Exception) -> list[Job]:
         """Fail the jobs that had a sequence in this batch, and no other."""
-        self._discard(batch)
+        self._num_running -= batch.num_rows
+        for sequence in batch.sequences:
+            self._leave(sequence)
         jobs = {id(sequence.job): sequence.job for sequence in batch.sequences}
         failed = [job for job in jobs.values() if not job.gone]
         for job in failed:
             job.failure = error
+            self.forget(job)
         return failed
 
-    def _started(self, sequence: Sequence) -> None:
-        self.metrics.queued(time.perf_counter() - sequence.job.submitted_s)
+    def _return(self, sequence: Sequence) -> None:
+        insort(self._pool, sequence, key=attrgetter("due"))
+
+    def _run_next(self, sequences: list[Sequence], max_steps: int) -> Batch:
+        """Take these out of the pool."""
+        chosen = set(sequences)
+        self._pool = [sequence for sequence in self._pool if sequence not in chosen]
+        self._num_running += len(sequences)
+        return Batch(sequences, max_steps)
+
+    def _share(self) -> int:
+        """Rows that one run may take, so that every engine thread gets as many."""
+        there = len(self._pool) + self._num_running
+        fair = -(-there // self.bounds.engine_threads)
+        return max(1, min(fair, self.bounds.max_batch_size))
 
     def _result(self, outputs: Arrays, row: int, length: int) -> Result:
         names = self.model.manifest.outputs
         weights = outputs[names.weights][row, :length].copy() if names.weights else None
-        return Result(outputs[names.logits][row].copy(), weights)
+        return Result(outputs[names.logits][row], weights)

@@ -1,110 +1,112 @@
 """The `sequences` scheduler: whole sequences, batched with others of nearly their length.
 
 For graphs that need every step at once (BiRNN, attention, Transformer). onnxruntime computes the
-padding it is given, so a batch is grown from the oldest waiting sequence by its nearest neighbours
-in length, only while the cells computed for each real cell stay under `max_padding_ratio`.
+padding it is given, so the waiting sequences are sorted by length and cut into batches where the
+cost model says that all of them together take least: the dynamic programme of Fang et al.,
+"TurboTransformers: an efficient GPU serving system for transformer models", PPoPP 2021. A batch
+of one is among the choices, so that batching never costs more than it saves.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections import deque
+import numpy as np
+from numpy.typing import NDArray
 
-from service.engine.job import Result, Sequence
+from service.engine.batch import Batch, Workspace
+from service.engine.bounds import Bounds
+from service.engine.cost import CostModel
+from service.engine.job import Job, Sequence
 from service.engine.model import Arrays, Model
-from service.engine.scheduler import Batch, Bounds, Scheduler
+from service.engine.scheduler import WINDOW, Scheduler
 from service.metrics import ModelMetrics
 
 
 class SequenceScheduler(Scheduler):
-    """The oldest waiting sequence always runs next; its batch is whoever fits its length."""
+    """The sequence that is due first runs next, in the batch that the cuts have it in."""
 
-    def __init__(self, model: Model, bounds: Bounds, metrics: ModelMetrics) -> None:
-        super().__init__(model, bounds, metrics)
-        self._arrivals: deque[tuple[int, int]] = deque()  # keys, oldest first; some already taken
-        self._by_length: list[tuple[int, int]] = []  # the keys that wait, sorted
-        self._waiting: dict[tuple[int, int], Sequence] = {}  # by (length, serial)
-        self._serial = 0
-        self._running = 0
+    def __init__(
+        self, model: Model, bounds: Bounds, cost: CostModel, metrics: ModelMetrics
+    ) -> None:
+        super().__init__(model, bounds, cost, metrics)
+        self._planned: list[list[Sequence]] = []  # batches, the one that is due last first
+        self._num_new = 0  # sequences that came since the plan was made
 
     @property
     def num_waiting(self) -> int:
         """Sequences in the queue."""
-        return len(self._waiting)
+        return len(self._pool)
 
     @property
     def num_active(self) -> int:
         """Sequences in a run."""
-        return self._running
+        return self._num_running
+
+    def enqueue(self, job: Job) -> None:
+        """Let a request's sequences wait for their turn."""
+        self._num_new += len(job.sequences)
+        super().enqueue(job)
+
+    def forget(self, job: Job) -> None:
+        """Drop what of a request has not run; the plan is made anew."""
+        super().forget(job)
+        self._planned.clear()
 
     def take(self) -> Batch | None:
-        """The oldest sequence and its neighbours in length."""
-        while self._arrivals:
-            oldest = self._arrivals.popleft()
-            if oldest not in self._waiting:
-                continue  # it ran as a neighbour of an older one, or was dropped as one
-            if self._drop_if_gone(bisect_left(self._by_length, oldest)):
-                continue
-            sequences = self._around(oldest)
-            self._running += len(sequences)
-            for sequence in sequences:
-                self._started(sequence)
-            return Batch(sequences, [len(sequence) for sequence in sequences])
-        return None
+        """The batch of the sequence that is due first."""
+        if not self._pool:
+            return None
+        if not self._planned or self._is_stale():
+            self._plan()
+        sequences = self._planned.pop()
+        return self._run_next(sequences, max(sequence.left for sequence in sequences))
 
-    def _enqueue(self, sequence: Sequence) -> None:
-        key = (len(sequence), self._serial)
-        self._serial += 1
-        self._arrivals.append(key)
-        insort(self._by_length, key)
-        self._waiting[key] = sequence
+    def _is_stale(self) -> bool:
+        """Enough came to cut better, or something that is due before what is planned."""
+        return self._num_new >= self._share() or self._pool[0] not in self._planned[-1]
 
-    def _forget_gone(self) -> None:
-        for index in reversed(range(len(self._by_length))):
-            self._drop_if_gone(index)
+    def _plan(self) -> None:
+        """Cut the window into batches."""
+        window = sorted(self._pool[:WINDOW], key=lambda sequence: sequence.left)
+        cuts = self._cut(np.array([sequence.left for sequence in window]))
+        starts = [0, *cuts[:-1]]
+        batches = [window[start:stop] for start, stop in zip(starts, cuts, strict=True)]
+        self._planned = sorted(
+            batches, key=lambda batch: min(sequence.due for sequence in batch), reverse=True
+        )
+        self._num_new = 0
 
-    def _around(self, oldest: tuple[int, int]) -> list[Sequence]:
-        """Grow a batch both ways along the sorted lengths, always to the cheaper side."""
-        low = bisect_left(self._by_length, oldest)
-        high = low + 1
-        real = oldest[0]
-        while high - low < self.bounds.max_batch_size:
-            while low > 0 and self._drop_if_gone(low - 1):
-                low, high = low - 1, high - 1
-            while high < len(self._by_length) and self._drop_if_gone(high):
-                pass
-            below = self._by_length[low - 1][0] if low > 0 else None
-            above = self._by_length[high][0] if high < len(self._by_length) else None
-            longest = self._by_length[high - 1][0]
-            rows = high - low + 1
-            ratios = [
-                (rows * max(longest, length) / (real + length), step, length)
-                for step, length in ((-1, below), (1, above))
-                if length is not None
-            ]
-            if not ratios or min(ratios)[0] > self.bounds.max_padding_ratio:
-                break
-            _, step, length = min(ratios)
-            low, high = (low - 1, high) if step < 0 else (low, high + 1)
-            real += length
-        keys = self._by_length[low:high]
-        del self._by_length[low:high]
-        return [self._waiting.pop(key) for key in keys]
+    def _cut(self, lengths: NDArray[np.int64]) -> list[int]:
+        """Where to end each batch of sequences in order of length, so that the sum is least.
 
-    def _drop_if_gone(self, index: int) -> bool:
-        """Forget the sequence at this place of `_by_length` if nobody waits for it any more."""
-        key = self._by_length[index]
-        if not self._waiting[key].job.gone:
-            return False
-        del self._waiting[key], self._by_length[index]
-        return True
+        best(i) = min over b of best(i - b) + t(b, length(i)): the i shortest, their last b
+        together. Left out are batches that pad too much, or take longer than `max_run_ms`
+        though they could be smaller.
+        """
+        share = min(self._share(), len(lengths))
+        seconds = self.cost.table(share, lengths)  # (sequences, rows)
+        real = np.concatenate([[0], np.cumsum(lengths)])
+        ends, rows = np.arange(1, len(lengths) + 1)[:, None], np.arange(1, share + 1)
+        padded = rows * lengths[:, None]
+        in_batch = real[ends] - real[np.maximum(ends - rows, 0)]
+        too_much = padded > self.bounds.max_padding_ratio * in_batch
+        too_long = seconds > self.bounds.max_run_s
+        seconds = np.where((rows > 1) & (too_much | too_long | (rows > ends)), np.inf, seconds)
+        best, last = [0.0], [0]
+        for end, row in enumerate(seconds.tolist(), start=1):
+            totals = [best[end - 1 - index] + row[index] for index in range(min(share, end))]
+            best.append(min(totals))
+            last.append(totals.index(best[end]) + 1)
+        cuts, end = [], len(lengths)
+        while end:
+            cuts.append(end)
+            end -= last[end]
+        return cuts[::-1]
 
-    def _advance(self, batch: Batch, outputs: Arrays) -> list[tuple[Sequence, Result]]:
-        self._running -= len(batch.sequences)
-        return [
-            (sequence, self._result(outputs, row, len(sequence)))
-            for row, sequence in enumerate(batch.sequences)
-        ]
+    def _leave(self, sequence: Sequence) -> None:
+        pass  # it holds nothing
 
-    def _discard(self, batch: Batch) -> None:
-        self._running -= len(batch.sequences)
+    def _state(self, batch: Batch, workspace: Workspace) -> Arrays:
+        return {}
+
+    def _keep_state(self, batch: Batch, outputs: Arrays) -> None:
+        pass  # there is none

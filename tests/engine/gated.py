@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.engine.engine import Engine
-from service.engine.job import Result
+from service.engine.job import NORMAL_PRIORITY, Result
 from tests.engine.harness import Observed
 from tests.fakes import TIMEOUT_S, GatedModel, Steps, check_result, make_sequence
 
@@ -32,12 +32,19 @@ def running(*served: Observed, num_threads: int = 1) -> Iterator[Engine]:
 
 
 async def submit(
-    engine: Engine, served: Observed, *sequences: Steps, timeout_s: float = TIMEOUT_S
+    engine: Engine,
+    served: Observed,
+    *sequences: Steps,
+    timeout_s: float = TIMEOUT_S,
+    priority: int = NORMAL_PRIORITY,
 ) -> asyncio.Task[list[Result]]:
     """Ask for an answer; it is in the queue when this returns."""
-    predict = engine.predict(served.scheduler, list(sequences), timeout_s)
-    task = asyncio.create_task(predict)
-    await asyncio.sleep(0)  # predict's first step puts it there
+
+    async def ask() -> list[Result]:
+        return await engine.predict(served.scheduler, list(sequences), timeout_s, priority)
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0)  # its first step puts it there
     return task
 
 

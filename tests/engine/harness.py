@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from typing import Any
 
 from service.app import bounds_of
+from service.engine.admission import Admission, Backlog
+from service.engine.batch import Batch, Workspace
 from service.engine.cells import CellScheduler
-from service.engine.job import Job
+from service.engine.cost import CostModel
+from service.engine.job import NORMAL_PRIORITY, Job
 from service.engine.model import Arrays, Model
-from service.engine.scheduler import Batch
 from service.metrics import Metrics
 from service.repository import SCHEDULERS
 from service.settings import Settings
-from tests.fakes import Steps, check_result
+from tests.fakes import TIMEOUT_S, Steps, check_result
+
+RUN_S, ROW_S, CELL_S = 50e-6, 5e-6, 5e-6
+
+
+def made_cost(
+    max_rows: int,
+    max_steps: int = 1_000,
+    run_s: float = RUN_S,
+    row_s: float = ROW_S,
+    cell_s: float = CELL_S,
+) -> CostModel:
+    """A machine on which a run takes `run_s`, and `row_s` a row, and `cell_s` a cell."""
+    shapes = itertools.product({1, max_rows}, {1, 8, 64, max_steps})
+    samples = {(b, t): run_s + row_s * b + cell_s * b * t for b, t in shapes}
+    return CostModel(samples, max_rows, max_steps)
 
 
 class Observed:
@@ -22,17 +40,21 @@ class Observed:
 
     Args:
         model: Its manifest says which scheduler.
+        cost: What a run costs; default: `made_cost`'s.
         bounds: Fields of `Bounds` that are not to be the settings' defaults.
     """
 
-    def __init__(self, model: Model, **bounds: Any) -> None:
+    def __init__(self, model: Model, cost: CostModel | None = None, **bounds: Any) -> None:
         self.model = model
         self.metrics = Metrics()
         manifest = model.manifest
         self._labels = {"model": manifest.name, "version": manifest.version, "precision": "fp32"}
+        all_bounds = dataclasses.replace(bounds_of(Settings()), engine_threads=1)
+        all_bounds = dataclasses.replace(all_bounds, **bounds)
         self.scheduler = SCHEDULERS[manifest.batching](
             model,
-            dataclasses.replace(bounds_of(Settings()), **bounds),
+            all_bounds,
+            cost or made_cost(all_bounds.max_batch_size),
             self.metrics.of_model(manifest.name, manifest.version),
         )
 
@@ -52,22 +74,36 @@ class Observed:
 
 
 class ByHand(Observed):
-    """Plays the engine, a step at a time; close it."""
+    """Plays the engine, a step at a time, by a clock of its own; close it."""
 
-    def __init__(self, model: Model, **bounds: Any) -> None:
-        super().__init__(model, **bounds)
+    def __init__(self, model: Model, cost: CostModel | None = None, **bounds: Any) -> None:
+        super().__init__(model, cost, **bounds)
         self.loop = asyncio.new_event_loop()
+        self.clock_s = 0.0
         self.settled: list[Job] = []
+        self.backlog = Backlog(self.scheduler.bounds.engine_threads)
+        self.admission = Admission(self.scheduler, self.backlog)
+        self._workspace = Workspace()
 
     def close(self) -> None:
         """Close the event loop of the futures."""
         self.loop.close()
 
-    def submit(self, *sequences: Steps) -> Job:
-        """Queue one request."""
-        job = Job(list(sequences), self.loop.create_future())
-        self.scheduler.submit(job)
+    def submit(
+        self, *sequences: Steps, priority: int = NORMAL_PRIORITY, timeout_s: float = TIMEOUT_S
+    ) -> Job:
+        """Queue one request, now by the hand's clock."""
+        job = Job(list(sequences), self.loop.create_future(), priority)
+        job.submitted_s = self.clock_s
+        self.admission.enter(job, timeout_s)
+        self.scheduler.enqueue(job)
         return job
+
+    def cancel(self, job: Job) -> None:
+        """Have the caller leave."""
+        job.future.cancel()
+        self.admission.leave(job, done=False)
+        self.scheduler.forget(job)
 
     def take(self) -> Batch | None:
         """What runs next."""
@@ -75,11 +111,14 @@ class ByHand(Observed):
 
     def finish(self, batch: Batch) -> list[Job]:
         """Run a batch that was taken; the jobs settled by it."""
-        return self._settle(self.scheduler.complete(batch, self.compute(batch)))
+        outputs = self.compute(batch)
+        batch.elapsed_s = self.scheduler.cost.predict(batch.num_rows, batch.num_steps)
+        self.clock_s += batch.elapsed_s
+        return self._settle(self.scheduler.complete(batch, outputs))
 
     def compute(self, batch: Batch) -> Arrays:
         """Run a batch, and do not give its outputs back yet."""
-        return self.scheduler.compute(batch)
+        return self.scheduler.compute(batch, self._workspace)
 
     def fail(self, batch: Batch, error: Exception) -> list[Job]:
         """Fail a batch that was taken; the jobs settled by it."""
@@ -100,6 +139,7 @@ class ByHand(Observed):
         for job in jobs:
             assert job not in self.settled, "a job settled twice"
             job.settle()
+            self.admission.leave(job, done=job.failure is None)
         self.settled.extend(jobs)
         return jobs
 

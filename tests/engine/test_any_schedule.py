@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -14,9 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from service.engine.batch import Batch
 from service.engine.cells import CellScheduler
 from service.engine.job import Job
-from service.engine.scheduler import Batch
 from service.errors import InferenceError, OverloadedError
 from tests.engine.harness import ByHand, check_answered
 from tests.fakes import SumModel, make_manifest, random_sequence
@@ -31,12 +33,14 @@ class AnySchedule(RuleBasedStateMachine):
     @initialize(
         kind=st.sampled_from(["cells", "sequences", "weights"]),
         max_batch_size=st.integers(1, 4),
-        chunk_steps=st.integers(1, 3),
+        chunk_steps=st.sampled_from([None, 1, 2, 3, 64]),
+        max_run_ms=st.sampled_from([0.1, 4.0]),
+        engine_threads=st.integers(1, 3),
         max_active_sequences=st.integers(1, 4),
         max_padding_ratio=st.sampled_from([1.0, 1.25, 3.0]),
         max_queue_size=st.sampled_from([4, 100]),
     )
-    def start(self, kind: str, **bounds: float) -> None:
+    def start(self, kind: str, **bounds: Any) -> None:
         manifest = make_manifest("cells") if kind == "cells" else (
             make_manifest("sequences", weights=kind == "weights")
         )  # fmt: skip
@@ -47,16 +51,14 @@ class AnySchedule(RuleBasedStateMachine):
         self.in_flight: list[Batch] = []
         self.failed: list[Job] = []
 
-    @rule(lengths=LENGTHS)
-    def submit(self, lengths: list[int]) -> None:
-        waiting = self.hand.scheduler.num_waiting
+    @rule(lengths=LENGTHS, priority=st.integers(0, 4))
+    def submit(self, lengths: list[int], priority: int) -> None:
+        under_way = sum(len(job.sequences) for job in self.jobs if not job.future.done())
         sequences = [random_sequence(self.random, length) for length in lengths]
         try:
-            self.jobs.append(self.hand.submit(*sequences))
+            self.jobs.append(self.hand.submit(*sequences, priority=priority))
         except OverloadedError:
-            left = self.hand.scheduler.num_waiting  # all of them live
-            assert left <= waiting
-            assert left + len(lengths) > self.hand.scheduler.bounds.max_queue_size
+            assert under_way + len(lengths) > self.hand.scheduler.bounds.max_queue_size
         assert self.hand.scheduler.num_waiting <= self.hand.scheduler.bounds.max_queue_size
 
     @precondition(lambda self: len(self.in_flight) < 3)
@@ -67,7 +69,7 @@ class AnySchedule(RuleBasedStateMachine):
             assert not any(sequence.job.gone for sequence in batch.sequences)
             self.in_flight.append(batch)
         elif isinstance(self.hand.scheduler, CellScheduler):
-            assert not self.hand.scheduler._between
+            assert not any(s.slot >= 0 for s in self.hand.scheduler._pool)
             assert not (self.hand.scheduler.num_waiting and self.hand.scheduler._free_slots)
         else:
             assert self.hand.scheduler.num_waiting == 0
@@ -91,13 +93,13 @@ class AnySchedule(RuleBasedStateMachine):
     @rule(which=WHICH)
     def cancel(self, which: int) -> None:
         waited_for = [job for job in self.jobs if not job.gone]
-        waited_for[which % len(waited_for)].future.cancel()
+        self.hand.cancel(waited_for[which % len(waited_for)])
 
     @invariant()
     def slots_are_nobody_elses(self) -> None:
         if not hasattr(self, "hand") or not isinstance(self.hand.scheduler, CellScheduler):
             return
-        held = [s.slot for s in self.hand.scheduler._between]
+        held = [s.slot for s in self.hand.scheduler._pool if s.slot >= 0]
         held += [s.slot for batch in self.in_flight for s in batch.sequences]
         slots = sorted(held + self.hand.scheduler._free_slots)
         assert slots == list(range(self.hand.scheduler.bounds.max_active_sequences))

@@ -90,7 +90,7 @@ def test_a_failing_batch_fails_its_own_jobs_and_the_next_one_works(kind: Kind) -
 
     async def scenario() -> None:
         blocker = await block(engine, served)
-        failing = await submit(engine, served, bad, other)
+        failing = await submit(engine, served, bad, other, priority=1)
         neighbour = await submit(engine, served, beside)
         next_one = await submit(engine, served, other, beside)
         model.open()
@@ -132,16 +132,15 @@ def test_a_failure_reaches_every_job_of_its_batch_and_stops_their_other_sequence
 @both
 def test_a_full_queue_takes_all_of_a_request_or_none(kind: Kind) -> None:
     model = GatedModel(make_manifest(kind))
-    served = Observed(model, max_queue_size=3, max_active_sequences=1)
+    served = Observed(model, max_queue_size=4, max_active_sequences=1)
     one, two = make_sequence([1, 2]), make_sequence([3, 4])
 
     async def scenario() -> None:
         blocker = await block(engine, served)
         pair = await submit(engine, served, one, two)
         refused = await submit(engine, served, one, two)
-        with pytest.raises(OverloadedError, match="2 sequences came, 1 of 3 places are free"):
+        with pytest.raises(OverloadedError, match="2 sequences came, 1 of 4 places are free"):
             await refused
-        assert served.scheduler.num_waiting == 2
         single = await submit(engine, served, one)
         model.open()
         await check_answer(blocker, BLOCKER)
@@ -176,7 +175,7 @@ def test_close_finishes_what_was_submitted_and_refuses_the_rest(kind: Kind) -> N
         asyncio.run(scenario())
 
 
-def test_models_share_a_thread_in_turn() -> None:
+def test_models_share_a_thread_in_the_order_of_what_is_due() -> None:
     order: list[str] = []
 
     class Recording(SumModel):
@@ -204,7 +203,7 @@ def test_models_share_a_thread_in_turn() -> None:
 
     with running(gate, busy, calm, long) as engine:
         asyncio.run(scenario())
-    assert order == ["busy", "calm", "long"] * 2 + ["busy", "long"] * 2 + ["busy"] * 2
+    assert order == ["busy"] * 6 + ["calm"] * 2 + ["long"] * 4
 
 
 def test_an_event_loop_that_closed_does_not_end_a_thread() -> None:

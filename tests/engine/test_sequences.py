@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.engine.batch import Batch
 from service.engine.job import Job
-from service.engine.scheduler import Batch
+from service.engine.sequences import SequenceScheduler
 from service.errors import OverloadedError
-from tests.engine.harness import ByHand, check_answered
+from tests.engine.harness import ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 
 Start = Callable[..., ByHand]
@@ -46,12 +48,11 @@ def take_lengths(hand: ByHand) -> list[int]:
     batch = hand.take()
     assert batch is not None
     hand.finish(batch)
-    return sorted(map(len, batch.sequences))
+    return sorted(batch.counts)
 
 
 def padding_ratio(batch: Batch) -> float:
-    rows, steps = batch.inputs.shape[:2]
-    return rows * steps / int(batch.lengths.sum())
+    return batch.num_rows * batch.num_steps / batch.num_real
 
 
 @settings(max_examples=150, deadline=None)
@@ -68,10 +69,10 @@ def test_batches_keep_their_bounds_and_the_oldest_is_in_the_next(
     jobs = submit_lengths(hand, [length for length, _ in arrivals])
     for job, (_, leaves) in zip(jobs, arrivals, strict=True):
         if leaves:
-            job.future.cancel()
+            hand.cancel(job)
     while (batch := hand.take()) is not None:
-        oldest = next(job for job in jobs if not job.future.done())
-        assert oldest in [s.job for s in batch.sequences]
+        first = min((job for job in jobs if not job.future.done()), key=lambda job: job.due_s)
+        assert first.due_s in [s.job.due_s for s in batch.sequences]
         assert not any(s.job.gone for s in batch.sequences)
         assert len(batch.sequences) <= max_batch_size
         assert len(batch.sequences) == 1 or padding_ratio(batch) <= max_padding_ratio
@@ -100,11 +101,11 @@ def test_the_nearest_lengths_join_and_the_outlier_runs_alone(start: Start) -> No
     assert take_lengths(hand) == [95, 100]
 
 
-def test_an_outlier_that_is_oldest_takes_nobody_with_it(start: Start) -> None:
+def test_an_outlier_takes_nobody_with_it(start: Start) -> None:
     hand = start(max_padding_ratio=1.25)
     submit_lengths(hand, [500, 10, 10])
-    assert take_lengths(hand) == [500]
     assert take_lengths(hand) == [10, 10]
+    assert take_lengths(hand) == [500]
 
 
 def test_who_left_justifies_no_padding(start: Start) -> None:
@@ -112,32 +113,9 @@ def test_who_left_justifies_no_padding(start: Start) -> None:
     hand = start(max_padding_ratio=1.25)
     jobs = submit_lengths(hand, [8, 8, 8, 8, 4])
     for job in jobs[1:4]:
-        job.future.cancel()
-    assert take_lengths(hand) == [8]
+        hand.cancel(job)
     assert take_lengths(hand) == [4]
-    hand.check_empty()
-
-
-class LeavesWhileTaken(Job):
-    """Its caller leaves at the very moment that the scheduler looks."""
-
-    asked = 0
-
-    @property
-    def gone(self) -> bool:
-        """False once, then True."""
-        self.asked += 1
-        return self.asked > 1
-
-
-def test_a_caller_who_leaves_during_take_makes_no_empty_batch(start: Start) -> None:
-    hand = start()
-    steps = random_sequence(np.random.default_rng(0), 3)
-    hand.scheduler.submit(LeavesWhileTaken([steps], hand.loop.create_future()))
-    batch = hand.take()
-    assert batch is not None
-    assert len(batch.sequences) == 1
-    hand.finish(batch)
+    assert take_lengths(hand) == [8]
     hand.check_empty()
 
 
@@ -146,7 +124,7 @@ def test_places_of_callers_who_left_are_free_again(start: Start) -> None:
     jobs = submit_lengths(hand, [5, 6, 7])
     with pytest.raises(OverloadedError, match="1 sequences came, 0 of 3 places are free"):
         submit_lengths(hand, [5])
-    jobs[1].future.cancel()
+    hand.cancel(jobs[1])
     (late,) = submit_lengths(hand, [8])
     hand.drain()
     check_answered(late)
@@ -164,3 +142,51 @@ def test_padded_and_real_cells_are_counted(start: Start) -> None:
     assert hand.metric("seqserve_batch_size_count") == 2
     assert hand.metric("seqserve_queue_duration_seconds_count") == 3
     assert hand.metric("seqserve_compute_duration_seconds_count") == 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=9),
+    st.integers(1, 4),
+    st.floats(0, 1e-3),
+    st.sampled_from([1.0, 1.25, 100.0]),
+)
+def test_the_cuts_cost_no_more_than_any_others(
+    lengths: list[int], max_batch_size: int, run_s: float, max_padding_ratio: float
+) -> None:
+    """Against every way there is to cut the sorted lengths, one by one among them."""
+    hand = by_hand(
+        cost=made_cost(max_batch_size, run_s=run_s),
+        max_batch_size=max_batch_size,
+        max_padding_ratio=max_padding_ratio,
+    )
+    ordered = np.sort(lengths)
+
+    def cost_of(cuts: list[int]) -> float:
+        total_s = 0.0
+        for start, stop in zip([0, *cuts[:-1]], cuts, strict=True):
+            rows, part = stop - start, ordered[start:stop]
+            seconds = hand.scheduler.cost.predict(rows, int(part.max()))
+            allowed = rows * part.max() <= max_padding_ratio * part.sum()
+            if rows > 1 and not (allowed and seconds <= hand.scheduler.bounds.max_run_s):
+                return float("inf")
+            total_s += seconds
+        return total_s
+
+    submit_lengths(hand, lengths)
+    assert isinstance(hand.scheduler, SequenceScheduler)
+    found = hand.scheduler._cut(ordered)
+    places = range(1, len(lengths))
+    every_way = (
+        [*chosen, len(lengths)]
+        for count in range(len(lengths))
+        for chosen in itertools.combinations(places, count)
+    )
+    fitting = (
+        cuts
+        for cuts in every_way
+        if max(b - a for a, b in zip([0, *cuts], cuts, strict=False)) <= max_batch_size
+    )
+    assert cost_of(found) == pytest.approx(min(map(cost_of, fitting)))
+    hand.drain()
+    hand.close()

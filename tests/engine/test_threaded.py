@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from hypothesis import given, settings
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from service.engine.engine import Engine
 from service.engine.job import Result
-from service.errors import InferenceError, InferenceTimeoutError
+from service.errors import InferenceError, InferenceTimeoutError, OverloadedError
 from tests.engine.harness import Observed
 from tests.fakes import (
     TIMEOUT_S,
@@ -30,11 +30,12 @@ class Request(NamedTuple):
     lengths: list[int]
     fate: Literal["wait", "cancel", "timeout", "fail"]
     patience: int  # turns of the event loop before it cancels; units of 0.1 ms before time runs out
+    priority: int
 
 
 def requests(*fates: str) -> st.SearchStrategy[list[Request]]:
     lengths = st.lists(st.integers(1, 40), min_size=1, max_size=6)
-    one = st.builds(Request, lengths, st.sampled_from(fates), st.integers(1, 20))
+    one = st.builds(Request, lengths, st.sampled_from(fates), st.integers(1, 20), st.integers(1, 3))
     return st.lists(one, min_size=1, max_size=12)
 
 
@@ -42,7 +43,8 @@ kinds = st.sampled_from(["cells", "sequences", "weights"])
 bounds = st.fixed_dictionaries(
     {
         "max_batch_size": st.integers(1, 8),
-        "chunk_steps": st.sampled_from([1, 3, 16]),
+        "chunk_steps": st.sampled_from([None, 1, 3, 16, 64]),
+        "engine_threads": st.integers(1, 4),
         "max_active_sequences": st.integers(1, 9),
         "max_padding_ratio": st.sampled_from([1.0, 1.25, 4.0]),
     }
@@ -52,7 +54,11 @@ bounds = st.fixed_dictionaries(
 async def ask(engine: Engine, served: Observed, request: Request, sequences: list[Steps]) -> bool:
     """Play one caller; whether it was answered, which is checked."""
     timeout_s = request.patience / 10_000 if request.fate == "timeout" else TIMEOUT_S
-    task = asyncio.create_task(engine.predict(served.scheduler, sequences, timeout_s))
+
+    async def answer() -> list[Result]:
+        return await engine.predict(served.scheduler, sequences, timeout_s, request.priority)
+
+    task = asyncio.create_task(answer())
     if request.fate == "cancel":
         for _ in range(request.patience):
             await asyncio.sleep(0)
@@ -61,7 +67,7 @@ async def ask(engine: Engine, served: Observed, request: Request, sequences: lis
     if isinstance(outcome, BaseException):
         wanted: dict[str, tuple[type[BaseException], ...]] = {
             "cancel": (asyncio.CancelledError, InferenceError),
-            "timeout": (InferenceTimeoutError, InferenceError),
+            "timeout": (InferenceTimeoutError, InferenceError, OverloadedError),
         }
         assert isinstance(outcome, wanted.get(request.fate, (InferenceError,))), repr(outcome)
         return False
@@ -75,7 +81,7 @@ def check_results(results: list[Result], sequences: list[Steps]) -> None:
         check_result(result, sequence)
 
 
-def play(kind: str, num_threads: int, bounds: dict[str, float], asked: list[Request]) -> list[bool]:
+def play(kind: str, num_threads: int, bounds: dict[str, Any], asked: list[Request]) -> list[bool]:
     """Which of these requests, all sent at once, were answered; nothing is left of any."""
     manifest = (
         make_manifest("cells")
@@ -107,7 +113,7 @@ def play(kind: str, num_threads: int, bounds: dict[str, float], asked: list[Requ
 @settings(max_examples=60, deadline=None)
 @given(kinds, st.integers(1, 3), bounds, requests("wait"))
 def test_everyone_gets_their_own_answers_in_order(
-    kind: str, num_threads: int, bounds: dict[str, float], asked: list[Request]
+    kind: str, num_threads: int, bounds: dict[str, Any], asked: list[Request]
 ) -> None:
     assert all(play(kind, num_threads, bounds, asked))
 
@@ -115,7 +121,7 @@ def test_everyone_gets_their_own_answers_in_order(
 @settings(max_examples=60, deadline=None)
 @given(kinds, st.integers(1, 3), bounds, requests("wait", "cancel", "timeout"))
 def test_callers_who_give_up_take_nothing_from_those_who_wait(
-    kind: str, num_threads: int, bounds: dict[str, float], asked: list[Request]
+    kind: str, num_threads: int, bounds: dict[str, Any], asked: list[Request]
 ) -> None:
     answered = play(kind, num_threads, bounds, asked)
     waited = [request.fate == "wait" for request in asked]
@@ -125,7 +131,7 @@ def test_callers_who_give_up_take_nothing_from_those_who_wait(
 @settings(max_examples=60, deadline=None)
 @given(kinds, st.integers(1, 3), bounds, requests("wait", "cancel", "timeout", "fail"))
 def test_failures_among_all_that_leave_nothing_behind(
-    kind: str, num_threads: int, bounds: dict[str, float], asked: list[Request]
+    kind: str, num_threads: int, bounds: dict[str, Any], asked: list[Request]
 ) -> None:
     answered = play(kind, num_threads, bounds, asked)
     if bounds["max_batch_size"] == 1:  # then nobody shares a batch with one that fails

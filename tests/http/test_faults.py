@@ -23,7 +23,7 @@ MODELS = ["cells", "sequences"]
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One engine thread, one sequence a run, three places in the queue."""
+    """One engine thread, one sequence a run, four places in the queue."""
     repository = tmp_path_factory.mktemp("faults") / "repository"
     make_bundle(repository, "cells", "cells")
     make_bundle(repository, "sequences", "sequences")
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         engine_threads=1,
         max_batch_size=1,
         max_active_sequences=1,
-        max_queue_size=3,
+        max_queue_size=4,
         max_request_sequences=3,
     ) as server:
         yield server
@@ -130,9 +130,9 @@ def test_a_full_queue_refuses_at_once_and_later_takes_again(
 ) -> None:
     overloaded = outcomes(server, "overloaded", model=model)
     with under_way(server, model, [steps(FINE, second)], [steps()] * 2) as answers:
-        # two of three places are taken by those who wait
+        # three of four places are taken, by those who wait and who runs
         refused = post(server, model, [steps()] * 2)
-        check_refusal(refused, 429, "", f"queue of {model}", "2 sequences", "1 of 3")
+        check_refusal(refused, 429, "", f"queue of {model}", "2 sequences", "1 of 4")
         assert int(refused.headers["Retry-After"]) >= 1
         assert not answers[0].done()
         is_answered(post(server, model, [steps()]))
@@ -144,7 +144,7 @@ def test_a_full_queue_refuses_at_once_and_later_takes_again(
 def test_each_model_has_a_queue_of_its_own(server: Server, second: float) -> None:
     with under_way(server, "cells", [steps(FINE, second)], [steps()] * 3):
         assert post(server, "cells", [steps()]).status_code == 429
-        with under_way(server, "sequences", [steps()] * 3) as (elsewhere,):
+        with under_way(server, "sequences", [steps()] * 3, [steps()]) as (elsewhere, _):
             assert post(server, "sequences", [steps()]).status_code == 429
         is_answered(elsewhere.result(), 3)
 

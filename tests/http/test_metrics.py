@@ -64,10 +64,11 @@ def test_known_requests_are_counted_as_what_they_are(server: Server) -> None:
     assert after("seqserve_cells_total", model=TRANSFORMER, kind="padded") == 0
     assert after("seqserve_queue_duration_seconds_count", model=LSTM) == 4
     assert after("seqserve_queue_duration_seconds_count", model=TRANSFORMER) == 1
-    # 20 steps are two chunks of 16; the others one each, alone or with a neighbour
+    # how the cost model cuts them is its business; that the counts agree is not
     runs = after("seqserve_compute_duration_seconds_count", model=LSTM)
-    assert runs == after("seqserve_batch_size_count", model=LSTM) in (4, 5)
-    assert after("seqserve_batch_size_sum", model=LSTM) == 5
+    assert runs == after("seqserve_batch_size_count", model=LSTM) >= 3
+    assert after("seqserve_batch_size_sum", model=LSTM) >= 4
+    assert after("seqserve_predicted_compute_seconds_total", model=LSTM) > 0
     assert after("seqserve_batch_size_count", model=TRANSFORMER) == 1
     assert after("seqserve_compute_duration_seconds_sum", model=LSTM) > 0
     for model in (LSTM, TRANSFORMER):
