@@ -13,7 +13,7 @@ def _server(folder: str, *arguments: str, venv: str | None = None) -> Program:
 
 
 SEQSERVE = Program(
-    ("-m", "service", "--port", "{port}", "--repository", "{repository}", "--log-level", "warning")
+    ("-m", "service", "--port", "{port}", "--repository", "{repository}", "--log-level", "error")
 )
 SEQSERVE_SETTINGS = "its defaults"
 MOSEC_SETTINGS = "2 workers, max_batch_size 8, max_wait_time 1 ms"
@@ -32,7 +32,6 @@ ROSTER: tuple[Peer, ...] = (
         SEQSERVE,
         OpenInferenceBinary({"precision": "int8"}),
         f"{SEQSERVE_SETTINGS}; every request asks for int8",
-        models=frozenset({"lstm"}),
     ),
     Peer(
         "fastapi",

@@ -3,6 +3,7 @@
 import os
 import sys
 import sysconfig
+from pathlib import Path
 
 import numpy as np
 from graph import MODELS, Graph
@@ -47,7 +48,7 @@ def main() -> None:
         http_address="127.0.0.1", http_port=int(port), allow_grpc=False, allow_metrics=False
     )
     batcher = DynamicBatcher(max_queue_delay_microseconds=MAX_DELAY_US)
-    with Triton(config=config) as triton:
+    with Triton(config=config, workspace=Path.cwd() / "pytriton") as triton:
         for name in MODELS:
             triton.bind(
                 model_name=name,
