@@ -116,3 +116,27 @@ def test_only_a_finished_run_is_exported(
     with pytest.raises(SystemExit):
         main(["export", str(tmp_path)])
     assert "run_folder: no finished run" in capsys.readouterr().err
+
+
+def test_a_trained_bundle_says_what_became_of_its_int8_variant(
+    files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--train", files[0], "--test", files[1]]
+    folders = ["--run-dir", str(tmp_path / "runs"), "--repository", str(tmp_path / "bundles")]
+    sizes = ["--family", "gru", "--hidden-size", "8", "--steps", "10"]
+    main(["train", *data, "--name", "peaks", *sizes, *folders])
+    bundle = tmp_path / "bundles" / "peaks" / "1"
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == [
+        str(bundle),
+        "no int8 variant: onnxruntime has no int8 form of any of its operators",
+    ]
+    main(["quantize", str(bundle), *data])
+    assert capsys.readouterr().out.splitlines() == said[-1:]
+    swapped = ["--train", files[1], "--test", str(tmp_path / "missing.npz")]
+    with pytest.raises(SystemExit):
+        main(["quantize", str(bundle), *swapped])
+    assert "--test: no file" in capsys.readouterr().err
+    (bundle / "model.onnx").write_bytes(b"")
+    with pytest.raises(SystemExit, match=r"is not quantised: model\.onnx has 0 bytes"):
+        main(["quantize", str(bundle), *data])
