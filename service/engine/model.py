@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,8 @@ class OnnxModel:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.enable_mem_pattern = False  # shapes vary, patterns would only be re-planned
         options.log_severity_level = 3
         try:
@@ -94,6 +97,19 @@ class OnnxModel:
         missing = set(self._outputs) - {o.name for o in self.session.get_outputs()}
         if missing:
             raise BundleError(f"the graph has no output {', '.join(sorted(missing))}")
+
+
+@cache
+def _share_memory() -> None:
+    """Make the one memory pool that all sessions of this process work in.
+
+    Each would otherwise keep a pool of its own, as large as its largest run ever was.
+    """
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    # growing in powers of two: by the size asked for, it fragments as shapes vary
+    growth = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 0})
+    onnxruntime.create_and_register_allocator(place, growth)
 
 
 def check_outputs(manifest: Manifest, outputs: Arrays, batch_size: int, num_steps: int) -> None:
