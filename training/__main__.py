@@ -58,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
     export.add_argument("run_folder", type=Path)
     _add_repository(export)
     export.add_argument("--replace", action="store_true", help="an existing version")
+    add_data_options(export, "; with them, the bundle's int8 variant is made too")
     export.set_defaults(run=lambda options: _export_finished(export, options))
 
     quantize = commands.add_parser("quantize", help="give a bundle its int8 variant, or the reason")
@@ -114,7 +115,13 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     if finished_metrics(options.run_folder) is None:
         parser.error(f"argument run_folder: no finished run in {options.run_folder}")
-    _export(options.run_folder, options, replace=options.replace)
+    dataset = None
+    if options.dataset or options.train or options.test:
+        options.name = options.run_folder.name
+        dataset = read_data_options(options, parser.error)
+    folder = _export(options.run_folder, options, replace=options.replace)
+    if dataset is not None:
+        _add_variant(folder, dataset)
 
 
 def _export(run_folder: Path, options: argparse.Namespace, *, replace: bool) -> Path:

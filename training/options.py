@@ -71,9 +71,9 @@ def add_train_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-augment", action="store_true", help="train on the sequences as is")
 
 
-def add_data_options(parser: argparse.ArgumentParser) -> None:
+def add_data_options(parser: argparse.ArgumentParser, purpose: str = "") -> None:
     """Which data: a known set, or a user's two files."""
-    data = parser.add_argument_group("data: --dataset, or --train and --test")
+    data = parser.add_argument_group(f"data: --dataset, or --train and --test{purpose}")
     data.add_argument("--dataset", choices=["fsdd"], help="a set with a loader of its own")
     data.add_argument("--train", type=Path, metavar="FILE", help="your training split: .ts or .npz")
     data.add_argument("--test", type=Path, metavar="FILE", help="your test split, likewise")

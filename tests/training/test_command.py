@@ -133,6 +133,11 @@ def test_a_trained_bundle_says_what_became_of_its_int8_variant(
     ]
     main(["quantize", str(bundle), *data])
     assert capsys.readouterr().out.splitlines() == said[-1:]
+    run = str(tmp_path / "runs" / "peaks" / "seed-0")
+    main(["export", run, "--replace", *folders[2:]])
+    assert capsys.readouterr().out.splitlines() == [str(bundle)]
+    main(["export", run, "--replace", *folders[2:], *data])
+    assert capsys.readouterr().out.splitlines() == said[-2:]
     swapped = ["--train", files[1], "--test", str(tmp_path / "missing.npz")]
     with pytest.raises(SystemExit):
         main(["quantize", str(bundle), *swapped])
