@@ -41,7 +41,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
-        engine = Engine(bounds.engine_threads)
+        engine = Engine(bounds.engine_threads, cores if settings.pin_threads else ())
         metrics: Metrics = app.state.metrics
         repository = Repository(settings.repository, engine, metrics, bounds, settings.precision)
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None

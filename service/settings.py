@@ -43,6 +43,9 @@ class Settings(BaseSettings):
         le=256,
         description="threads that compute, of each worker; default: its share of the cores",
     )
+    pin_threads: bool = Field(
+        False, description="keep each of them on one core; only where nothing else wants the cores"
+    )
     max_batch_size: int = Field(
         16, ge=1, le=256, description="sequences in one run, at most; how many, the cost model says"
     )

@@ -40,6 +40,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "log_level": ["loud", ""],
     "strict_readiness": ["perhaps"],
     "access_log": ["perhaps"],
+    "pin_threads": ["perhaps"],
 }
 
 

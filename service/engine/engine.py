@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from queue import SimpleQueue
 
@@ -20,6 +21,7 @@ from service.engine.admission import Admission, Backlog
 from service.engine.batch import Batch, Workspace
 from service.engine.job import NORMAL_PRIORITY, Job, Result
 from service.engine.scheduler import NEVER, Scheduler
+from service.engine.threads import pin_this_thread
 from service.errors import DrainingError, InferenceError, InferenceTimeoutError
 
 log = structlog.get_logger(__name__)
@@ -30,9 +32,11 @@ class Engine:
 
     Args:
         num_threads: Threads that compute; each runs one batch at a time.
+        pin_to: Cores to keep them on, one each in turn; without any the system places them.
     """
 
-    def __init__(self, num_threads: int) -> None:
+    def __init__(self, num_threads: int, pin_to: Sequence[int] = ()) -> None:
+        self._pin_to = pin_to
         self._lock = threading.Lock()  # of the schedulers
         self._inbox: deque[tuple[Scheduler, Job]] = deque()
         self._busy: dict[int, Scheduler] = {}  # the schedulers that may have something to run
@@ -42,7 +46,7 @@ class Engine:
         self._backlog = Backlog(num_threads)
         self._admissions: dict[int, Admission] = {}
         self._threads = [
-            threading.Thread(target=self._run, name=f"engine-{index}", daemon=True)
+            threading.Thread(target=self._start, args=(index,), name=f"engine-{index}", daemon=True)
             for index in range(num_threads)
         ]
         for thread in self._threads:
@@ -112,6 +116,11 @@ class Engine:
             with self._lock:
                 self._empty_inbox()
                 scheduler.forget(job)
+
+    def _start(self, index: int) -> None:
+        if self._pin_to:
+            pin_this_thread(self._pin_to[index % len(self._pin_to)])
+        self._run()
 
     def _run(self) -> None:
         workspace = Workspace()

@@ -27,6 +27,12 @@ def worker_cores(workers: int, index: int, cgroup: Path = CGROUP) -> list[int]:
     return cores[index::workers] or [cores[index % len(cores)]]
 
 
+def pin_this_thread(core: int) -> None:
+    """Keep the calling thread on one core, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})  # 0: this thread, not the process
+
+
 def _quota(cgroup: Path) -> tuple[int, int]:
     """CPU time and the period it is for, in microseconds; a time below 1 means no limit."""
     try:

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
+import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.settings import Settings
@@ -249,8 +250,11 @@ def supervise(settings: Settings, flags: list[str]) -> int:
     # in uvicorn's words, so that there is one line to look for
     log.info(f"Uvicorn running on http://{settings.host}:{port.number} (Press CTRL+C to quit)")
     folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with TemporaryDirectory(prefix="seqserve-", dir=folder) as counters:
-        return asyncio.run(_run(settings, flags, port, counters))
+    with (
+        TemporaryDirectory(prefix="seqserve-", dir=folder) as counters,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        return runner.run(_run(settings, flags, port, counters))
 
 
 async def _run(settings: Settings, flags: list[str], port: Port, counters: str) -> int:

@@ -149,7 +149,7 @@ def test_counters_outlive_their_worker_and_gauges_do_not(server: Server) -> None
         assert before("seqserve_request_duration_seconds_count", **labels) == 12
         real = before("seqserve_cells_total", model=LSTM, kind="real")
         assert real > 10 * 24
-        assert before("seqserve_model_info", model=LSTM) == 1
+        assert before("seqserve_model_info", model=LSTM, precision="fp32") == 1
         assert before("process_resident_memory_bytes") > 2 * 30e6
         assert "python_info" in before.names()
     os.kill(workers(server)[0], signal.SIGKILL)
@@ -157,7 +157,7 @@ def test_counters_outlive_their_worker_and_gauges_do_not(server: Server) -> None
     forget_connections(server)
     between = Scrape(server)
     assert between("seqserve_requests_total", **labels) == 12
-    assert between("seqserve_model_info", model=LSTM) == 1
+    assert between("seqserve_model_info", model=LSTM, precision="fp32") == 1
     if len(started(server)) == 2:  # not replaced yet
         resident = "process_resident_memory_bytes"
         assert between(resident) < 0.75 * before(resident)
@@ -165,7 +165,7 @@ def test_counters_outlive_their_worker_and_gauges_do_not(server: Server) -> None
     check_serving(server.client, LSTM)
     after = Scrape(server)
     assert after("seqserve_requests_total", **labels) == 13
-    assert after("seqserve_model_info", model=LSTM) == 1
+    assert after("seqserve_model_info", model=LSTM, precision="fp32") == 1
     assert after("process_cpu_seconds_total") >= between("process_cpu_seconds_total")
 
 
