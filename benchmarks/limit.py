@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import onnxruntime
@@ -22,10 +22,17 @@ from numpy.typing import NDArray
 from benchmarks.results import Part
 from benchmarks.session import Session
 from benchmarks.workload import pool
-from service.manifest import GRAPH_FILE, read_manifest
+from service.manifest import Precision, read_graph, read_manifest
 
 BATCH_SIZES = (1, 2, 4, 6, 8, 12, 16)
-CASES = (("lstm", "f64"), ("lstm", "var"), ("bigru", "var"), ("transformer", "var"))
+CASES = (
+    ("lstm", "f64", "fp32"),
+    ("lstm", "var", "fp32"),
+    ("lstm", "var", "int8"),
+    ("bigru", "var", "fp32"),
+    ("transformer", "var", "fp32"),
+)
+"""Model, pool and precision."""
 CONTESTANT = "in-process limit"
 
 Feed = dict[str, NDArray[Any]]
@@ -49,14 +56,18 @@ def make_feeds(folder: Path, sequences: list[NDArray[np.float32]], size: int) ->
     return feeds
 
 
-def make_session(folder: Path) -> onnxruntime.InferenceSession:
+def case_name(model: str, asked: str, precision: str) -> str:
+    """As the report shows it."""
+    return f"{model} {asked}" if precision == "fp32" else f"{model} {asked} {precision}"
+
+
+def make_session(folder: Path, precision: Precision) -> onnxruntime.InferenceSession:
     """A session of one thread, as each engine thread has it."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(
-        folder / GRAPH_FILE, options, providers=["CPUExecutionProvider"]
-    )
+    graph = read_graph(folder, read_manifest(folder), precision)
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def rate(sessions: list[onnxruntime.InferenceSession], feeds: list[Feed], seconds: float) -> float:
@@ -104,17 +115,24 @@ def measure_round(session: Session) -> None:
     """Each case once, in a fresh process, while every server rests."""
     part = session.part("limit")
     session.fleet.rest()
-    for model, asked in CASES:
-        measure_case(session, part, model, asked)
+    for model, asked, precision in CASES:
+        manifest = read_manifest(session.repository / model / "1")
+        if precision in manifest.precisions:
+            measure_case(session, part, model, asked, precision)
 
 
-def measure_case(session: Session, part: Part, model: str, asked: str) -> None:
+def measure_case(session: Session, part: Part, model: str, asked: str, precision: str) -> None:
     """One round of one case."""
     words = ["--folder", str(session.repository / model / "1"), "--pool", asked]
+    words += ["--precision", precision]
     seconds = str(min(0.5, session.seconds / 3))
     command = [sys.executable, "-m", "benchmarks.limit", *words, "--seconds", seconds]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    record = {"contestant": CONTESTANT, "case": f"{model} {asked}", **session.stamp()}
+    record = {
+        "contestant": CONTESTANT,
+        "case": case_name(model, asked, precision),
+        **session.stamp(),
+    }
     record |= json.loads(done.stdout)
     part.add(record)
     best, throughput = record["best_batch"], record["throughput"]
@@ -128,10 +146,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True, help="of a bundle's version")
     parser.add_argument("--pool", default="var", help="var or f64")
+    parser.add_argument("--precision", default="fp32", choices=get_args(Precision))
     parser.add_argument("--seconds", type=float, default=1.0, help="of each way to batch")
     arguments = parser.parse_args()
     sequences = [request[0] for request in pool(arguments.pool).requests]
-    sessions = [make_session(arguments.folder) for _ in range(2)]
+    sessions = [make_session(arguments.folder, arguments.precision) for _ in range(2)]
     feeds = {size: make_feeds(arguments.folder, sequences, size) for size in BATCH_SIZES}
     rate(sessions, feeds[1], arguments.seconds / 2)  # warm-up
     rates = {size: round(rate(sessions, feeds[size], arguments.seconds), 1) for size in feeds}

@@ -27,6 +27,7 @@ BATCHES = (1, 2, 4, 8, 16, 32)
 HIDDEN_SIZES = (64, 128, 256)
 LOADED = (1, 10, 100)
 CONNECTIONS = (1, 8, 64, 256, 1_000, 2_000)
+MANY_CONNECTIONS = 1_000
 MAX_QUEUE_SIZE = 4_096  # so that 2,000 connections are served, not refused
 
 
@@ -82,12 +83,18 @@ def measure(session: Session) -> None:
                 server = servers[point.server]
                 path = session.prepare(contestant, point.model, point.pool)
                 at = ((server.host, server.port), server.pid)
-                load = Load(point.connections, min(1.0, session.seconds), warmup_s=0.3)
-                session.record(part, contestant.name, point.case, at, path, load)
+                session.record(part, contestant.name, point.case, at, path, _load(session, point))
             for name in ("seqserve", "seqserve-binary"):
                 if name in ours:
                     _measure_transport(session, part, ours[name], servers["main"])
         _measure_padding(session, part, contestant, servers["main"])
+
+
+def _load(session: Session, point: Point) -> Load:
+    """Longer for very many connections: each must have its turn more than once."""
+    if point.connections < MANY_CONNECTIONS:
+        return Load(point.connections, min(1.0, session.seconds), warmup_s=0.3)
+    return Load(point.connections, 3 * session.seconds, warmup_s=1.5)
 
 
 def _repositories(session: Session) -> dict[str, Path]:
