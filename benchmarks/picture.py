@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,16 @@ def draw(parts: Parts, path: Path) -> None:
         _draw_wire(parts["closed"], wire, upper, lower)
         limit = parts["limit"].median(LIMIT, "lstm var", "throughput")
         if limit:
-            upper.axhline(limit, color="black", linestyle=":", linewidth=1)
-            upper.annotate("in-process limit, fp32", (1, limit), va="bottom", fontsize=8)
+            upper.axhline(limit, color="black", linestyle=":", linewidth=1, label=f"{LIMIT}, fp32")
         upper.set_title("JSON" if wire == "json" else "binary")
         lower.set_xlabel("connections, closed loop")
-        if upper.lines:
-            upper.legend(fontsize=7, frameon=False)
     axes[0][0].set_ylabel("requests/s")
     axes[1][0].set_ylabel("p99, ms")
+    axes[0][0].set_ylim(bottom=0)
     figure.suptitle("LSTM, log-normal lengths 8..256 (median 40), two cores with the generator")
-    figure.tight_layout()
+    handles = {line.get_label(): line for axis in axes[0] for line in axis.lines}
+    figure.legend(handles=handles.values(), loc="lower center", ncols=6, fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.08, 1, 1))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
@@ -50,14 +51,14 @@ def draw(parts: Parts, path: Path) -> None:
 def _draw_wire(part: Part, wire: str, upper: Any, lower: Any) -> None:
     cases = [c for c in CASES if c.model == "lstm" and c.pool == "var"]
     names = [name for name, about in part.contestants.items() if about["wire"] == wire]
-    others = iter(OTHERS)
+    colours = _colours(part)
     for name in names:
         measured = [c for c in cases if part.median(name, c.name, "throughput")]
         if not measured:
             continue
         ours = name in OURS
         style = {
-            "color": OURS.get(name) or next(others, "#8c8c8c"),
+            "color": colours[name],
             "linewidth": 2.4 if ours else 1.2,
             "marker": "o",
             "markersize": 4 if ours else 3,
@@ -70,5 +71,11 @@ def _draw_wire(part: Part, wire: str, upper: Any, lower: Any) -> None:
         lower.plot(loads, tails, **style)
     upper.set_xscale("log", base=2)
     upper.set_xticks([c.connections for c in cases], [str(c.connections) for c in cases])
-    upper.set_ylim(bottom=0)
     lower.set_yscale("log")
+
+
+def _colours(part: Part) -> dict[str, str]:
+    """Of every contestant; those of one product are alike in both columns."""
+    products = [name.split("-")[0] for name in part.contestants if name not in OURS]
+    of_product = dict(zip(dict.fromkeys(products), cycle(OTHERS), strict=False))
+    return {name: OURS.get(name) or of_product[name.split("-")[0]] for name in part.contestants}
