@@ -14,7 +14,7 @@ from benchmarks.session import Session
 SHARE_OF_CAPACITY = 0.7
 CAPACITY = Case("lstm", "var", 64)
 CONNECTIONS = 256
-WORTH_A_RACE = 0.3
+WORTH_A_RACE = 0.2
 """Peers below this share of the fastest peer's capacity are left out: nobody would choose them."""
 TIMES_AS_LONG = 3
 """As a closed loop's measurement: a percentile of 99 wants thousands of requests."""
