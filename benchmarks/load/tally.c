@@ -27,7 +27,7 @@ static double percentile(const Series *series, double percent) {
 static void print_series(Series *series) {
     static const double percents[] = {50, 90, 99, 99.9, 100};
     static const char *names[] = {"p50", "p90", "p99", "p99_9", "max"};
-    qsort(series->values, series->count, sizeof(float), by_size);
+    if (series->count) qsort(series->values, series->count, sizeof(float), by_size);
     printf("{\"count\": %zu", series->count);
     for (int i = 0; i < 5 && series->count; i++)
         printf(", \"%s\": %.4f", names[i], percentile(series, percents[i]));
