@@ -87,7 +87,6 @@ class Turn(Exchange):
         self.disconnected = False
         self.response_complete = False
         self.keep_alive = keep_alive
-        self.message_event = self
         self._lane = lane
         self._services = services
         self._handler = target.handler
@@ -97,8 +96,13 @@ class Turn(Exchange):
         self._news: asyncio.Future[None] | None = None
         self._task: asyncio.Task[Any] | None = None
 
+    @property
+    def message_event(self) -> Turn:
+        """What uvicorn sets when something came, or the client left: `set` below."""
+        return self
+
     def set(self) -> None:
-        """Something came, or the client left: uvicorn's own events are set just then."""
+        """Go on reading."""
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 

@@ -16,6 +16,8 @@ from service.errors import InvalidRequestError
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
+LITTLE_ENDIAN = {name: dtype.newbyteorder("<") for name, dtype in DATATYPES.items()}
+
 
 def json_bytes(header: str, body: bytes) -> int:
     """How much of the body is JSON.
@@ -76,7 +78,7 @@ class Blobs:
             raise InvalidRequestError(
                 f"{field}.shape {shape} has a negative axis", f"{field}.shape"
             )
-        dtype = DATATYPES[datatype].newbyteorder("<")
+        dtype = LITTLE_ENDIAN[datatype]
         wanted = math.prod(shape) * dtype.itemsize
         if size != wanted:
             raise InvalidRequestError(

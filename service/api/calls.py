@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.api.exchange import Answer, Exchange, refusal
 from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
+from service.engine.job import NORMAL_PRIORITY, PATIENCE
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
@@ -128,7 +129,12 @@ class Call:
         return await asyncio.to_thread(work)
 
     async def infer(
-        self, served: Served, sequences: list[NDArray[np.float32]], timeout_s: float, field: str
+        self,
+        served: Served,
+        sequences: list[NDArray[np.float32]],
+        timeout_s: float,
+        priority: int,
+        field: str,
     ) -> Results:
         """Run checked sequences, (time_i, features) each, and wait; in order.
 
@@ -136,6 +142,7 @@ class Call:
             served: The model.
             sequences: What to run.
             timeout_s: As long as it may take.
+            priority: See `priority_of`.
             field: Where in the request the sequences are.
 
         Raises:
@@ -148,7 +155,7 @@ class Call:
         held = cache.get(key) if cache else None
         results = held
         if results is None:
-            work = self._services.engine.predict(served.scheduler, sequences, timeout_s)
+            work = self._services.engine.predict(served.scheduler, sequences, timeout_s, priority)
             results = await self.exchange.while_there(work)
         logits = np.concatenate([result.logits for result in results]).reshape(len(results), -1)
         if not np.isfinite(logits).all():
@@ -168,6 +175,17 @@ class Call:
         self._services.metrics.answered(
             self._model, self._version, self._protocol, outcome, elapsed_s
         )
+
+
+def priority_of(wanted: object, field: str) -> int:
+    """The engine's priority, 1 (first) to 3, of a request's: 0 is normal, 2; above 3 is 3.
+
+    Raises:
+        InvalidRequestError: It is no unsigned integer.
+    """
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
+        raise InvalidRequestError(f"{field} must be an unsigned integer; 1 comes first", field)
+    return min(wanted, max(PATIENCE)) or NORMAL_PRIORITY
 
 
 class Results(NamedTuple):

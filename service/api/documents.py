@@ -119,6 +119,12 @@ _PREDICT_BODY = _object(
         "top_k": {**_INTEGER, "minimum": 1, "default": 1},
         "explain": {"type": "boolean", "default": False},
         "timeout_s": {**_NUMBER, "exclusiveMinimum": 0},
+        "precision": {"anyOf": [_STRING, {"type": "null"}], "description": "fp32 or int8"},
+        "priority": {
+            **_INTEGER,
+            "minimum": 0,
+            "description": "1 comes first, 3 last; 0 is 2",
+        },
     },
     [],
 )

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.bodies import decode_json, wrong_field
-from service.api.calls import Call, Handler, Results, Services
+from service.api.calls import Call, Handler, Results, Services, priority_of
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.exchange import Answer
 from service.api.routes import RawRoute, endpoint
@@ -45,6 +45,7 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     explain: bool = False
     timeout_s: float | None = None
     precision: str | None = None
+    priority: int = 0
 
 
 class PredictRequest(PredictOptions):
@@ -88,7 +89,8 @@ async def predict(call: Call) -> Answer:
     if options.precision is not None:
         served = call.served(options.precision, "precision")
     timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
-    results = await call.infer(served, sequences, timeout_s, field)
+    priority = priority_of(options.priority, "priority")
+    results = await call.infer(served, sequences, timeout_s, priority, field)
     return _answer(served.manifest, results, options)
 
 

@@ -22,7 +22,7 @@ Found = dict[str, Any]
 INFER_FIELDS = {"inputs", "id", "outputs", "parameters"}
 TENSOR_FIELDS = {"name", "shape", "datatype", "data", "parameters"}
 OUTPUT_FIELDS = {"name", "parameters"}
-PREDICT_FIELDS = {"sequences", "top_k", "explain", "timeout_s", "precision"}
+PREDICT_FIELDS = {"sequences", "top_k", "explain", "timeout_s", "precision", "priority"}
 
 NOT_PLAIN = (ValueError, TypeError, RuntimeError, LookupError)
 """What simdjson raises, and what this module does."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service.api.answers import WantedOutput, infer_answer
 from service.api.binary import LENGTH_HEADER, Blobs, json_bytes
 from service.api.bodies import decode_json
-from service.api.calls import Call, Handler, Services
+from service.api.calls import Call, Handler, Services, priority_of
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.exchange import Answer
 from service.api.routes import RawRoute, endpoint
@@ -105,7 +105,8 @@ async def infer(call: Call) -> Answer:
         served = call.served(str(precision), "parameters.precision")
     outputs = _wanted_outputs(request, served.manifest)
     timeout_s = _timeout_s(call, request.parameters)
-    results = await call.infer(served, sequences, timeout_s, served.manifest.inputs.name)
+    priority = priority_of(request.parameters.get("priority", 0), "parameters.priority")
+    results = await call.infer(served, sequences, timeout_s, priority, served.manifest.inputs.name)
     return await infer_answer(served.manifest, results, request.id, outputs)
 
 

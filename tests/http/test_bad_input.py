@@ -13,6 +13,8 @@ from tests.http.payloads import (
     RECORDING,
     WAV,
     frames,
+    infer_body,
+    infer_path,
     predict_body,
     predict_path,
     to_base64,
@@ -215,3 +217,20 @@ def test_body_too_large(client: httpx.Client, path: str) -> None:
     response = client.post(path, content=chunks(), headers=JSON)
     check_refusal(response, 413, "", str(limit))
     check_serving(client)
+
+
+@pytest.mark.parametrize("priority", [-1, 1.5, True, "1", None])
+def test_a_priority_that_is_no_unsigned_integer(client: httpx.Client, priority: Any) -> None:
+    body = predict_body(frames(3), priority=priority)
+    refuse(client, predict_path(), body, 400, "priority", "priority")
+    if priority is not None:  # no value of a parameter
+        tensors = infer_body(frames(3), parameters={"priority": priority})
+        refuse(client, infer_path(), tensors, 400, "parameters.priority", "priority")
+
+
+@pytest.mark.parametrize("priority", [0, 1, 2, 3, 4, 2**63])
+def test_any_unsigned_integer_is_a_priority(client: httpx.Client, priority: int) -> None:
+    body = predict_body(frames(3), priority=priority)
+    assert client.post(predict_path(), json=body).status_code == 200
+    tensors = infer_body(frames(3), parameters={"priority": priority})
+    assert client.post(infer_path(), json=tensors).status_code == 200
