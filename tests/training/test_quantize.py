@@ -39,13 +39,16 @@ def draw(*shape: int, seed: int = 0) -> Floats:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def session(text: str, limits: tuple[float, float], **weights: Floats) -> Callable[..., Floats]:
+def session(
+    text: str, limits: tuple[float, float], by_column: bool = True, **weights: Floats
+) -> Callable[..., Floats]:
     """Runs the int8 form of a graph with these weights."""
     graph = parser.parse_model(text)
     graph.graph.initializer.extend(
         numpy_helper.from_array(value, name) for name, value in weights.items()
     )
-    small = quantize(graph, dict.fromkeys(quantisable(graph), limits))
+    ranges = dict.fromkeys(quantisable(graph), limits)
+    small = quantize(graph, ranges, by_column=by_column)
     runner = onnxruntime.InferenceSession(
         small.SerializeToString(), providers=["CPUExecutionProvider"]
     )
@@ -61,7 +64,8 @@ def test_a_product_is_that_of_integers_clipped_to_its_range(limits: tuple[float,
     np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
-def test_an_lstm_is_that_of_integers_clipped_to_its_range() -> None:
+@pytest.mark.parametrize("by_column", [True, False])
+def test_an_lstm_is_that_of_integers_clipped_to_its_range(by_column: bool) -> None:
     limits = (-1.5, 2.5)
     of_inputs, of_hidden = draw(4 * HIDDEN, INPUTS), draw(4 * HIDDEN, HIDDEN, seed=1)
     biases, steps = draw(8 * HIDDEN, seed=2), 2 * draw(12, 6, INPUTS, seed=3)
@@ -69,13 +73,14 @@ def test_an_lstm_is_that_of_integers_clipped_to_its_range() -> None:
     found = session(
         LSTM_GRAPH,
         limits,
+        by_column,
         of_inputs=of_inputs[None],
         of_hidden=of_hidden[None],
         biases=biases[None],
     )(steps=steps, lengths=np.full(6, 12, dtype=np.int32))
     summed = exact[2][: 4 * HIDDEN] + exact[2][4 * HIDDEN :]
     for row in range(6):
-        wanted = reference.lstm(exact[3][:, row], (exact[0], exact[1]), summed, limits)
+        wanted = reference.lstm(exact[3][:, row], (exact[0], exact[1]), summed, limits, by_column)
         np.testing.assert_allclose(found[:, 0, row], wanted, atol=1e-4)
 
 
@@ -88,11 +93,14 @@ def test_weights_leave_room_for_pairs_of_products_in_16_bits() -> None:
     still, ones = quantize_columns(np.zeros((3, 2), dtype=np.float32))
     assert (still == 0).all()
     assert (ones == 1).all()
+    matrices, scales = quantize_columns(draw(2, 7, 4), by_column=False)
+    assert scales.shape == (2,)
+    assert np.abs(matrices).max(axis=(1, 2)).tolist() == [LARGEST_WEIGHT] * 2
 
 
-def test_what_has_no_int8_form_is_left(exported: Export) -> None:
-    for family in ("rnn", "gru"):
-        assert quantisable(exported(family).graph()) == []
+@pytest.mark.parametrize("family", ["rnn", "gru"])
+def test_what_has_no_int8_form_is_left(family: str, exported: Export) -> None:
+    assert quantisable(exported(family).graph()) == []
 
 
 class Quantised:

@@ -10,7 +10,8 @@ with large values would coarsen everybody's. So no scale here depends on what co
   nothing but the range, which is now always the same; what lies outside is clipped.
 
 Weights have 7 bits: without VNNI, products of 8-bit activations and 8-bit weights saturate in
-pairs, and answers would depend on the machine. One scale a column of weights.
+pairs, and answers would depend on the machine. A MatMul's have a scale for each column; an LSTM's
+may have one for each matrix instead, which is faster and coarser.
 
 onnxruntime has no int8 GRU or RNN: they stay as they are.
 """
@@ -45,14 +46,17 @@ def quantisable(graph: onnx.ModelProto) -> list[str]:
     return [node.input[0] for node in graph.graph.node if _is_target(node, matrices)]
 
 
-def quantize(graph: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProto:
+def quantize(
+    graph: onnx.ModelProto, ranges: dict[str, Range], *, by_column: bool = True
+) -> onnx.ModelProto:
     """The int8 form of a graph; the same inputs and outputs.
 
     Args:
         graph: As `export_graph` makes it.
         ranges: Of every tensor that `quantisable` names; each holds 0.
+        by_column: A scale for each column of an LSTM's weights too.
     """
-    rewriter = _Rewriter(graph)
+    rewriter = _Rewriter(graph, by_column)
     matrices = _matrices(graph)
     for node in graph.graph.node:
         if not _is_target(node, matrices):
@@ -64,11 +68,17 @@ def quantize(graph: onnx.ModelProto, ranges: dict[str, Range]) -> onnx.ModelProt
     return rewriter.finish()
 
 
-def quantize_columns(weights: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Weights (..., inputs, outputs) as int8, and the scale (..., outputs) of each column."""
-    scales = np.abs(weights).max(axis=-2) / LARGEST_WEIGHT
+def quantize_columns(
+    weights: NDArray[np.float32], *, by_column: bool = True
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Weights (..., inputs, outputs) as int8, and a scale (..., outputs) for each column
+
+    or, if not `by_column`, (...) for each matrix.
+    """
+    axes = -2 if by_column else (-2, -1)
+    scales = np.abs(weights).max(axis=axes, keepdims=True) / LARGEST_WEIGHT
     scales = np.where(scales == 0, 1, scales).astype(np.float32)
-    return np.rint(weights / scales[..., None, :]).astype(np.int8), scales
+    return np.rint(weights / scales).astype(np.int8), scales.squeeze(axes)
 
 
 def input_scale(low: float, high: float) -> tuple[np.float32, np.uint8]:
@@ -90,9 +100,11 @@ class _Rewriter:
 
     Args:
         graph: The fp32 one; not changed.
+        by_column: How an LSTM's weights are scaled.
     """
 
-    def __init__(self, graph: onnx.ModelProto) -> None:
+    def __init__(self, graph: onnx.ModelProto, by_column: bool) -> None:
+        self._by_column = by_column
         self.graph = onnx.ModelProto()
         self.graph.CopyFrom(graph)
         self.nodes: list[onnx.NodeProto] = []
@@ -234,7 +246,7 @@ class _Rewriter:
             gates = weights.reshape(directions, GATES, hidden_size, -1)
             more = ((0, 0), (0, 0), (0, SENTINELS), (0, 0))
             wide = np.pad(gates, more).reshape(directions, GATES * (hidden_size + SENTINELS), -1)
-            columns, scales = quantize_columns(wide.transpose(0, 2, 1))
+            columns, scales = quantize_columns(wide.transpose(0, 2, 1), by_column=self._by_column)
             zeros = np.zeros_like(scales, dtype=np.int8)
             names.append(self._add(f"{name}.{kind}.weights", columns))
             scale_names.append(self._add(f"{name}.{kind}.scale", scales))
