@@ -12,10 +12,11 @@ def _server(folder: str, *arguments: str, venv: str | None = None) -> Program:
     return Program((script, "{repository}", "{port}", *arguments), venv or folder)
 
 
-SEQSERVE = Program(
-    ("-m", "service", "--port", "{port}", "--repository", "{repository}", "--log-level", "error")
-)
-SEQSERVE_SETTINGS = "its defaults"
+SEQSERVE_OPTIONS: tuple[str, ...] = ()
+"""What ours is given beyond its defaults, as `python -m service` takes it."""
+SEQSERVE_SETTINGS = " ".join(SEQSERVE_OPTIONS) or "its defaults"
+SEQSERVE_COMMAND = "-m service --port {port} --repository {repository} --log-level error"
+SEQSERVE = Program((*SEQSERVE_COMMAND.split(), *SEQSERVE_OPTIONS))
 MOSEC_SETTINGS = "2 workers, max_batch_size 8, max_wait_time 1 ms"
 TRITON = _server("triton", venv="pytriton")
 TRITON_SETTINGS = (
