@@ -30,7 +30,7 @@ static int lost(ssize_t moved) {
     return moved == 0 || (moved < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-static int send_rest(Connection *connection, const Request *request) {
+int send_rest(Connection *connection, const Request *request) {
     while (connection->sent < request->size) {
         ssize_t moved = send(connection->fd, request->bytes + connection->sent,
                              request->size - connection->sent, MSG_NOSIGNAL);

@@ -25,6 +25,9 @@ void open_connection(Connection *connection, const struct sockaddr_in *address, 
 
 void close_connection(Connection *connection);
 
+// Write what the socket takes: INCOMPLETE, COMPLETE or MALFORMED (it is lost).
+int send_rest(Connection *connection, const Request *request);
+
 // Write and read what the socket takes and gives: INCOMPLETE, COMPLETE or MALFORMED (also: lost).
 int advance(Connection *connection, const Request *request);
 

@@ -119,7 +119,10 @@ static void start_request(Load *load, Connection *connection, int64_t since_ns) 
     connection->sent = 0;
     connection->state = BUSY;
     load->num_busy++;
-    step(load, connection);
+    // The answer is left to the next round of events: were it read here, a server that gets the core
+    // at the send and answers at once would see this connection again and again, and no other.
+    const Request *request = &load->prepared.requests[connection->request];
+    if (send_rest(connection, request) == MALFORMED) step(load, connection);
 }
 
 static void finish(Load *load, Connection *connection) {
