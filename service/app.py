@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -49,6 +50,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         app.state.services, app.state.repository = services, repository
         lag = LoopLag(metrics.loop_lag.observe)
         repository.start()
+        gc.freeze()  # what was imported stays: no collection need go through it, which takes long
         yield {"services": services}  # which the lane finds in each connection's state
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down

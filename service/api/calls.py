@@ -83,8 +83,10 @@ class Call:
         Raises:
             UnsupportedMediaTypeError: It is.
         """
+        if b"content-encoding" not in self.exchange.fields:
+            return
         encoding = self.exchange.header(b"content-encoding")
-        if encoding and encoding.lower() != "identity":
+        if encoding.lower() not in ("", "identity"):
             raise UnsupportedMediaTypeError(
                 f"content encoding {encoding} is not read; send the body as it is",
                 "Content-Encoding",

@@ -231,7 +231,8 @@ def _output_shapes(manifest: Manifest) -> dict[str, list[int]]:
 
 
 def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[WantedOutput]:
-    names = list(_output_shapes(manifest))
+    outputs = manifest.outputs
+    names = [outputs.logits, outputs.weights] if outputs.weights else [outputs.logits]
     all_binary = _flag(request.parameters, "binary_data_output", False, "parameters")
     if not request.outputs:
         return [WantedOutput(name, all_binary) for name in names]

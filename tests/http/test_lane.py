@@ -195,3 +195,13 @@ def test_bytes_that_are_no_http_are_refused_and_the_server_goes_on(server: Serve
     assert answers[-1].status == 400
     (answer,) = exchange(server, [good], 1)
     assert answer.status == 200
+
+
+@pytest.mark.parametrize("length", ["", "+5", "5, 5", "-1", "0x5", "5 5", "9" * 40])
+def test_a_content_length_that_is_no_number(server: Server, length: str) -> None:
+    for name in (PLAIN, ORDINARY):
+        head = request(f"/v2/models/{name}/infer").replace(
+            b"Content-Length: 0", f"Content-Length: {length}".encode()
+        )
+        (answer,) = exchange(server, [head + b"12345"], 1)
+        assert answer.status == 400
