@@ -242,19 +242,17 @@ def supervise(settings: Settings, flags: list[str]) -> int:
         settings: The server's.
         flags: That they were read from; the workers read them again.
     """
+    folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     try:
         port = Port(settings.host, settings.port)
+        counters = TemporaryDirectory(prefix="seqserve-", dir=folder)
     except OSError as error:
         log.error(str(error))
         return START_FAILED
     # in uvicorn's words, so that there is one line to look for
     log.info(f"Uvicorn running on http://{settings.host}:{port.number} (Press CTRL+C to quit)")
-    folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with (
-        TemporaryDirectory(prefix="seqserve-", dir=folder) as counters,
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-    ):
-        return runner.run(_run(settings, flags, port, counters))
+    with counters as name, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(settings, flags, port, name))
 
 
 async def _run(settings: Settings, flags: list[str], port: Port, counters: str) -> int:
