@@ -6,6 +6,8 @@ Its connections come accepted from the supervisor, and so does the order to stop
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import socket
 import sys
 from types import FrameType
@@ -134,9 +136,12 @@ def main() -> int:
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
     app = create_app(settings, worker=int(index))
     forget_raised_signals()
+    supervisor = os.getppid()
     with socket.socket(fileno=int(descriptor)) as channel:
         channel.setblocking(False)
         WorkerServer(make_config(app, settings), app, channel).run(sockets=[])
+    if os.getppid() != supervisor:  # it died, and can't remove what the workers counted in
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
     return 0
 
 

@@ -51,6 +51,8 @@ def make_bundle(
         "sha256": hashlib.sha256(graph).hexdigest(),
         "graph_bytes": len(graph),
         "parity": [],
+        "variants": {},
+        "refused_variants": {},
         "profile": {
             "length_quantiles": {"0.5": 3.0},
             "feature_means": [0.0, 0.0],

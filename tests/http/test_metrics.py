@@ -120,7 +120,8 @@ def test_models_and_the_process_are_described(server: Server) -> None:
         ("made", "made", "sequences"),
     ):
         labels = {"model": model, "version": "1", "family": family, "batching": batching}
-        assert scrape("seqserve_model_info", task="classification", **labels) == 1
+        precision = {"task": "classification", "precision": "fp32"}
+        assert scrape("seqserve_model_info", **precision, **labels) == 1
         assert 0 < scrape("seqserve_model_load_seconds", model=model, version="1") < 60
     assert scrape("seqserve_model_load_failures_total") == 0
     assert scrape("process_resident_memory_bytes") > 1e6

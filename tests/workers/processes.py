@@ -36,6 +36,12 @@ def connections(server: Server) -> Counter[int]:
     )
 
 
+def counters_folder(server: Server) -> Path:
+    """Where the workers keep their metrics."""
+    variables = Path(f"/proc/{workers(server)[0]}/environ").read_text().split("\0")
+    return Path(dict(line.split("=", 1) for line in variables if line)["PROMETHEUS_MULTIPROC_DIR"])
+
+
 def is_running(pid: int) -> bool:
     """Whether there is such a process that has not ended."""
     try:

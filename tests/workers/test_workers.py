@@ -26,7 +26,7 @@ from tests.http.refusals import check_refusal, check_serving
 from tests.http.scrape import Scrape
 from tests.http.work import post, taken, units_per_second
 from tests.servers import CHECKOUT, START_S, Server, serving, wait_until
-from tests.workers.processes import connections, is_running, started, workers
+from tests.workers.processes import connections, counters_folder, is_running, started, workers
 
 LSTM = "digits-lstm"
 
@@ -246,6 +246,8 @@ def test_what_outlasts_the_time_to_shut_down_is_told_so(repository: Path) -> Non
 
 def test_workers_do_not_outlive_their_supervisor(server: Server) -> None:
     pids = workers(server).values()
+    counters = counters_folder(server)
+    assert counters.is_dir()
     second = units_per_second(server, "made")
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(post, server, "made", [steps(FINE, second)])
@@ -253,6 +255,7 @@ def test_workers_do_not_outlive_their_supervisor(server: Server) -> None:
         server.process.kill()
         assert answer.result().status_code == 200
     wait_until(lambda: not any(map(is_running, pids)))
+    assert not counters.exists()
     assert server.process.wait() == -signal.SIGKILL
     server.process.returncode = 0  # as wanted
 
