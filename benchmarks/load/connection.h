@@ -25,7 +25,7 @@ void open_connection(Connection *connection, const struct sockaddr_in *address, 
 
 void close_connection(Connection *connection);
 
-// Write what the socket takes: INCOMPLETE, COMPLETE or MALFORMED (it is lost).
+// Write what the socket takes: INCOMPLETE, COMPLETE or MALFORMED (lost).
 int send_rest(Connection *connection, const Request *request);
 
 // Write and read what the socket takes and gives: INCOMPLETE, COMPLETE or MALFORMED (also: lost).

@@ -111,18 +111,22 @@ static void tally_answer(Load *load, const Connection *connection, int64_t now) 
     add_latency(ok ? &tally->groups[group] : &tally->refused, latency_ms);
 }
 
-static void step(Load *load, Connection *connection);
+static void lose(Load *load, Connection *connection);
+
+// Only send: an answer is read when the poller says so. A server that is scheduled before this
+// process would else answer within the call, and one connection would keep all others waiting.
+static void send_request(Load *load, Connection *connection) {
+    connection->sent = 0;
+    connection->state = BUSY;
+    if (send_rest(connection, &load->prepared.requests[connection->request]) == MALFORMED)
+        lose(load, connection);
+}
 
 static void start_request(Load *load, Connection *connection, int64_t since_ns) {
     connection->request = next_request(&load->prepared, !load->options.once);
     connection->since_ns = since_ns;
-    connection->sent = 0;
-    connection->state = BUSY;
     load->num_busy++;
-    // The answer is left to the next round of events: were it read here, a server that gets the core
-    // at the send and answers at once would see this connection again and again, and no other.
-    const Request *request = &load->prepared.requests[connection->request];
-    if (send_rest(connection, request) == MALFORMED) step(load, connection);
+    send_request(load, connection);
 }
 
 static void finish(Load *load, Connection *connection) {
@@ -147,9 +151,7 @@ static void lose(Load *load, Connection *connection) {
     if (closed_while_idle) {  // not the request's fault: it goes out again on a new socket
         load->tally.reconnects++;
         open_connection(connection, &load->options.address, load->poller);
-        connection->sent = 0;
-        connection->state = BUSY;
-        step(load, connection);
+        send_request(load, connection);
         return;
     }
     load->tally.errors += counts(load, connection->since_ns, now_ns());
