@@ -21,11 +21,11 @@ Written by `python -m benchmarks.report` from what `make bench` measured; do not
 The LSTM has 2 layers, hidden 128, 16 features, 10 classes; the BiGRU and the Transformer are of
 like size (`benchmarks/graphs.py`). Every contestant serves the same graphs by onnxruntime on the
 same cores, and so does the load generator, whose share is shown. All answers of a contestant are
-held against onnxruntime alone before it is measured (every logit within 1e-4; int8: within
-5e-2 of fp32). Rounds are interleaved in rotated order while everybody else is stopped. A figure is the
-median over the rounds (lowest..highest). f64: 64 steps; var: log-normal lengths, 8..256 steps,
-median 40; b32: 32 sequences of 64 steps a request; c: connections. Read ratios: the absolute
-figures are this machine's.
+held against onnxruntime alone before it is measured: every logit within 1e-4 of what the graph
+(int8: the int8 graph) gives for that sequence by itself. Rounds are interleaved in rotated order
+while everybody else is stopped. A figure is the median over the rounds (lowest..highest). f64: 64
+steps; var: log-normal lengths, 8..256 steps, median 40; b32: 32 sequences of 64 steps a request; c:
+connections. Read ratios: the absolute figures are this machine's.
 """
 
 

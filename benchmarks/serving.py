@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from service.manifest import GRAPH_FILE, Manifest, read_manifest
+from service.manifest import GRAPH_FILE, Manifest, Precision, read_graph, read_manifest
 
 READY_TIMEOUT_S = 60.0
 
@@ -90,12 +90,12 @@ def _wait_until_ready(server: subprocess.Popen[bytes], address: str) -> None:
 
 
 class Reference:
-    """A bundle's graph run by onnxruntime directly, one sequence at a time."""
+    """A bundle's graph of one precision run by onnxruntime directly, one sequence at a time."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, precision: Precision = "fp32") -> None:
         self.manifest: Manifest = read_manifest(folder)
         self._session = onnxruntime.InferenceSession(
-            folder / GRAPH_FILE, providers=["CPUExecutionProvider"]
+            read_graph(folder, self.manifest, precision), providers=["CPUExecutionProvider"]
         )
 
     def logits(self, sequence: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,13 +25,13 @@ from benchmarks.generator import (
 from benchmarks.processes import cpu_s, family, resident_mib
 from benchmarks.results import Part, Record, about_run, read_part, utc_now
 from benchmarks.workload import (
-    FP32_TOLERANCE,
-    INT8_TOLERANCE,
     SHORT,
+    TOLERANCE,
     Pool,
     expected_logits,
     pool,
 )
+from service.manifest import Precision
 
 CHECK_CONNECTIONS = 16
 VERSIONS_OF = (
@@ -72,7 +72,7 @@ class Session:
         self.fleet = Fleet(self.repository, self.contestants)
         self._parts: dict[str, Part] = {}
         self._pools: dict[str, Pool] = {}
-        self._expected: dict[tuple[str, str], list[NDArray[np.float32]]] = {}
+        self._expected: dict[tuple[str, str, str], list[NDArray[np.float32]]] = {}
         self._checked: dict[tuple[str, str, str], float] = {}
         self._failed: dict[tuple[str, str], str] = {}  # by contestant and model, or ''
 
@@ -154,11 +154,12 @@ class Session:
         print_record(record)
         return record
 
-    def _expect(self, model: str, asked: Pool) -> list[NDArray[np.float32]]:
-        if (model, asked.name) not in self._expected:
-            right = expected_logits(self.repository, model, asked)
-            self._expected[model, asked.name] = right
-        return self._expected[model, asked.name]
+    def _expect(self, contestant: Contestant, model: str, asked: Pool) -> list[NDArray[np.float32]]:
+        precision: Precision = "int8" if "int8" in contestant.name else "fp32"
+        key = (model, precision, asked.name)
+        if key not in self._expected:
+            self._expected[key] = expected_logits(self.repository, model, precision, asked)
+        return self._expected[key]
 
     def working(self, *names: str) -> list[Contestant]:
         """Those of `names` that take part, start, and answer the LSTM's mixed lengths rightly."""
@@ -192,16 +193,15 @@ class Session:
             address = self.fleet.wake(contestant)
             answers = ask_each(address, path, self.scratch, CHECK_CONNECTIONS)
             worst = 0.0
-            for answer, right in zip(answers, self._expect(model, asked), strict=True):
+            for answer, right in zip(answers, self._expect(contestant, model, asked), strict=True):
                 if answer is None or answer.status != 200:
                     raise WrongAnswerError(f"no answer to check: {answer}"[:300])
                 logits = contestant.logits(answer.body, answer.headers)
                 if logits.shape != right.shape:
                     raise WrongAnswerError(f"shape {logits.shape}, not {right.shape}")
                 worst = max(worst, float(np.abs(logits - right).max()))
-            tolerance = INT8_TOLERANCE if "int8" in contestant.name else FP32_TOLERANCE
-            if not worst <= tolerance:
-                raise WrongAnswerError(f"logits off by {worst:.2g}, more than {tolerance:g}")
+            if not worst <= TOLERANCE:
+                raise WrongAnswerError(f"logits off by {worst:.2g}, more than {TOLERANCE:g}")
             self._checked[key] = worst
         return self._checked[key]
 

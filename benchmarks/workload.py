@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from benchmarks.graphs import NUM_FEATURES
 from benchmarks.serving import Reference, mixed_lengths
+from service.manifest import Precision
 
 SHORT_STEPS = 32
 """A request whose sequences are at most this long counts as short."""
 OTHERS, SHORT = 0, 1  # groups of the load generator
-FP32_TOLERANCE, INT8_TOLERANCE = 1e-4, 5e-2  # of a logit, absolute; against fp32
+TOLERANCE = 1e-4  # of a logit, absolute
 
 Sequences = list[NDArray[np.float32]]
 
@@ -60,7 +61,9 @@ def pool(name: str) -> Pool:
     return fixed_pool(int(name.removeprefix("f")))
 
 
-def expected_logits(repository: Path, model: str, asked: Pool) -> list[NDArray[np.float32]]:
+def expected_logits(
+    repository: Path, model: str, precision: Precision, asked: Pool
+) -> list[NDArray[np.float32]]:
     """Of each request, (sequences, classes), by onnxruntime alone, one sequence at a time."""
-    reference = Reference(repository / model / "1")
+    reference = Reference(repository / model / "1", precision)
     return [np.stack([reference.logits(s) for s in request]) for request in asked.requests]

@@ -1,6 +1,7 @@
 """pytriton: one callable a model behind Triton's dynamic batcher."""
 
 import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -48,7 +49,9 @@ def main() -> None:
         http_address="127.0.0.1", http_port=int(port), allow_grpc=False, allow_metrics=False
     )
     batcher = DynamicBatcher(max_queue_delay_microseconds=MAX_DELAY_US)
-    with Triton(config=config, workspace=Path.cwd() / "pytriton") as triton:
+    workspace = Path.cwd() / "pytriton"
+    shutil.rmtree(workspace, ignore_errors=True)  # of a run that was killed: it must not exist
+    with Triton(config=config, workspace=workspace) as triton:
         for name in MODELS:
             triton.bind(
                 model_name=name,
