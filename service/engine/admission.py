@@ -27,7 +27,7 @@ class Backlog:
     """
 
     def __init__(self, num_threads: int) -> None:
-        self._most = float(num_threads)
+        self._most = float(max(num_threads, 1))
         self._rate = self._most
         self._work_s = 0.0
         self._done_s = 0.0
