@@ -78,9 +78,15 @@ class Metrics:
             buckets=SECONDS,
             registry=registry,
         )
+        self.compute_cpu = Counter(
+            "seqserve_compute_cpu_seconds_total",
+            "CPU time of all runs",
+            ENGINE,
+            registry=registry,
+        )
         self.predicted = Counter(
             "seqserve_predicted_compute_seconds_total",
-            "What the cost model predicted for all runs; compare with the real sum",
+            "CPU time that the cost model predicted for all runs; compare with the real one",
             ENGINE,
             registry=registry,
         )
@@ -212,6 +218,7 @@ class ModelMetrics:
         labels = (name, version, precision)
         self._queue_duration = metrics.queue_duration.labels(*labels)
         self._compute_duration = metrics.compute_duration.labels(*labels)
+        self._cpu = metrics.compute_cpu.labels(*labels)
         self._predicted = metrics.predicted.labels(*labels)
         self._misprediction = metrics.misprediction.labels(*labels)
         self._batch_size = metrics.batch_size.labels(*labels)
@@ -224,11 +231,14 @@ class ModelMetrics:
         """A sequence waited this long for its first run."""
         self._queue_duration.observe(elapsed_s)
 
-    def ran(self, rows: int, steps: int, real: int, elapsed_s: float, predicted_s: float) -> None:
+    def ran(
+        self, rows: int, steps: int, real: int, elapsed_s: float, cpu_s: float, predicted_s: float
+    ) -> None:
         """A graph ran `rows` x `steps` cells, `real` of them no padding."""
         self._compute_duration.observe(elapsed_s)
         self._predicted.inc(predicted_s)
-        self._misprediction.inc(abs(elapsed_s - predicted_s))
+        self._cpu.inc(cpu_s)
+        self._misprediction.inc(abs(cpu_s - predicted_s))
         self._batch_size.observe(rows)
         self._real.inc(real)
         self._padded.inc(rows * steps - real)

@@ -24,8 +24,8 @@ class Batch:
         self.counts = [min(max_steps, sequence.left) for sequence in sequences]
         self.num_steps = max(self.counts)
         self.num_real = sum(self.counts)
-        self.elapsed_s = 0.0
-        """Of the run, once it is over."""
+        self.cpu_s = 0.0
+        """What the run took of its thread's CPU time, once it is over."""
 
     @property
     def num_rows(self) -> int:

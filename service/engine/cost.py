@@ -4,7 +4,8 @@ Two forms are fitted to the measurements, and the one that better predicts point
 is used: the formula a·B·T² + b·B·T + c·T + d·B + e (attention is why there is a square), and
 interpolation between the points themselves, which follows what no formula knows: the tiles of a
 matrix kernel (6 rows may cost as little as 5), the edge of a cache. What then runs corrects both
-the scale (a busy machine) and each region's own error.
+the scale and each region's own error. Seconds are of the thread's CPU time: what else the machine
+does must not make runs look dear; how fast work really goes is for admission to measure.
 """
 
 from __future__ import annotations
@@ -65,10 +66,10 @@ def measure(
             pair.input: np.zeros((batch_size, *pair.shape), dtype=np.float32)
             for pair in manifest.state
         }
-        started_s = time.perf_counter()
+        started_s = time.thread_time()
         model.run(inputs, lengths, state)
-        elapsed_s = time.perf_counter() - started_s
-        taken.setdefault((batch_size, num_steps), []).append(elapsed_s)
+        cpu_s = time.thread_time() - started_s
+        taken.setdefault((batch_size, num_steps), []).append(cpu_s)
     # the first run of a shape also allocates
     return {shape: float(np.median(runs[1:] or runs)) for shape, runs in taken.items()}
 
@@ -143,9 +144,9 @@ class CostModel:
         """Seconds of computing that this many steps are, batched well."""
         return cells * self.cell_s * self._scale
 
-    def observe(self, rows: int, steps: int, elapsed_s: float) -> None:
+    def observe(self, rows: int, steps: int, cpu_s: float) -> None:
         """Learn from a run."""
-        ratio = elapsed_s / self.predict(rows, steps)
+        ratio = cpu_s / self.predict(rows, steps)
         self.error += ERROR_RATE * (abs(ratio - 1.0) - self.error)
         ratio = min(max(ratio, 0.25), 4.0)
         self._scale *= ratio**SCALE_RATE

@@ -92,7 +92,7 @@ class Scheduler(ABC):
 
     def compute(self, batch: Batch, workspace: Workspace) -> Arrays:
         """Run a batch, without the lock, and count what it cost."""
-        started_s = time.perf_counter()
+        started_s, started_cpu_s = time.perf_counter(), time.thread_time()
         for sequence in batch.sequences:
             if sequence.position == 0:
                 self.metrics.queued(started_s - sequence.job.submitted_s)
@@ -102,14 +102,15 @@ class Scheduler(ABC):
         check_outputs(self.model.manifest, outputs, batch.num_rows, batch.num_steps)
         self._keep_state(batch, outputs)
         elapsed_s = time.perf_counter() - started_s
+        batch.cpu_s = time.thread_time() - started_cpu_s
         rows, steps, real = batch.num_rows, batch.num_steps, batch.num_real
-        self.metrics.ran(rows, steps, real, elapsed_s, self.cost.predict(rows, steps))
-        batch.elapsed_s = elapsed_s
+        predicted_s = self.cost.predict(rows, steps)
+        self.metrics.ran(rows, steps, real, elapsed_s, batch.cpu_s, predicted_s)
         return outputs
 
     def complete(self, batch: Batch, outputs: Arrays) -> list[Job]:
         """Note a run's outputs; the jobs that are answered by it."""
-        self.cost.observe(batch.num_rows, batch.num_steps, batch.elapsed_s)
+        self.cost.observe(batch.num_rows, batch.num_steps, batch.cpu_s)
         self._num_running -= batch.num_rows
         answered: list[Job] = []
         for row, (sequence, count) in enumerate(zip(batch.sequences, batch.counts, strict=True)):

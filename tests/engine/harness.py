@@ -112,8 +112,8 @@ class ByHand(Observed):
     def finish(self, batch: Batch) -> list[Job]:
         """Run a batch that was taken; the jobs settled by it."""
         outputs = self.compute(batch)
-        batch.elapsed_s = self.scheduler.cost.predict(batch.num_rows, batch.num_steps)
-        self.clock_s += batch.elapsed_s
+        batch.cpu_s = self.scheduler.cost.predict(batch.num_rows, batch.num_steps)
+        self.clock_s += batch.cpu_s
         return self._settle(self.scheduler.complete(batch, outputs))
 
     def compute(self, batch: Batch) -> Arrays:
