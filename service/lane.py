@@ -8,9 +8,10 @@ connection and in order. The handlers are those of `service/api`, so the answers
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -93,8 +94,16 @@ class Turn(Exchange):
         self._max_bytes = services.settings.max_body_bytes
         self._body: bytes | bytearray = b""
         self._size = 0
+        self._is_next = False
+        self._course: Coroutine[Any, Any, None] | None = None
+        self._waits_for: asyncio.Future[Any] | None = None
         self._news: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """All earlier requests of the connection are answered: go on once the body is here."""
+        self._is_next = True
+        if not self.more_body or self.disconnected or self._declared > self._max_bytes:
+            self.set()
 
     @property
     def message_event(self) -> Turn:
@@ -102,9 +111,39 @@ class Turn(Exchange):
         return self
 
     def set(self) -> None:
-        """Go on reading."""
-        if self._news is not None and not self._news.done():
+        """Go on reading, or begin."""
+        if self._course is None:
+            if self._is_next:
+                self._course = self._run()
+                self._step()
+        elif self._news is not None and not self._news.done():
             self._news.set_result(None)
+
+    def cancel(self, msg: object = None) -> None:
+        """End it early, as uvicorn ends tasks when the time to shut down is over."""
+        if self._waits_for is not None:
+            self._waits_for.cancel()
+
+    def _step(self, _: object = None) -> None:
+        """Run the handler to where it waits next, as an asyncio task does with more around it."""
+        assert self._course is not None
+        self._waits_for = None
+        try:
+            waits_for = self._course.send(None)
+        except StopIteration:
+            self._lane.tasks.discard(self)
+            return
+        if waits_for is None:  # it only lets others go first
+            self._lane.loop.call_soon(self._step)
+        else:
+            self._waits_for = waits_for
+            waits_for._asyncio_future_blocking = False
+            waits_for.add_done_callback(self._step)
+
+    @property
+    def _declared(self) -> int:
+        """Bytes of the body by its header, which the parser saw to be a number; 0 if not said."""
+        return int(self.fields.get(b"content-length", b"0"))
 
     def add(self, part: bytes) -> None:
         """Take a part of the body; past the limit, none is kept."""
@@ -122,14 +161,11 @@ class Turn(Exchange):
     def leave(self) -> None:
         """The client has gone: drop what it waits for."""
         self.disconnected = True
-        if self._task is not None and not self.response_complete:
-            self._task.cancel()
+        if not self.response_complete:
+            self.cancel()
 
-    async def run_asgi(self, _app: object) -> None:
-        """Answer; uvicorn calls this when all earlier requests of the connection are answered."""
-        started_s = time.perf_counter()
-        self._task = asyncio.current_task()
-        self._lane.begin(self)
+    async def _run(self) -> None:
+        """Answer."""
         try:
             answer = await respond(self._services, self, self._handler)
             if self._lane.flow.write_paused:
@@ -148,14 +184,15 @@ class Turn(Exchange):
                 method="POST",
                 path=self.path,
                 status=answer.status,
-                elapsed_ms=1_000 * (time.perf_counter() - started_s),
+                elapsed_ms=1_000 * (time.perf_counter() - self.started_s),
             )
 
     async def read_body(self, max_bytes: int) -> bytes:
         """The body, when all of it is there."""
-        declared = int(self.fields.get(b"content-length", b"0"))  # a number: the parser saw to it
-        if declared > max_bytes:
-            raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")
+        if self._declared > max_bytes:
+            raise PayloadTooLargeError(
+                f"the body has {self._declared} bytes, the limit is {max_bytes}"
+            )
         while self.more_body and self._size <= max_bytes and not self.disconnected:
             self._news = asyncio.get_running_loop().create_future()
             await self._news
@@ -166,7 +203,7 @@ class Turn(Exchange):
         return bytes(self._body)
 
     async def while_there(self, work: Awaitable[T]) -> T:
-        """The work's result; `leave` cancels it with the task that waits here."""
+        """The work's result; `leave` cancels it."""
         return await work
 
 
@@ -179,6 +216,7 @@ class Lane(HttpToolsProtocol):
 
     _reading: Turn | None = None  # whose body comes now, if it is one of these
     _running: Turn | None = None
+    _idle_since_s = math.inf
 
     def on_message_begin(self) -> None:
         """Begin a request; what an ASGI scope needs is made later, for those that need it."""
@@ -213,11 +251,20 @@ class Lane(HttpToolsProtocol):
         self.headers = []  # for trailers, which nobody reads
         self._reading = turn
         self.cycle = turn  # type: ignore[assignment]
+        self.tasks.add(turn)  # type: ignore[arg-type]
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Begin with the request that is next, also after others that came before it."""
+        if isinstance(cycle, Turn):
+            self._running = cycle
+            cycle.begin()
+        else:
+            super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
         """Gather the body of a hot route's request."""
@@ -237,12 +284,10 @@ class Lane(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what the client waits for."""
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self._running is not None:
             self._running.leave()
-
-    def begin(self, turn: Turn) -> None:
-        """It is this request's turn to be answered."""
-        self._running = turn
 
     def send(self, turn: Turn, answer: Answer) -> None:
         """Write an answer and go on with the connection's next request."""
@@ -261,6 +306,39 @@ class Lane(HttpToolsProtocol):
         if not turn.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    # uvicorn makes and cancels a timer a request; here one timer looks when it was idle last
+
+    def on_response_complete(self) -> None:
+        """Go on with the request that waits next, or be idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            return
+        self._idle_since_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since_s = math.inf
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for so long."""
+        self.timeout_keep_alive_task = None
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            super().timeout_keep_alive_handler()
+        elif left_s < math.inf:
+            self._look_again_in(left_s)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
 
 
 @lru_cache(256)

@@ -47,10 +47,10 @@ class Settings(BaseSettings):
         False, description="keep each of them on one core; only where nothing else wants the cores"
     )
     max_batch_size: int = Field(
-        16, ge=1, le=256, description="sequences in one run, at most; how many, the cost model says"
+        12, ge=1, le=256, description="sequences in one run, at most; how many, the cost model says"
     )
     max_run_ms: float = Field(
-        4.0, gt=0, le=60_000, description="time of one run of several sequences, at most"
+        6.0, gt=0, le=60_000, description="time of one run of several sequences, at most"
     )
     chunk_steps: int | None = Field(
         None, ge=1, le=4_096, description="steps of one tick of `cells`; default: the cost model's"

@@ -95,8 +95,7 @@ class Blobs:
             raise InvalidRequestError(
                 f"{field}.shape {shape} is too large", f"{field}.shape"
             ) from None
-        # unaligned where the JSON's length is no multiple of a value's size
-        return array if array.flags.aligned else array.copy()
+        return array  # it may be unaligned; a batch is put together of copies all the same
 
     def check_end(self) -> None:
         """Refuse bytes that no tensor took.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.api.exchange import Answer, Exchange, refusal
 from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
-from service.engine.job import NORMAL_PRIORITY, PATIENCE
+from service.engine.job import NORMAL_PRIORITY, PATIENCE, Result
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
@@ -56,7 +56,7 @@ class Call:
         self.settings = services.settings
         self._services = services
         self._protocol = protocol
-        self._started_s = time.perf_counter()
+        self._started_s = exchange.started_s
         self._model = self._version = ""  # a caller's unknown names must not become labels
 
     def served(self, precision: str | None = None, field: str = "") -> Served:
@@ -159,7 +159,7 @@ class Call:
         if results is None:
             work = self._services.engine.predict(served.scheduler, sequences, timeout_s, priority)
             results = await self.exchange.while_there(work)
-        logits = np.concatenate([result.logits for result in results]).reshape(len(results), -1)
+        logits = _stacked(results)
         if not np.isfinite(logits).all():
             row = int(np.isfinite(logits).all(axis=1).argmin())
             raise InvalidSequenceError(
@@ -177,6 +177,13 @@ class Call:
         self._services.metrics.answered(
             self._model, self._version, self._protocol, outcome, elapsed_s
         )
+
+
+def _stacked(results: list[Result]) -> NDArray[np.float32]:
+    """Logits (batch, classes)."""
+    if len(results) == 1:
+        return results[0].logits[None]
+    return np.stack([result.logits for result in results])
 
 
 def priority_of(wanted: object, field: str) -> int:
@@ -209,6 +216,7 @@ async def respond(services: Services, exchange: Exchange, handler: Handler) -> A
     call = Call(services, exchange, handler.protocol)
     outcome = "cancelled"
     try:
+        services.engine.check_room(services.settings.request_timeout_s)
         answer = await handler.infer(call)
         outcome = "ok"
     except ServiceError as error:

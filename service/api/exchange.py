@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, TypeVar
@@ -62,6 +63,7 @@ class Exchange(ABC):
         self.query = query
         self.fields = fields
         self.request_id = request_id
+        self.started_s = time.perf_counter()
 
     def header(self, name: bytes) -> str:
         """A header by its lower-case name; empty if it is not there."""

@@ -28,6 +28,9 @@ DATATYPES: dict[str, np.dtype[Any]] = {
 }
 """The Open Inference datatypes that have a JSON form here."""
 
+PIECE, MAX_PIECES = 500, 8
+"""NumPy lets the GIL go for more values at a time, and to have it back takes longer than this."""
+
 MAX_AXES = 8  # of a tensor; data nested deeper is no tensor
 
 
@@ -104,7 +107,17 @@ def _is_plain(
         together.shape[1] <= manifest.limits.max_length
         and together.shape[2] == manifest.num_features
         and all(map(len, sequences))
-        and bool(np.isfinite(together).all())
+        and all_finite(together)
+    )
+
+
+def all_finite(values: NDArray[np.float32]) -> bool:
+    """Whether there is no NaN and no infinity among them."""
+    if values.size > MAX_PIECES * PIECE:
+        return bool(np.isfinite(values).all())
+    flat = values.reshape(-1)
+    return all(
+        np.isfinite(flat[start : start + PIECE]).all() for start in range(0, flat.size, PIECE)
     )
 
 

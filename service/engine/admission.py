@@ -17,6 +17,7 @@ from service.errors import OverloadedError
 
 RATE_WINDOW_S = 0.1
 RATE_WEIGHT = 0.2
+CAUTION = 1.5  # what is admitted still waits for the event loop, and for what is due before it
 
 
 class Backlog:
@@ -35,8 +36,8 @@ class Backlog:
 
     @property
     def wait_s(self) -> float:
-        """How long what is there will take."""
-        return max(self._work_s, 0.0) / self._rate
+        """How long what is there will take, with some caution."""
+        return CAUTION * max(self._work_s, 0.0) / self._rate
 
     def add(self, work_s: float) -> None:
         """So much more came."""

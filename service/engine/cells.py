@@ -79,27 +79,46 @@ class CellScheduler(Scheduler):
     def _choose(self, window: list[Sequence]) -> tuple[list[Sequence], int]:
         """Who runs, and how many steps of each at most.
 
-        The first of the window runs with those that have about as much left. The chunk is one at
-        which some of them end, or an even part of that where it would take over `max_run_ms`:
-        the one that gets most done in a second. Ending counts as `ENDING_STEPS` more, for what is
-        left over must be run once more, and seldom in as good company.
+        The first of the window runs with those that have about as much left: as many, and in such
+        a chunk, as get most done in a second.
         """
         first = window[0].left
-        rows = sorted(window, key=lambda sequence: abs(sequence.left - first))[: self._share()]
-        count = len(rows)
+        nearest = sorted(window, key=lambda sequence: abs(sequence.left - first))[: self._share()]
         if self.bounds.chunk_steps:
-            return rows, min(self.bounds.chunk_steps, self.cost.max_steps)
+            return nearest, min(self.bounds.chunk_steps, self.cost.max_steps)
+        most = len(nearest)
+        best_rate, best_count, best_chunk = 0.0, 1, 1
+        for count in sorted({most, most * 3 // 4, most // 2} - {0}, reverse=True):
+            rate, chunk = self._best_chunk(sorted(row.left for row in nearest[:count]))
+            if rate > best_rate:
+                best_rate, best_count, best_chunk = rate, count, chunk
+        return nearest[:best_count], best_chunk
+
+    def _best_chunk(self, left: list[int]) -> tuple[float, int]:
+        """The chunk that gets most done with these rows, and how much in a second.
+
+        It is one at which some of them end, or an even part of that where it would take over
+        `max_run_ms`. Ending counts as `ENDING_STEPS` more, for what is left over must be run once
+        more, and seldom in as good company.
+
+        Args:
+            left: Steps of each row, ascending.
+        """
+        count, done = len(left), 0
+        best_rate, best_chunk = 0.0, 1
         longest = self.cost.longest(count, self.bounds.max_run_s)
-        best_chunk, best_rate, done = 1, 0.0, 0
-        for ended, left in enumerate(sorted(sequence.left for sequence in rows), start=1):
-            done += left
-            chunk = -(-left // -(-left // longest))
-            steps = done + (count - ended) * left if chunk == left else count * chunk
-            worth = steps + ENDING_STEPS * ended * (chunk == left)
+        for ended, steps in enumerate(left, start=1):
+            done += steps
+            if steps <= longest:
+                chunk = steps
+                worth = done + (count - ended) * steps + ENDING_STEPS * ended
+            else:
+                chunk = -(-steps // -(-steps // longest))
+                worth = count * chunk
             rate = worth / self.cost.predict(count, chunk)
             if rate > best_rate:
-                best_chunk, best_rate = chunk, rate
-        return rows, best_chunk
+                best_rate, best_chunk = rate, chunk
+        return best_rate, best_chunk
 
     def _start(self, sequence: Sequence) -> None:
         """Give a sequence a slot, in which its state begins."""

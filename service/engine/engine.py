@@ -7,6 +7,7 @@ It waits for no lock on the way in: the threads empty the inbox when they look f
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -22,7 +23,12 @@ from service.engine.batch import Batch, Workspace
 from service.engine.job import NORMAL_PRIORITY, Job, Result
 from service.engine.scheduler import NEVER, Scheduler
 from service.engine.threads import pin_this_thread
-from service.errors import DrainingError, InferenceError, InferenceTimeoutError
+from service.errors import (
+    DrainingError,
+    InferenceError,
+    InferenceTimeoutError,
+    OverloadedError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +73,20 @@ class Engine:
             self._wake.put(None)
         for thread in self._threads:
             thread.join()
+
+    def check_room(self, timeout_s: float) -> None:
+        """Refuse what comes when not even what is there can be done in time; before it is read.
+
+        Raises:
+            OverloadedError: What is admitted will take longer than `timeout_s`.
+        """
+        wait_s = self._backlog.wait_s
+        if wait_s > timeout_s:
+            raise OverloadedError(
+                f"what waits here already takes about {wait_s:.3g} s, no request may take over "
+                f"{timeout_s:.3g} s",
+                retry_after_s=math.ceil(wait_s - timeout_s),
+            )
 
     def predict(
         self,
