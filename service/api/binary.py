@@ -6,11 +6,10 @@ Little-endian, row-major; on every machine that this serves on, just what lies i
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from service.api.plans import Place
 from service.api.tensors import DATATYPES
 from service.errors import InvalidRequestError
 
@@ -48,21 +47,23 @@ def json_bytes(header: str, body: bytes) -> int:
 
 
 class Blobs:
-    """What follows the JSON, taken from its beginning.
+    """What follows the JSON, given to the tensors in their order.
 
     Args:
-        body: Of the request.
-        start: Where the JSON ends.
+        size: Bytes after the JSON.
     """
 
-    def __init__(self, body: bytes, start: int) -> None:
-        self._body = body
-        self._next = start
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.num_bytes = 0
+        """Given so far."""
+        self.places: list[Place] = []
 
-    def take(self, size: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:
-        """The next tensor, of the body's own memory.
+    def take(self, name: str, size: object, shape: list[int], datatype: str, field: str) -> None:
+        """Note the place of the next tensor.
 
         Args:
+            name: Of the tensor.
             size: Its `binary_data_size`.
             shape: Its shape.
             datatype: One of `DATATYPES`.
@@ -79,23 +80,24 @@ class Blobs:
                 f"{field}.shape {shape} has a negative axis", f"{field}.shape"
             )
         dtype = LITTLE_ENDIAN[datatype]
-        wanted = math.prod(shape) * dtype.itemsize
-        if size != wanted:
+        count = math.prod(shape)
+        if size != count * dtype.itemsize:
             raise InvalidRequestError(
-                f"{where} is {size}, {datatype} of shape {shape} has {wanted} bytes", where
+                f"{where} is {size}, {datatype} of shape {shape} has {count * dtype.itemsize} "
+                "bytes",
+                where,
             )
-        left = len(self._body) - self._next
+        left = self._size - self.num_bytes
         if size > left:
             raise InvalidRequestError(f"{where} is {size}, {left} bytes are left", where)
-        values = np.frombuffer(self._body, dtype, math.prod(shape), self._next)
-        self._next += size
         try:
-            array = values.reshape(shape)
+            np.empty(0, dtype).reshape(shape if not count else (0,))
         except (ValueError, OverflowError):  # no values, and other axes beyond any array's
             raise InvalidRequestError(
                 f"{field}.shape {shape} is too large", f"{field}.shape"
             ) from None
-        return array  # it may be unaligned; a batch is put together of copies all the same
+        self.places.append(Place(name, dtype, shape, count, self.num_bytes))
+        self.num_bytes += size
 
     def check_end(self) -> None:
         """Refuse bytes that no tensor took.
@@ -103,5 +105,5 @@ class Blobs:
         Raises:
             InvalidRequestError: There are some.
         """
-        if left := len(self._body) - self._next:
+        if left := self._size - self.num_bytes:
             raise InvalidRequestError(f"{left} bytes are left behind the last tensor", "inputs")

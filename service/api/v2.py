@@ -18,6 +18,7 @@ from service.api.bodies import decode_json
 from service.api.calls import Call, Handler, Services, priority_of
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.exchange import Answer
+from service.api.plans import Plan, Plans
 from service.api.routes import RawRoute, endpoint
 from service.api.simd import read_infer
 from service.api.tensors import check_sequences, tensor_array
@@ -97,17 +98,16 @@ async def infer(call: Call) -> Answer:
     call.check_encoding()
     body = await exchange.read_body(call.settings.max_body_bytes)
     length = json_bytes(header, body)
-    parse = partial(_parse, call, body, length, served.manifest)
     # a binary tensor is only looked through for what is not finite
     cost_bytes = length + (len(body) - length) // 16
-    request, sequences = await call.decoded(parse, cost_bytes)
-    if (precision := request.parameters.get("precision")) is not None:
-        served = call.served(str(precision), "parameters.precision")
-    outputs = _wanted_outputs(request, served.manifest)
-    timeout_s = _timeout_s(call, request.parameters)
-    priority = priority_of(request.parameters.get("priority", 0), "parameters.priority")
-    results = await call.infer(served, sequences, timeout_s, priority, served.manifest.inputs.name)
-    return await infer_answer(served.manifest, results, request.id, outputs)
+    read = partial(_read, call, body, length, served.manifest)
+    plan, sequences = await call.decoded(read, cost_bytes)
+    if plan.precision is not None:
+        served = call.served(plan.precision, "parameters.precision")
+    timeout_s = call.timeout_s(plan.wanted_s, "parameters.timeout")
+    field = served.manifest.inputs.name
+    results = await call.infer(served, sequences, timeout_s, plan.priority, field)
+    return await infer_answer(served.manifest, results, plan.request_id, plan.outputs)
 
 
 INFER = Handler("v2", infer)
@@ -118,18 +118,30 @@ for _path, _document in (
     router.post(_path, openapi_extra=_document, summary="Infer")(endpoint(INFER))
 
 
-def _parse(
+def _read(
     call: Call, body: bytes, length: int, manifest: Manifest
-) -> tuple[InferRequest, list[NDArray[np.float32]]]:
+) -> tuple[Plan, list[NDArray[np.float32]]]:
+    """What is asked, and of which sequences."""
+    plan = PLANS.get(manifest.sha256, body, length)
+    if plan is None:
+        plan = _planned(body, length, manifest)
+        PLANS.keep(manifest.sha256, body, length, plan)
+    arrays = plan.arrays_of(body, length)
+    names = manifest.inputs
+    return plan, _rows(call, arrays[names.name], arrays.get(names.lengths), manifest)
+
+
+def _planned(body: bytes, length: int, manifest: Manifest) -> Plan:
+    """Read what the JSON says, and check it."""
     # where numbers are binary, the JSON before them is short
-    plain = length == len(body)
-    request = decode(body) if plain else decode_json(DECODER, body[:length])
-    blobs = Blobs(body, length)
+    request = decode(body) if length == len(body) else decode_json(DECODER, body[:length])
+    blobs = Blobs(len(body) - length)
     arrays: dict[str, NDArray[Any]] = {}
+    seen: set[str] = set()
     datatypes = {manifest.inputs.name: "FP32", manifest.inputs.lengths: "INT64"}
     for index, tensor in enumerate(request.inputs):
         field = f"inputs[{index}]"
-        if tensor.name not in datatypes or tensor.name in arrays:
+        if tensor.name not in datatypes or tensor.name in seen:
             raise InvalidRequestError(
                 f"{field}.name {tensor.name!r} is not one of {', '.join(datatypes)}, each once",
                 f"{field}.name",
@@ -140,12 +152,24 @@ def _parse(
                 f"{datatypes[tensor.name]} for {tensor.name}",
                 f"{field}.datatype",
             )
-        arrays[tensor.name] = array_of(tensor, blobs, field)
+        seen.add(tensor.name)
+        if (array := array_of(tensor, blobs, field)) is not None:
+            arrays[tensor.name] = array
     blobs.check_end()
-    if manifest.inputs.name not in arrays:
+    if manifest.inputs.name not in seen:
         raise InvalidRequestError(f"inputs has no tensor {manifest.inputs.name!r}", "inputs")
-    inputs = arrays[manifest.inputs.name]
-    return request, _rows(call, inputs, arrays.get(manifest.inputs.lengths), manifest)
+    parameters = request.parameters
+    precision = parameters.get("precision")
+    return Plan(
+        request.id,
+        None if precision is None else str(precision),
+        priority_of(parameters.get("priority", 0), "parameters.priority"),
+        _wanted_s(parameters),
+        _wanted_outputs(request, manifest),
+        arrays,
+        blobs.places,
+        blobs.num_bytes,
+    )
 
 
 def decode(body: bytes) -> InferRequest:
@@ -163,8 +187,8 @@ def decode(body: bytes) -> InferRequest:
     return decode_json(DECODER, body)
 
 
-def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any]:
-    """A tensor's values, wherever in the request they are.
+def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any] | None:
+    """A tensor's values, or None where they are binary and `blobs` notes their place.
 
     Args:
         tensor: As described in JSON; its `data` may be an array already.
@@ -187,7 +211,8 @@ def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any]:
         raise InvalidRequestError(
             f"{field} has both data and binary_data_size: give one", f"{field}.data"
         )
-    return blobs.take(size, tensor.shape, tensor.datatype, field)
+    blobs.take(tensor.name, size, tensor.shape, tensor.datatype, field)
+    return None
 
 
 def _rows(
@@ -255,7 +280,7 @@ def _flag(parameters: Parameters, name: str, default: bool, within: str) -> bool
     return value
 
 
-def _timeout_s(call: Call, parameters: Parameters) -> float:
+def _wanted_s(parameters: Parameters) -> float | None:
     """`timeout` of the schedule policy extension is in microseconds; 0 is the server's own."""
     timeout_us = parameters.get("timeout", 0)
     if (
@@ -266,7 +291,8 @@ def _timeout_s(call: Call, parameters: Parameters) -> float:
         raise InvalidRequestError(
             "parameters.timeout must be microseconds, an unsigned integer", "parameters.timeout"
         )
-    return call.timeout_s(timeout_us / 1e6 if timeout_us else None, "parameters.timeout")
+    return timeout_us / 1e6 if timeout_us else None
 
 
 DECODER = msgspec.json.Decoder(InferRequest)
+PLANS = Plans()

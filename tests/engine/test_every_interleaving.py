@@ -140,4 +140,4 @@ def test_no_interleaving_loses_doubles_or_swaps_an_answer(kind: Kind) -> None:
             raise AssertionError(f"{error} after {path}") from error
         num_ended += 1
     loop.close()
-    assert num_ended > 1_000
+    assert num_ended > 900
