@@ -133,6 +133,11 @@ class Turn(Exchange):
         except StopIteration:
             self._lane.tasks.discard(self)
             return
+        except Exception:  # of ours, while it was sent: the client can't be told any more
+            log.exception("answer failed", request_id=self.request_id, path=self.path)
+            self._lane.tasks.discard(self)
+            self._lane.transport.abort()
+            return
         if waits_for is None:  # it only lets others go first
             self._lane.loop.call_soon(self._step)
         else:
@@ -286,6 +291,8 @@ class Lane(HttpToolsProtocol):
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
+        for cycle, _ in self.pipeline:
+            self.tasks.discard(cycle)  # it will not begin
         if self._running is not None:
             self._running.leave()
 

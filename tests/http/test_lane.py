@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.http.made import FINE, make_bundle, steps
 from tests.http.payloads import RECORDING, frames, infer_body, predict_body
 from tests.http.raw import Answers, RawAnswer, connect, exchange, request
 from tests.http.scrape import Scrape
-from tests.http.work import outcomes
-from tests.servers import Server, wait_until
+from tests.http.work import outcomes, taken, units_per_second
+from tests.servers import Server, serving, wait_until
 
 JSON = ("Content-Type", "application/json")
 PLAIN, ORDINARY = "digits-lstm", "digits%2Dlstm"
@@ -205,3 +207,16 @@ def test_a_content_length_that_is_no_number(server: Server, length: str) -> None
         )
         (answer,) = exchange(server, [head + b"12345"], 1)
         assert answer.status == 400
+
+
+def test_requests_that_never_began_do_not_hold_up_the_stop(tmp_path: Path) -> None:
+    """Pipelined behind one under way, by a client that leaves."""
+    repository = tmp_path / "repository"
+    make_bundle(repository)
+    with serving(repository, engine_threads=1, shutdown_timeout_s=600) as own:
+        half_a_second = 0.5 * units_per_second(own, "made")
+        body = json.dumps({"sequences": [steps(FINE, half_a_second)]}).encode()
+        with connect(own) as leaving:
+            leaving.sendall(3 * request("/v1/models/made/predict", body))
+            wait_until(lambda: taken(own, "made") == 1)
+    # `serving` stops it, and fails if that takes as long as a stop may
