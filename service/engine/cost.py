@@ -36,7 +36,7 @@ STEPS = (1, 4, 16, 64, 256, 1_024)
 MAX_CHUNK = 256  # steps of one tick of `cells`
 MAX_POINTS = 512  # of the table's time axis
 LEAST_S = 1e-9
-SCALE_RATE, REGION_RATE, ERROR_RATE = 0.05, 0.02, 0.02  # weight of one run
+SCALE_RATE, REGION_RATE = 0.05, 0.02  # weight of one run
 REFRESH_RUNS = 64
 
 
@@ -114,8 +114,6 @@ class CostModel:
         errors = {name: _unseen_error(form, samples) for name, form in forms.items()}
         self.form = min(errors, key=errors.__getitem__)
         self.fit_error = errors[self.form]
-        self.error = 0.0
-        """Relative, of what ran lately: mean |real - predicted| / predicted."""
         self._base = forms[self.form](samples, rows, points).clip(LEAST_S)
         self._scale = 1.0
         self._region = np.ones((max_rows, int(max_steps).bit_length() + 1))
@@ -147,7 +145,6 @@ class CostModel:
     def observe(self, rows: int, steps: int, cpu_s: float) -> None:
         """Learn from a run."""
         ratio = cpu_s / self.predict(rows, steps)
-        self.error += ERROR_RATE * (abs(ratio - 1.0) - self.error)
         ratio = min(max(ratio, 0.25), 4.0)
         self._scale *= ratio**SCALE_RATE
         self._learned[rows - 1][steps.bit_length()] *= ratio**REGION_RATE
