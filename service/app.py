@@ -60,6 +60,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down
         await asyncio.to_thread(repository.close)
         await asyncio.to_thread(engine.close)
+        metrics.bring()  # other workers' /metrics go on showing them
 
     app = FastAPI(
         title="Seqserve",

@@ -17,12 +17,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from service.tally import Distribution, Histogram, Total
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
@@ -142,32 +143,43 @@ class Metrics:
             registry=registry,
         )
         self.cache = CacheMetrics(registry)
-        self._outcomes: dict[tuple[str, str, str, str], tuple[Counter, Histogram]] = {}
+        self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
+        self._models: list[ModelMetrics] = []
 
     def answered(
         self, model: str, version: str, protocol: str, outcome: str, elapsed_s: float
     ) -> None:
-        """Count a request; each set of labels is looked up once."""
+        """Count a request; on the event loop alone."""
         labels = (model, version, protocol, outcome)
-        children = self._outcomes.get(labels)
-        if children is None:
-            children = self.requests.labels(*labels), self.request_duration.labels(*labels)
-            self._outcomes[labels] = children
-        requests, duration = children
-        requests.inc()
-        duration.observe(elapsed_s)
+        counted = self._outcomes.get(labels)
+        if counted is None:
+            counted = self._outcomes[labels] = Outcome(
+                self.requests.labels(*labels), self.request_duration.labels(*labels)
+            )
+        counted.duration.observe(elapsed_s)
 
     def of_model(self, name: str, version: str, precision: str = "fp32") -> ModelMetrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
-        return ModelMetrics(self, name, version, precision)
+        with self._lock:
+            self._models.append(ModelMetrics(self, name, version, precision))
+            return self._models[-1]
 
     def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
         """Have the gauge follow a value, as of each `refresh`."""
         with self._lock:
             self._watched.append((gauge, value))
 
+    def bring(self) -> None:
+        """Have the metrics show all that was counted."""
+        with self._lock:
+            for outcome in list(self._outcomes.values()):
+                outcome.bring()
+            for model in self._models:
+                model.bring()
+
     def refresh(self) -> None:
-        """Bring what is not counted as it happens up to now."""
+        """Bring everything up to now, what is asked for only then too."""
+        self.bring()
         with self._lock:
             for gauge, value in self._watched:
                 gauge.set(value())
@@ -210,38 +222,71 @@ class ProcessTotals:
                 self._cpu_s = value
 
 
+class Outcome:
+    """How many requests ended in one way, and how long they took.
+
+    Args:
+        requests: The counter, with its labels.
+        duration: The histogram, with the same.
+    """
+
+    def __init__(self, requests: Counter, duration: Histogram) -> None:
+        self.duration = Distribution(duration, SECONDS)
+        self._requests = Total(requests)
+
+    def bring(self) -> None:
+        """Have the metrics show what was counted."""
+        self.duration.bring()
+        self._requests.value = self.duration.count
+        self._requests.bring()
+
+
 class ModelMetrics:
-    """One model's children of the metrics that its scheduler updates."""
+    """One model's children of the metrics that its scheduler updates, under the engine's lock."""
 
     def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
         self._metrics = metrics
         labels = (name, version, precision)
-        self._queue_duration = metrics.queue_duration.labels(*labels)
-        self._compute_duration = metrics.compute_duration.labels(*labels)
-        self._cpu = metrics.compute_cpu.labels(*labels)
-        self._predicted = metrics.predicted.labels(*labels)
-        self._misprediction = metrics.misprediction.labels(*labels)
-        self._batch_size = metrics.batch_size.labels(*labels)
-        self._real = metrics.cells.labels(*labels, "real")
-        self._padded = metrics.cells.labels(*labels, "padded")
+        self._queue_duration = Distribution(metrics.queue_duration.labels(*labels), SECONDS)
+        self._compute_duration = Distribution(metrics.compute_duration.labels(*labels), SECONDS)
+        self._batch_size = Distribution(metrics.batch_size.labels(*labels), ROWS)
+        self._cpu = Total(metrics.compute_cpu.labels(*labels))
+        self._predicted = Total(metrics.predicted.labels(*labels))
+        self._misprediction = Total(metrics.misprediction.labels(*labels))
+        self._real = Total(metrics.cells.labels(*labels, "real"))
+        self._padded = Total(metrics.cells.labels(*labels, "padded"))
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
+        self._news = False
+        self._tallies = (
+            self._queue_duration, self._compute_duration, self._batch_size, self._cpu,
+            self._predicted, self._misprediction, self._real, self._padded,
+        )  # fmt: skip
+
+    def bring(self) -> None:
+        """Have the metrics show what was counted."""
+        if self._news:
+            self._news = False
+            for tally in self._tallies:
+                tally.bring()
 
     def queued(self, elapsed_s: float) -> None:
         """A sequence waited this long for its first run."""
         self._queue_duration.observe(elapsed_s)
+        self._news = True
 
     def ran(
         self, rows: int, steps: int, real: int, elapsed_s: float, cpu_s: float, predicted_s: float
     ) -> None:
         """A graph ran `rows` x `steps` cells, `real` of them no padding."""
         self._compute_duration.observe(elapsed_s)
-        self._predicted.inc(predicted_s)
-        self._cpu.inc(cpu_s)
-        self._misprediction.inc(abs(cpu_s - predicted_s))
         self._batch_size.observe(rows)
-        self._real.inc(real)
-        self._padded.inc(rows * steps - real)
+        self._predicted.value += predicted_s
+        self._cpu.value += cpu_s
+        self._misprediction.value += abs(cpu_s - predicted_s)
+        self._real.value += real
+        self._padded.value += rows * steps - real
+        self._news = True
 
     def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
         """Have the queue's depth and the active sequences follow the scheduler's."""

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.lane import Lane
+from service.lane.connection import Lane
 from service.settings import Settings
 
 

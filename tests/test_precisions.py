@@ -25,6 +25,7 @@ from tests.engine.graphs import (
     write_sum_bundle,
     write_variant,
 )
+from tests.engine.harness import predict
 from tests.fakes import TIMEOUT_S, Steps, make_sequence
 
 OFFSET = 1_000.0  # by which the variant's logits tell themselves apart
@@ -69,10 +70,7 @@ def ask(repository: Repository, *questions: tuple[Served, Steps]) -> list[Result
 
     async def run() -> list[list[Result]]:
         return await asyncio.gather(
-            *(
-                repository._engine.predict(served.scheduler, [steps], TIMEOUT_S)
-                for served, steps in questions
-            )
+            *(predict(repository._engine, served.scheduler, [steps]) for served, steps in questions)
         )
 
     return [result for results in asyncio.run(run()) for result in results]
@@ -96,6 +94,7 @@ def test_both_precisions_answer_side_by_side(kind: str, folder: Path, load: Load
     )
     for answer, (precision, steps) in zip(answers, asked, strict=True):
         assert answer.logits.tolist() == totals(steps, precision)
+    repository._metrics.bring()
     counted = [
         repository._metrics.registry.get_sample_value(
             "seqserve_cells_total",

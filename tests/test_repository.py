@@ -26,6 +26,7 @@ from tests.engine.graphs import (
     write_bundle,
     write_sum_bundle,
 )
+from tests.engine.harness import predict
 from tests.fakes import TIMEOUT_S, make_sequence
 
 
@@ -58,7 +59,7 @@ class Server:
         served = self.repository.get(name)
 
         async def answer() -> list[Result]:
-            return await self.engine.predict(served.scheduler, [steps], TIMEOUT_S)
+            return await predict(self.engine, served.scheduler, [steps])
 
         (result,) = asyncio.run(answer())
         assert result.logits.tolist() == expected_sums(steps)

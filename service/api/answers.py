@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -10,11 +9,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.api.calls import Results
+from service.api.calls import VALUES_AT_ONCE, Results
 from service.api.exchange import BINARY_TYPE, Answer, Headers
 from service.manifest import Manifest
-
-VALUES_AT_ONCE = 16_384  # to JSON: about 0.4 ms, which the event loop stands still
 
 
 class WantedOutput(NamedTuple):
@@ -24,40 +21,49 @@ class WantedOutput(NamedTuple):
     is_binary: bool
 
 
-async def infer_answer(
-    manifest: Manifest, results: Results, request_id: str | None, outputs: list[WantedOutput]
+def infer_answer(
+    manifest: Manifest, request_id: str | None, outputs: list[WantedOutput], results: Results
 ) -> Answer:
     """The answer to an inference request.
 
     Args:
         manifest: Of the model.
-        results: What it answered.
         request_id: Of the request's body, echoed.
         outputs: The tensors to send, in this order.
+        results: What the model answered.
     """
-    # a model's name and version need no quotes escaped, by their patterns
-    parts = [f'{{"model_name":"{manifest.name}","model_version":"{manifest.version}"'.encode()]
+    parts = [_opening(manifest.name, manifest.version)]
     if request_id is not None:
         parts += [b',"id":', orjson.dumps(request_id)]
-    blobs: list[bytes] = []
-    opening = b',"outputs":['
+    parts.append(b',"outputs":[')
+    comma, blobs = b"", list[bytes]()
     for name, is_binary in outputs:
         array = results.logits if name == manifest.outputs.logits else _padded(results.weights)
-        rows, columns = array.shape
-        parts.append(opening)
-        parts.append(
-            b'{"name":%b,"datatype":"FP32","shape":[%d,%d],' % (_quoted(name), rows, columns)
-        )
+        parts += [comma, _described(name, array.shape, is_binary)]
+        comma = b","
         if is_binary:
-            parts.append(b'"parameters":{"binary_data_size":%d}}' % array.nbytes)
             blobs.append(array.astype("<f4", copy=False).tobytes())
         else:
-            parts.append(b'"data":')
-            await _add_numbers(parts, array.ravel())
-            parts.append(b"}")
-        opening = b","
+            _add_numbers(parts, array.ravel())
+        parts.append(b"}")
     parts.append(b"]}")
     return _answer(b"".join(parts), blobs)
+
+
+@lru_cache(256)
+def _opening(name: str, version: str) -> bytes:
+    """What every answer of a model begins with; its name needs no quotes escaped."""
+    return f'{{"model_name":"{name}","model_version":"{version}"'.encode()
+
+
+@lru_cache(1_024)
+def _described(name: str, shape: tuple[int, int], is_binary: bool) -> bytes:
+    """An output up to its numbers, or where they are binary up to its end."""
+    rows, columns = shape
+    described = b'{"name":%b,"datatype":"FP32","shape":[%d,%d],' % (orjson.dumps(name), *shape)
+    if is_binary:
+        return b'%b"parameters":{"binary_data_size":%d}' % (described, 4 * rows * columns)
+    return described + b'"data":'
 
 
 def _answer(document: bytes, blobs: list[bytes]) -> Answer:
@@ -68,14 +74,13 @@ def _answer(document: bytes, blobs: list[bytes]) -> Answer:
     return Answer(b"".join((document, *blobs)), headers=headers)
 
 
-async def _add_numbers(parts: list[bytes], values: NDArray[np.float32]) -> None:
-    """Add a JSON array of values (any,); the loop turns between parts of a long one."""
+def _add_numbers(parts: list[bytes], values: NDArray[np.float32]) -> None:
+    """Add a JSON array of values (any,), in pieces: each holds the interpreter's lock."""
     if values.size <= VALUES_AT_ONCE:
         parts.append(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
         return
     before = b"["
     for start in range(0, values.size, VALUES_AT_ONCE):
-        await asyncio.sleep(0)
         piece = values[start : start + VALUES_AT_ONCE]
         parts += [before, orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]]
         before = b","
@@ -89,8 +94,3 @@ def _padded(rows: list[NDArray[np.float32] | None]) -> NDArray[np.float32]:
     for row, values in enumerate(present):
         padded[row, : len(values)] = values
     return padded
-
-
-@lru_cache(256)
-def _quoted(name: str) -> bytes:
-    return orjson.dumps(name)

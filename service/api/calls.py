@@ -1,21 +1,27 @@
-"""One inference request, whatever its protocol: its deadline, its errors, its metrics."""
+"""One inference request, whatever its protocol: read, run, answered, its errors and its metrics.
+
+Nothing here waits. A request goes on when something calls: the transport with its body, a thread
+with what a long body says, the engine with its results.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from service.api.exchange import Answer, Exchange, refusal
+from service.api.exchange import Answer, Head, refusal, request_id_of
 from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
-from service.engine.job import NORMAL_PRIORITY, PATIENCE, Result
+from service.engine.job import NORMAL_PRIORITY, PATIENCE, Job, Result
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
@@ -28,7 +34,10 @@ from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
+V = TypeVar("V")
+
+VALUES_AT_ONCE = 16_384
+"""Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,40 +51,131 @@ class Services:
     cache: ResultCache | None
 
 
-class Call:
-    """One request on its way to an answer.
+class Results(NamedTuple):
+    """The answers to a request's sequences, in their order."""
+
+    logits: NDArray[np.float32]  # (batch, classes), finite
+    weights: list[NDArray[np.float32] | None]  # (time_i,) each; None where the model has none
+
+
+class Asked(NamedTuple):
+    """What a request wants.
+
+    Args:
+        served: The model.
+        sequences: To run, (time_i, features) each, checked.
+        field: Where in the request they are.
+        timeout_s: As long as it may take from now on.
+        priority: See `priority_of`.
+        answer: Makes the answer of the results.
+    """
+
+    served: Served
+    sequences: list[NDArray[np.float32]]
+    field: str
+    timeout_s: float
+    priority: int
+    answer: Callable[[Results], Answer]
+
+
+class Handler(NamedTuple):
+    """What reads and answers the requests of one hot route.
+
+    Args:
+        protocol: Label of the metrics, such as `v2`.
+        read: What a body asks; or, where finding out takes long, what finds out, in a thread.
+            Raises a ServiceError for what can't be answered.
+    """
+
+    protocol: str
+    read: Callable[[Call, bytes], Asked | Callable[[], Asked]]
+
+
+class Call(ABC):
+    """One request on its way to an answer; all methods are for the event loop.
 
     Args:
         services: Of the server.
-        exchange: The request.
-        protocol: Label of the metrics, such as `v2`.
+        handler: Of the route.
+        head: Of the request.
     """
 
-    def __init__(self, services: Services, exchange: Exchange, protocol: str) -> None:
-        self.exchange = exchange
+    def __init__(self, services: Services, handler: Handler, head: Head) -> None:
+        self.head = head
         self.settings = services.settings
+        self.request_id = request_id_of(head.fields.get(b"x-request-id", b""))
+        self.over = False
         self._services = services
-        self._protocol = protocol
-        self._started_s = exchange.started_s
-        self._model = self._version = ""  # a caller's unknown names must not become labels
+        self._handler = handler
+        self.started_s = time.perf_counter()
+        self._served: Served | None = None
+        self._asked: Asked | None = None
+        self._key = b""
+        self._job: Job | None = None
 
-    def served(self, precision: str | None = None, field: str = "") -> Served:
-        """The model that the path names.
+    @abstractmethod
+    def send(self, answer: Answer) -> None:
+        """Send the answer; called once, unless the call is dropped before."""
+
+    def enter(self) -> bool:
+        """Whether the body is worth reading; if not, the answer is sent already."""
+        services, head = self._services, self.head
+        try:
+            services.engine.check_room(services.settings.request_timeout_s)
+            self._served = services.repository.get(head.name, head.version)
+        except ServiceError as error:
+            self.fail(error)
+        return not self.over
+
+    def run(self, body: bytes) -> None:
+        """Go on to the answer, now that the whole body is here."""
+        self._take_step(self._read, body)
+
+    def drop(self) -> None:
+        """The client has left: nobody waits for it any more."""
+        if not self.over:
+            self._end("cancelled")
+            if self._job is not None:
+                self._services.engine.cancel(self._job)
+
+    def fail(self, error: ServiceError) -> None:
+        """Answer with an error, unless an answer is sent already."""
+        if self.over:
+            return
+        if self._job is not None:
+            self._services.engine.cancel(self._job)
+        if error.status_code >= 500:
+            log.warning(
+                "request refused",
+                request_id=self.request_id,
+                path=self.head.path,
+                code=error.code,
+                error=error.message,
+            )
+        self._end(error.code)
+        self.send(refusal(error))
+
+    # for the handlers
+
+    @property
+    def served(self) -> Served:
+        """The model that the path names."""
+        assert self._served is not None, "the call was let in"
+        return self._served
+
+    def served_with(self, precision: str, field: str) -> Served:
+        """The same model, computing with this precision.
 
         Args:
-            precision: It must compute with, if any.
-            field: Where in the request the precision stands.
+            precision: Such as `int8`.
+            field: Where in the request it stands.
 
         Raises:
-            ModelNotFoundError: There is none.
+            InvalidRequestError: The model has no such precision.
             ModelNotReadyError: It does not serve now.
-            InvalidRequestError: It has no such precision.
         """
-        exchange = self.exchange
-        repository = self._services.repository
-        served = repository.get(exchange.name, exchange.version, precision, field)
-        self._model, self._version = served.manifest.name, served.manifest.version
-        return served
+        head = self.head
+        return self._services.repository.get(head.name, head.version, precision, field)
 
     def check_encoding(self) -> None:
         """Refuse a compressed body.
@@ -83,9 +183,9 @@ class Call:
         Raises:
             UnsupportedMediaTypeError: It is.
         """
-        if b"content-encoding" not in self.exchange.fields:
+        if b"content-encoding" not in self.head.fields:
             return
-        encoding = self.exchange.header(b"content-encoding")
+        encoding = self.head.header(b"content-encoding")
         if encoding.lower() not in ("", "identity"):
             raise UnsupportedMediaTypeError(
                 f"content encoding {encoding} is not read; send the body as it is",
@@ -117,66 +217,96 @@ class Call:
             wanted_s = allowed_s
         if not wanted_s > 0:
             raise InvalidRequestError(f"{field} must be above 0, not {wanted_s:g}", field)
-        return min(wanted_s, allowed_s) - (time.perf_counter() - self._started_s)
+        return min(wanted_s, allowed_s) - (time.perf_counter() - self.started_s)
 
-    async def decoded(self, work: Callable[[], T], cost_bytes: int) -> T:
-        """The result of decoding: at once if little, else in a thread, so that the loop goes on.
+    # the way of a request
 
-        Args:
-            work: Decodes.
-            cost_bytes: As much work as this much JSON.
-        """
-        if cost_bytes <= self.settings.inline_body_bytes:
-            return work()
-        return await asyncio.to_thread(work)
+    def _take_step(self, step: Callable[[V], None], value: V) -> None:
+        """Go a step further; what it raises is the answer."""
+        try:
+            step(value)
+        except ServiceError as error:
+            self.fail(error)
+        except Exception:
+            log.exception("request failed", request_id=self.request_id, path=self.head.path)
+            self.fail(ServiceError(f"internal error; request {self.request_id}"))
 
-    async def infer(
-        self,
-        served: Served,
-        sequences: list[NDArray[np.float32]],
-        timeout_s: float,
-        priority: int,
-        field: str,
-    ) -> Results:
-        """Run checked sequences, (time_i, features) each, and wait; in order.
+    def _read(self, body: bytes) -> None:
+        asked = self._handler.read(self, body)
+        if isinstance(asked, Asked):
+            self._submit(asked)
+        else:
+            self._in_thread(asked, self._submit)
 
-        Args:
-            served: The model.
-            sequences: What to run.
-            timeout_s: As long as it may take.
-            priority: See `priority_of`.
-            field: Where in the request the sequences are.
+    def _submit(self, asked: Asked) -> None:
+        """Have the sequences run, unless what they give is known."""
+        self._asked = asked
+        served, cache = asked.served, self._services.cache
+        if cache:
+            self._key = cache_key(served.manifest, served.precision, asked.sequences)
+            held = cache.get(self._key)
+            if held is not None:
+                self._answer(held)
+                return
+        self._job = self._services.engine.submit(
+            served.scheduler, asked.sequences, asked.timeout_s, self._on_done, asked.priority
+        )
 
-        Raises:
-            InvalidSequenceError: So large are the values that the graph's answer is not finite.
-            CallerGoneError: The client left; what had not run was dropped.
-            OverloadedError, InferenceTimeoutError, InferenceError: See the engine.
-        """
-        cache = self._services.cache
-        key = cache_key(served.manifest, served.precision, sequences) if cache else b""
-        held = cache.get(key) if cache else None
-        results = held
-        if results is None:
-            work = self._services.engine.predict(served.scheduler, sequences, timeout_s, priority)
-            results = await self.exchange.while_there(work)
+    def _on_done(self, job: Job) -> None:
+        """The engine is through with it."""
+        self._job = None
+        if not self.over:
+            self._take_step(self._finish, job)
+
+    def _finish(self, job: Job) -> None:
+        results = job.results
+        self._answer(results)
+        if self._services.cache:
+            self._services.cache.put(self._key, results)
+
+    def _answer(self, results: list[Result]) -> None:
+        assert self._asked is not None, "only what was read is run"
         logits = _stacked(results)
-        if not np.isfinite(logits).all():
+        if not _all_finite(logits):
+            field, manifest = self._asked.field, self._asked.served.manifest
             row = int(np.isfinite(logits).all(axis=1).argmin())
             raise InvalidSequenceError(
-                f"{field}[{row}] has no finite answer: {served.manifest.name} computes with "
-                "float32, which its values exceed",
+                f"{field}[{row}] has no finite answer: {manifest.name} computes with float32, "
+                "which its values exceed",
                 f"{field}[{row}]",
             )
-        if cache and held is None:
-            cache.put(key, results)
-        return Results(logits, [result.weights for result in results])
+        weights = [result.weights for result in results]
+        num_values = logits.size + sum(row.size for row in weights if row is not None)
+        ready, make = Results(logits, weights), self._asked.answer
+        if num_values > VALUES_AT_ONCE:
+            self._in_thread(lambda: make(ready), self._succeed)
+        else:
+            self._succeed(make(ready))
 
-    def count(self, outcome: str) -> None:
-        """Count how the request ended: `ok` or the error's code."""
-        elapsed_s = time.perf_counter() - self._started_s
-        self._services.metrics.answered(
-            self._model, self._version, self._protocol, outcome, elapsed_s
-        )
+    def _succeed(self, answer: Answer) -> None:
+        self._end("ok")
+        self.send(answer)
+
+    def _end(self, outcome: str) -> None:
+        """Count how it ended: `ok` or the error's code."""
+        self.over = True
+        elapsed_s = time.perf_counter() - self.started_s
+        model = version = ""  # a caller's unknown names must not become labels
+        if self._served is not None:
+            model, version = self._served.manifest.name, self._served.manifest.version
+        self._services.metrics.answered(model, version, self._handler.protocol, outcome, elapsed_s)
+
+    def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
+        """Go on with what takes long in a thread, so that the event loop does not stand still."""
+
+        def go_on(worked: asyncio.Future[V]) -> None:
+            then(worked.result())
+
+        def on_worked(worked: asyncio.Future[V]) -> None:
+            if not self.over:
+                self._take_step(go_on, worked)
+
+        asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(on_worked)
 
 
 def _stacked(results: list[Result]) -> NDArray[np.float32]:
@@ -184,6 +314,12 @@ def _stacked(results: list[Result]) -> NDArray[np.float32]:
     if len(results) == 1:
         return results[0].logits[None]
     return np.stack([result.logits for result in results])
+
+
+def _all_finite(logits: NDArray[np.float32]) -> bool:
+    if logits.size <= 64:  # where a NumPy function takes longer to call than to run
+        return math.isfinite(sum(logits.ravel().tolist()))
+    return bool(np.isfinite(logits).all())
 
 
 def priority_of(wanted: object, field: str) -> int:
@@ -195,44 +331,3 @@ def priority_of(wanted: object, field: str) -> int:
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
         raise InvalidRequestError(f"{field} must be an unsigned integer; 1 comes first", field)
     return min(wanted, max(PATIENCE)) or NORMAL_PRIORITY
-
-
-class Results(NamedTuple):
-    """The answers to a request's sequences, in their order."""
-
-    logits: NDArray[np.float32]  # (batch, classes), finite
-    weights: list[NDArray[np.float32] | None]  # (time_i,) each; None where the model has none
-
-
-class Handler(NamedTuple):
-    """What answers one of the hot routes."""
-
-    protocol: str
-    infer: Callable[[Call], Coroutine[Any, Any, Answer]]
-
-
-async def respond(services: Services, exchange: Exchange, handler: Handler) -> Answer:
-    """The handler's answer or its error's, counted; only cancelling this raises."""
-    call = Call(services, exchange, handler.protocol)
-    outcome = "cancelled"
-    try:
-        services.engine.check_room(services.settings.request_timeout_s)
-        answer = await handler.infer(call)
-        outcome = "ok"
-    except ServiceError as error:
-        outcome, answer = error.code, refusal(error)
-        if error.status_code >= 500:
-            log.warning(
-                "request refused",
-                request_id=exchange.request_id,
-                path=exchange.path,
-                code=error.code,
-                error=error.message,
-            )
-    except Exception:
-        outcome = "internal"
-        log.exception("request failed", request_id=exchange.request_id, path=exchange.path)
-        answer = refusal(ServiceError(f"internal error; request {exchange.request_id}"))
-    finally:
-        call.count(outcome)
-    return answer

@@ -1,6 +1,6 @@
-"""A request to a hot route and its answer, free of how they travel.
+"""A request's head and its answer, free of how they travel.
 
-The two transports are `routes.py`, through FastAPI on any ASGI server, and `service/lane.py`,
+The two transports are `routes.py`, through FastAPI on any ASGI server, and `service/lane/`,
 uvicorn's own connection without ASGI between.
 """
 
@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import random
 import re
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from service.errors import ServiceError
-
-T = TypeVar("T")
 
 REQUEST_ID = "X-Request-ID"
 ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -36,8 +32,8 @@ class Answer(NamedTuple):
     headers: Headers = JSON_HEADERS
 
 
-class Exchange(ABC):
-    """One request, its head read.
+class Head:
+    """What a request says before its body; never changed, so that one may serve many requests.
 
     Args:
         path: Decoded, as in the log.
@@ -45,56 +41,29 @@ class Exchange(ABC):
         version: Of the model, from the path, if it says one.
         query: After the `?`, still encoded.
         fields: The headers; of a repeated one, the first. Names in lower case.
-        request_id: The caller's, or a made one.
     """
 
     def __init__(
-        self,
-        path: str,
-        name: str,
-        version: str | None,
-        query: bytes,
-        fields: dict[bytes, bytes],
-        request_id: str,
+        self, path: str, name: str, version: str | None, query: bytes, fields: dict[bytes, bytes]
     ) -> None:
         self.path = path
         self.name = name
         self.version = version
         self.query = query
         self.fields = fields
-        self.request_id = request_id
-        self.started_s = time.perf_counter()
+        self.content_type = self.header(b"content-type").partition(";")[0].strip().lower()
+        """The media type without parameters, lower case; empty if there is none."""
+        self.json_length = self.header(b"inference-header-content-length")
+        """How much of the body is JSON, as the caller wrote it; empty: all."""
 
     def header(self, name: bytes) -> str:
         """A header by its lower-case name; empty if it is not there."""
         return self.fields.get(name, b"").decode("latin-1")
 
-    @property
-    def content_type(self) -> str:
-        """The media type without parameters, lower case; empty if there is none."""
-        return self.header(b"content-type").partition(";")[0].strip().lower()
-
-    @abstractmethod
-    async def read_body(self, max_bytes: int) -> bytes:
-        """The whole body.
-
-        Raises:
-            PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
-            CallerGoneError: The client left while it sent.
-        """
-
-    @abstractmethod
-    async def while_there(self, work: Awaitable[T]) -> T:
-        """What this work gives; the work is cancelled when the client leaves.
-
-        Raises:
-            CallerGoneError: The client left.
-        """
-
 
 def request_id_of(given: bytes) -> str:
     """The caller's id where it can do no harm in a log, else a new one."""
-    if ACCEPTED_ID.fullmatch(given):
+    if given and ACCEPTED_ID.fullmatch(given):
         return given.decode("ascii")
     return f"{random.getrandbits(128):032x}"  # no secret; `random` seeds anew in a forked child
 

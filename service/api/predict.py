@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.api.bodies import decode_json, wrong_field
-from service.api.calls import Call, Handler, Results, Services, priority_of
+from service.api.calls import Asked, Call, Handler, Results, Services, priority_of
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.exchange import Answer
 from service.api.routes import RawRoute, endpoint
@@ -26,6 +26,7 @@ from service.api.simd import read_sequences
 from service.api.tensors import check_sequence, check_sequences, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError, UnsupportedMediaTypeError
 from service.manifest import Manifest
+from service.repository import Served
 from service.tasks.audio import read_recording
 from service.tasks.classification import MAX_TOP_K, classify
 
@@ -67,11 +68,10 @@ async def models(request: Request) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-async def predict(call: Call) -> Answer:
+def predict(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     """Label each sequence of the request, in its order."""
-    exchange = call.exchange
-    served = call.served()
-    kind = exchange.content_type
+    served = call.served
+    kind = call.head.content_type
     if kind not in JSON_TYPES and kind not in RECORDING_TYPES:
         raise UnsupportedMediaTypeError(
             f"content type {kind or '(none)'} is neither application/json nor a recording "
@@ -79,19 +79,11 @@ async def predict(call: Call) -> Answer:
             "Content-Type",
         )
     call.check_encoding()
-    body = await exchange.read_body(call.settings.max_body_bytes)
-    if kind in JSON_TYPES:
-        parse = partial(_parse_json, call, body, served.manifest)
-        parsed = await call.decoded(parse, len(body))
-    else:  # needs a Fourier transform: never on the event loop
-        parsed = await asyncio.to_thread(_parse_recording, call, body, served.manifest)
-    options, sequences, field = parsed
-    if options.precision is not None:
-        served = call.served(options.precision, "precision")
-    timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
-    priority = priority_of(options.priority, "priority")
-    results = await call.infer(served, sequences, timeout_s, priority, field)
-    return _answer(served.manifest, results, options)
+    if kind in RECORDING_TYPES:  # needs a Fourier transform: never on the event loop
+        return partial(_read, call, body, served, _parse_recording)
+    if len(body) > call.settings.inline_body_bytes:
+        return partial(_read, call, body, served, _parse_json)
+    return _read(call, body, served, _parse_json)
 
 
 PREDICT = Handler("v1", predict)
@@ -106,6 +98,18 @@ class Parsed(NamedTuple):
     options: PredictOptions
     sequences: Sequences
     field: str  # of the request, that they came in
+
+
+def _read(
+    call: Call, body: bytes, served: Served, parse: Callable[[Call, bytes, Manifest], Parsed]
+) -> Asked:
+    options, sequences, field = parse(call, body, served.manifest)
+    if options.precision is not None:
+        served = call.served_with(options.precision, "precision")
+    timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
+    priority = priority_of(options.priority, "priority")
+    answer = partial(_answer, served.manifest, options)
+    return Asked(served, sequences, field, timeout_s, priority, answer)
 
 
 def _parse_json(call: Call, body: bytes, manifest: Manifest) -> Parsed:
@@ -155,7 +159,7 @@ def _decoded(call: Call, body: bytes, manifest: Manifest) -> Parsed:
 
 def _parse_recording(call: Call, body: bytes, manifest: Manifest) -> Parsed:
     """A recording as the body, the options in the query."""
-    query = dict(QueryParams(call.exchange.query))
+    query = dict(QueryParams(call.head.query))
     try:
         options = msgspec.convert(query, PredictOptions, strict=False)
     except msgspec.ValidationError as error:
@@ -190,7 +194,7 @@ def _check_top_k(top_k: int) -> None:
         raise InvalidRequestError(f"top_k must be 1 to {MAX_TOP_K}, not {top_k}", "top_k")
 
 
-def _answer(manifest: Manifest, results: Results, options: PredictOptions) -> Answer:
+def _answer(manifest: Manifest, options: PredictOptions, results: Results) -> Answer:
     predictions: list[dict[str, Any]] = []
     for logits, weights in zip(results.logits, results.weights, strict=True):
         labels = manifest.outputs.labels

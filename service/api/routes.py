@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.api.calls import Handler, Services, respond
-from service.api.exchange import Answer, Exchange
-from service.errors import CallerGoneError, PayloadTooLargeError
-
-T = TypeVar("T")
+from service.api.calls import Call, Handler, Services
+from service.api.exchange import Answer, Head, refusal
+from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
 
 
 class RawRoute(APIRoute):
@@ -25,49 +23,59 @@ class RawRoute(APIRoute):
         return self.endpoint
 
 
-class RequestExchange(Exchange):
-    """An exchange over ASGI."""
+class RequestCall(Call):
+    """A call over ASGI.
 
-    def __init__(self, request: Request) -> None:
-        scope = request.scope
-        super().__init__(
-            path=scope["path"],
-            name=request.path_params["name"],
-            version=request.path_params.get("version"),
-            query=scope["query_string"],
-            fields=dict(reversed(scope["headers"])),
-            request_id=request.state.request_id,
-        )
-        self._request = request
+    Args:
+        services: Of the server.
+        handler: Of the route.
+        request: As Starlette has it.
+    """
 
-    async def read_body(self, max_bytes: int) -> bytes:
-        """See `read_body`."""
-        return await read_body(self._request, max_bytes)
+    def __init__(self, services: Services, handler: Handler, request: Request) -> None:
+        scope, path = request.scope, request.path_params
+        fields = dict(reversed(scope["headers"]))
+        head = Head(scope["path"], path["name"], path.get("version"), scope["query_string"], fields)
+        super().__init__(services, handler, head)
+        self.request_id = request.state.request_id
+        self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    async def while_there(self, work: Awaitable[T]) -> T:
-        """Wait for the work and for the client's leaving at once; its body was read before."""
-        answer = asyncio.ensure_future(work)
-        gone = asyncio.ensure_future(_disconnected(self._request))
-        try:
-            await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not answer.done():
-                raise CallerGoneError("the client closed the connection")
-            return answer.result()
-        finally:
-            answer.cancel()
-            gone.cancel()
+    def send(self, answer: Answer) -> None:
+        """Let the endpoint return it."""
+        if not self.answered.done():
+            self.answered.set_result(answer)
 
 
 def endpoint(handler: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-    """The FastAPI endpoint of a handler, with its documentation."""
+    """The FastAPI endpoint of a handler."""
 
     async def serve(request: Request) -> Response:
-        services: Services = request.app.state.services
-        return to_response(await respond(services, RequestExchange(request), handler))
+        call = RequestCall(request.app.state.services, handler, request)
+        try:
+            if call.enter():
+                call.run(await read_body(request, call.settings.max_body_bytes))
+                await _first(call.answered, _disconnected(request))
+        except ServiceError as error:  # the body can't be had
+            call.fail(error)
+        finally:
+            call.drop()
+        if call.answered.cancelled():
+            return to_response(refusal(CallerGoneError("the client closed the connection")))
+        return to_response(call.answered.result())
 
-    serve.__name__ = handler.infer.__name__
-    serve.__doc__ = handler.infer.__doc__
+    serve.__name__ = handler.read.__name__
+    serve.__doc__ = handler.read.__doc__
     return serve
+
+
+async def _first(answered: asyncio.Future[Answer], gone: Coroutine[Any, Any, None]) -> None:
+    """Wait until there is an answer, or nobody to have it."""
+    leaving = asyncio.ensure_future(gone)
+    leaving.add_done_callback(lambda _: answered.cancel())
+    try:
+        await asyncio.wait([answered])
+    finally:
+        leaving.cancel()
 
 
 def to_response(answer: Answer) -> Response:
@@ -78,7 +86,12 @@ def to_response(answer: Answer) -> Response:
 
 
 async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body of an ASGI request; see `Exchange.read_body`."""
+    """The whole body of an ASGI request.
+
+    Raises:
+        PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
+        CallerGoneError: The client left while it sent.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")

@@ -113,12 +113,15 @@ def _is_plain(
 
 def all_finite(values: NDArray[np.float32]) -> bool:
     """Whether there is no NaN and no infinity among them."""
-    if values.size > MAX_PIECES * PIECE:
-        return bool(np.isfinite(values).all())
-    flat = values.reshape(-1)
-    return all(
-        np.isfinite(flat[start : start + PIECE]).all() for start in range(0, flat.size, PIECE)
-    )
+    if values.size <= MAX_PIECES * PIECE:
+        flat = values.reshape(-1)
+        total = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, flat.size, PIECE):
+                total += float(np.add.reduce(flat[start : start + PIECE]))
+        if math.isfinite(total):  # never where a value is not, and hardly ever not else
+            return True
+    return bool(np.isfinite(values).all())
 
 
 def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,15 +16,15 @@ from starlette.responses import Response
 from service.api.answers import WantedOutput, infer_answer
 from service.api.binary import LENGTH_HEADER, Blobs, json_bytes
 from service.api.bodies import decode_json
-from service.api.calls import Call, Handler, Services, priority_of
+from service.api.calls import Asked, Call, Handler, Services, priority_of
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
-from service.api.exchange import Answer
 from service.api.plans import Plan, Plans
 from service.api.routes import RawRoute, endpoint
 from service.api.simd import read_infer
 from service.api.tensors import check_sequences, tensor_array
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.manifest import Manifest
+from service.repository import Served
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -80,34 +81,26 @@ async def metadata(request: Request) -> Response:
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
-async def infer(call: Call) -> Answer:
+def infer(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     """Run a batch of sequences, padded to one length, `lengths` saying how long each really is.
 
     Without `lengths`, every row is as long as the time axis. Padding is never computed with: rows
     are scheduled one by one and answered in their order.
     """
-    exchange = call.exchange
-    served = call.served()
-    header = exchange.header(b"inference-header-content-length")
-    if not header and exchange.content_type == "application/octet-stream":
+    served = call.served
+    header = call.head.json_length
+    if not header and call.head.content_type == "application/octet-stream":
         raise UnsupportedMediaTypeError(
             f"binary tensors come behind JSON whose length {LENGTH_HEADER} says; "
             "without that header, send JSON alone",
             "Content-Type",
         )
     call.check_encoding()
-    body = await exchange.read_body(call.settings.max_body_bytes)
     length = json_bytes(header, body)
     # a binary tensor is only looked through for what is not finite
-    cost_bytes = length + (len(body) - length) // 16
-    read = partial(_read, call, body, length, served.manifest)
-    plan, sequences = await call.decoded(read, cost_bytes)
-    if plan.precision is not None:
-        served = call.served(plan.precision, "parameters.precision")
-    timeout_s = call.timeout_s(plan.wanted_s, "parameters.timeout")
-    field = served.manifest.inputs.name
-    results = await call.infer(served, sequences, timeout_s, plan.priority, field)
-    return await infer_answer(served.manifest, results, plan.request_id, plan.outputs)
+    if length + (len(body) - length) // 16 > call.settings.inline_body_bytes:
+        return partial(_read, call, body, length, served)
+    return _read(call, body, length, served)
 
 
 INFER = Handler("v2", infer)
@@ -118,17 +111,21 @@ for _path, _document in (
     router.post(_path, openapi_extra=_document, summary="Infer")(endpoint(INFER))
 
 
-def _read(
-    call: Call, body: bytes, length: int, manifest: Manifest
-) -> tuple[Plan, list[NDArray[np.float32]]]:
+def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
+    manifest = served.manifest
     plan = PLANS.get(manifest.sha256, body, length)
     if plan is None:
         plan = _planned(body, length, manifest)
         PLANS.keep(manifest.sha256, body, length, plan)
     arrays = plan.arrays_of(body, length)
     names = manifest.inputs
-    return plan, _rows(call, arrays[names.name], arrays.get(names.lengths), manifest)
+    sequences = _rows(call, arrays[names.name], arrays.get(names.lengths), manifest)
+    if plan.precision is not None:
+        served = call.served_with(plan.precision, "parameters.precision")
+    timeout_s = call.timeout_s(plan.wanted_s, "parameters.timeout")
+    answer = partial(infer_answer, manifest, plan.request_id, plan.outputs)
+    return Asked(served, sequences, names.name, timeout_s, plan.priority, answer)
 
 
 def _planned(body: bytes, length: int, manifest: Manifest) -> Plan:

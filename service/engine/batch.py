@@ -26,6 +26,7 @@ class Batch:
         self.num_real = sum(self.counts)
         self.cpu_s = 0.0
         """What the run took of its thread's CPU time, once it is over."""
+        self.elapsed_s = 0.0
 
     @property
     def num_rows(self) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections import deque
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 import numpy as np
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from service.engine.admission import Admission, Backlog
 from service.engine.batch import Batch, Workspace
-from service.engine.job import NORMAL_PRIORITY, Job, Result
+from service.engine.deadlines import Deadlines
+from service.engine.job import NORMAL_PRIORITY, Job
 from service.engine.scheduler import NEVER, Scheduler
 from service.engine.threads import pin_this_thread
 from service.errors import (
@@ -51,6 +52,9 @@ class Engine:
         self._closed = False
         self._backlog = Backlog(num_threads)
         self._admissions: dict[int, Admission] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one that asks
+        self._under_way: dict[Job, Scheduler] = {}  # admitted, and not over: of the loop alone
+        self._deadlines = Deadlines(self._under_way, self._expire)
         self._threads = [
             threading.Thread(target=self._start, args=(index,), name=f"engine-{index}", daemon=True)
             for index in range(num_threads)
@@ -88,54 +92,82 @@ class Engine:
                 retry_after_s=math.ceil(wait_s - timeout_s),
             )
 
-    def predict(
+    def submit(
         self,
         scheduler: Scheduler,
         sequences: list[NDArray[np.float32]],
         timeout_s: float,
+        on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
-    ) -> asyncio.Future[list[Result]]:
-        """Have one request's sequences run; a future of their results, in order.
+    ) -> Job:
+        """Have one request's sequences run; to be called on the event loop, which never waits.
 
-        To be called on the event loop. Cancelling the future drops what has not run yet.
+        Args:
+            scheduler: Of the model.
+            sequences: float32 (time_i, features) each, checked.
+            timeout_s: As long as it may take.
+            on_done: Told on the loop, once: the job has results or failed, with InferenceError
+                (the graph failed on a batch with one of them) or InferenceTimeoutError.
+            priority: 1 (first) to 3.
 
         Raises:
             OverloadedError: The queue is full, or the deadline can't be met.
             DrainingError: The engine is closed.
-            InferenceTimeoutError: `timeout_s` passed: raised if at once, else set on the future.
-            InferenceError: Set on the future: the graph failed on a batch with one of them.
+            InferenceTimeoutError: There is no time left.
         """
         if timeout_s <= 0:  # reading the request took all its time: compute nothing for it
             raise InferenceTimeoutError("the deadline passed before the request could run")
         if self._closed:
             raise DrainingError("the server is stopping")
-        loop = asyncio.get_running_loop()
-        job = Job(sequences, loop.create_future(), priority)
+        job = Job(sequences, on_done, priority, time.perf_counter() + timeout_s)
         self._admissions[id(scheduler)].enter(job, timeout_s)
-        timer = loop.call_later(timeout_s, _expire, job, timeout_s)
-        job.future.add_done_callback(partial(self._over, scheduler, job, timer))
+        self._loop = asyncio.get_running_loop()
+        self._under_way[job] = scheduler
+        self._deadlines.add(job, self._loop)
         self._inbox.append((scheduler, job))
         # a thread counts itself idle before it looks into the inbox a last time, so that either
         # it sees this job or it is seen here
         for _ in range(min(self._num_idle, len(sequences))):
             self._wake.put(None)
-        return job.future
+        return job
 
-    def _over(
-        self,
-        scheduler: Scheduler,
-        job: Job,
-        timer: asyncio.TimerHandle,
-        future: asyncio.Future[list[Result]],
-    ) -> None:
-        """A request is answered, or given up: on the event loop."""
-        timer.cancel()
-        done = not future.cancelled() and future.exception() is None
-        self._admissions[id(scheduler)].leave(job, done)
-        if not done:
-            with self._lock:
-                self._empty_inbox()
-                scheduler.forget(job)
+    def cancel(self, job: Job) -> None:
+        """Drop what of a job has not run: its caller left, and is told nothing more."""
+        self._give_up(job)
+
+    def _give_up(self, job: Job) -> bool:
+        """Let go of a job before its end; False if that has come already."""
+        scheduler = self._under_way.pop(job, None)
+        if scheduler is None:
+            return False
+        job.gone = True
+        self._admissions[id(scheduler)].leave(job, done=False)
+        with self._lock:
+            self._empty_inbox()
+            scheduler.forget(job)
+        return True
+
+    def _expire(self, job: Job) -> None:
+        if self._give_up(job):
+            waited_s = job.deadline_s - job.submitted_s
+            job.fail(InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
+            _tell(job)
+
+    def _settle(self, jobs: list[Job]) -> None:
+        """Tell the callers, on the event loop, that their jobs are answered or failed."""
+        for job in jobs:
+            scheduler = self._under_way.pop(job, None)
+            if scheduler is not None:
+                self._admissions[id(scheduler)].leave(job, done=job.failure is None)
+                _tell(job)
+
+    def _hand_over(self, jobs: list[Job]) -> None:
+        """Settle jobs on the event loop that waits for them: one crossing for a whole run."""
+        assert self._loop is not None, "what runs was submitted on a loop"
+        try:
+            self._loop.call_soon_threadsafe(self._settle, jobs)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.warning("answers without an event loop", jobs=len(jobs))
 
     def _start(self, index: int) -> None:
         if self._pin_to:
@@ -161,7 +193,7 @@ class Engine:
                     settled = scheduler.complete(batch, outputs)
                     self._busy[id(scheduler)] = scheduler
             if settled:
-                _hand_over(settled)
+                self._hand_over(settled)
 
     def _next(self) -> tuple[Scheduler, Batch] | None:
         """Wait for a batch; None once the engine is closed and nothing is left to run."""
@@ -198,20 +230,9 @@ class Engine:
                 self._busy[id(scheduler)] = scheduler
 
 
-def _expire(job: Job, timeout_s: float) -> None:
-    if not job.future.done():
-        job.future.set_exception(InferenceTimeoutError(f"no answer within {timeout_s:g} s"))
-
-
-def _hand_over(jobs: list[Job]) -> None:
-    """Settle jobs on the event loop that waits for them: one crossing for a whole run."""
-    loop = jobs[0].future.get_loop()
+def _tell(job: Job) -> None:
+    """Tell a job's caller; what goes wrong there must not keep others from their answers."""
     try:
-        loop.call_soon_threadsafe(_settle, jobs)
-    except RuntimeError:  # the loop is closed: nobody waits any more
-        log.warning("answers without an event loop", jobs=len(jobs))
-
-
-def _settle(jobs: list[Job]) -> None:
-    for job in jobs:
-        job.settle()
+        job.on_done(job)
+    except Exception:
+        log.exception("a caller failed on its answer")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -30,31 +30,42 @@ class Job:
 
     Args:
         sequences: Each float32 (time_i, features), checked.
-        future: Of the event loop that waits for the results; cancelled when nobody does any more.
+        on_done: Told, on the event loop and once, that there are results or a failure.
         priority: 1 (high) to 3 (low); others count as the nearest of these.
+        deadline_s: By `time.perf_counter`, after which nobody wants the answer.
     """
 
     def __init__(
         self,
         sequences: list[NDArray[np.float32]],
-        future: asyncio.Future[list[Result]],
+        on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
+        deadline_s: float = float("inf"),
     ) -> None:
-        self.future = future
+        self.on_done = on_done
         self.priority = min(max(priority, 1), 3)
         self.submitted_s = time.perf_counter()
+        self.deadline_s = deadline_s
         self.due_s = self.submitted_s
         self.num_cells = sum(map(len, sequences))
         self.work_s = 0.0  # of computing, as estimated when it was admitted
+        self.gone = False
+        """Nobody waits for the answer: the caller left, its deadline passed, or a part failed."""
         self.failure: Exception | None = None
         self._results: list[Result | None] = [None] * len(sequences)
         self._unanswered = len(sequences)
         self.sequences = [Sequence(self, row, inputs) for row, inputs in enumerate(sequences)]
 
     @property
-    def gone(self) -> bool:
-        """Nobody waits for the answer: the caller left, its deadline passed, or a part failed."""
-        return self.failure is not None or self.future.done()
+    def results(self) -> list[Result]:
+        """In the sequences' order, once all are there.
+
+        Raises:
+            Exception: The failure, if there is one.
+        """
+        if self.failure is not None:
+            raise self.failure
+        return [result for result in self._results if result is not None]
 
     def expect(self, work_s: float) -> None:
         """Note how long it should compute, from which follows when it is due."""
@@ -67,14 +78,10 @@ class Job:
         self._unanswered -= 1
         return self._unanswered == 0
 
-    def settle(self) -> None:
-        """Give the caller, on its event loop, the results or the failure."""
-        if self.future.done():
-            return
-        if self.failure is not None:
-            self.future.set_exception(self.failure)
-        else:
-            self.future.set_result([result for result in self._results if result is not None])
+    def fail(self, error: Exception) -> None:
+        """Note why there will be no results."""
+        self.failure = error
+        self.gone = True
 
 
 class Sequence:

@@ -91,27 +91,24 @@ class Scheduler(ABC):
             self._leave(sequence)
 
     def compute(self, batch: Batch, workspace: Workspace) -> Arrays:
-        """Run a batch, without the lock, and count what it cost."""
+        """Run a batch, without the lock, and note what it cost."""
         started_s, started_cpu_s = time.perf_counter(), time.thread_time()
-        for sequence in batch.sequences:
-            if sequence.position == 0:
-                self.metrics.queued(started_s - sequence.job.submitted_s)
         inputs = workspace.inputs(batch)
         lengths = np.array(batch.counts, dtype=np.int64)
         outputs = self.model.run(inputs, lengths, self._state(batch, workspace))
         check_outputs(self.model.manifest, outputs, batch.num_rows, batch.num_steps)
         self._keep_state(batch, outputs)
-        elapsed_s = time.perf_counter() - started_s
         batch.cpu_s = time.thread_time() - started_cpu_s
-        rows, steps, real = batch.num_rows, batch.num_steps, batch.num_real
-        predicted_s = self.cost.predict(rows, steps)
-        self.metrics.ran(rows, steps, real, elapsed_s, batch.cpu_s, predicted_s)
+        batch.elapsed_s = time.perf_counter() - started_s
         return outputs
 
     def complete(self, batch: Batch, outputs: Arrays) -> list[Job]:
         """Note a run's outputs; the jobs that are answered by it."""
-        self.cost.observe(batch.num_rows, batch.num_steps, batch.cpu_s)
-        self._num_running -= batch.num_rows
+        rows, steps, cpu_s = batch.num_rows, batch.num_steps, batch.cpu_s
+        predicted_s = self.cost.predict(rows, steps)
+        self.metrics.ran(rows, steps, batch.num_real, batch.elapsed_s, cpu_s, predicted_s)
+        self.cost.observe(rows, steps, cpu_s)
+        self._num_running -= rows
         answered: list[Job] = []
         for row, (sequence, count) in enumerate(zip(batch.sequences, batch.counts, strict=True)):
             sequence.position += count
@@ -135,7 +132,7 @@ class Scheduler(ABC):
         jobs = {id(sequence.job): sequence.job for sequence in batch.sequences}
         failed = [job for job in jobs.values() if not job.gone]
         for job in failed:
-            job.failure = error
+            job.fail(error)
             self.forget(job)
         return failed
 
@@ -147,6 +144,10 @@ class Scheduler(ABC):
         chosen = set(sequences)
         self._pool = [sequence for sequence in self._pool if sequence not in chosen]
         self._num_running += len(sequences)
+        now_s = time.perf_counter()
+        for sequence in sequences:
+            if sequence.position == 0:
+                self.metrics.queued(now_s - sequence.job.submitted_s)
         return Batch(sequences, max_steps)
 
     def _share(self) -> int:

@@ -58,9 +58,10 @@ class WorkerServer(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         self._report()
+        metrics: Metrics = self._app.state.metrics
+        metrics.bring()  # another worker's /metrics shows them
         if counter % TICKS_PER_REFRESH == 0:
-            metrics: Metrics = self._app.state.metrics
-            metrics.refresh()  # another worker's /metrics shows them
+            metrics.refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

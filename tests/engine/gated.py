@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from service.engine.engine import Engine
 from service.engine.job import NORMAL_PRIORITY, Result
-from tests.engine.harness import Observed
+from tests.engine.harness import Observed, predict
 from tests.fakes import TIMEOUT_S, GatedModel, Steps, check_result, make_sequence
 
 BLOCKER = make_sequence([1, 2, 3])
@@ -41,7 +41,7 @@ async def submit(
     """Ask for an answer; it is in the queue when this returns."""
 
     async def ask() -> list[Result]:
-        return await engine.predict(served.scheduler, list(sequences), timeout_s, priority)
+        return await predict(engine, served.scheduler, list(sequences), timeout_s, priority)
 
     task = asyncio.create_task(ask())
     await asyncio.sleep(0)  # its first step puts it there

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
+from functools import partial
 from typing import Any
 
 from service.app import bounds_of
@@ -12,8 +13,10 @@ from service.engine.admission import Admission, Backlog
 from service.engine.batch import Batch, Workspace
 from service.engine.cells import CellScheduler
 from service.engine.cost import CostModel
-from service.engine.job import NORMAL_PRIORITY, Job
+from service.engine.engine import Engine
+from service.engine.job import NORMAL_PRIORITY, Job, Result
 from service.engine.model import Arrays, Model
+from service.engine.scheduler import Scheduler
 from service.metrics import Metrics
 from service.repository import SCHEDULERS
 from service.settings import Settings
@@ -33,6 +36,41 @@ def made_cost(
     shapes = itertools.product({1, max_rows}, {1, 8, 64, max_steps})
     samples = {(b, t): run_s + row_s * b + cell_s * b * t for b, t in shapes}
     return CostModel(samples, max_rows, max_steps)
+
+
+class Asked(Job):
+    """A job, and a future of what its caller is told."""
+
+    def __init__(
+        self,
+        sequences: list[Steps],
+        future: asyncio.Future[list[Result]],
+        priority: int = NORMAL_PRIORITY,
+    ) -> None:
+        super().__init__(sequences, lambda job: settle(future, job), priority)
+        self.future = future
+
+
+def settle(future: asyncio.Future[list[Result]], job: Job) -> None:
+    """Give a future what a job came to."""
+    if job.failure is not None:
+        future.set_exception(job.failure)
+    else:
+        future.set_result(job.results)
+
+
+def predict(
+    engine: Engine,
+    scheduler: Scheduler,
+    sequences: list[Steps],
+    timeout_s: float = TIMEOUT_S,
+    priority: int = NORMAL_PRIORITY,
+) -> asyncio.Future[list[Result]]:
+    """Submit to an engine; cancelling the future cancels the job."""
+    future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
+    job = engine.submit(scheduler, sequences, timeout_s, partial(settle, future), priority)
+    future.add_done_callback(lambda ended: engine.cancel(job) if ended.cancelled() else None)
+    return future
 
 
 class Observed:
@@ -60,6 +98,7 @@ class Observed:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one of the model's samples."""
+        self.metrics.bring()
         value = self.metrics.registry.get_sample_value(name, self._labels | labels)
         assert value is not None, f"there is no {name} {labels}"
         return value
@@ -80,7 +119,7 @@ class ByHand(Observed):
         super().__init__(model, cost, **bounds)
         self.loop = asyncio.new_event_loop()
         self.clock_s = 0.0
-        self.settled: list[Job] = []
+        self.settled: list[Asked] = []
         self.backlog = Backlog(self.scheduler.bounds.engine_threads)
         self.admission = Admission(self.scheduler, self.backlog)
         self._workspace = Workspace()
@@ -91,17 +130,18 @@ class ByHand(Observed):
 
     def submit(
         self, *sequences: Steps, priority: int = NORMAL_PRIORITY, timeout_s: float = TIMEOUT_S
-    ) -> Job:
+    ) -> Asked:
         """Queue one request, now by the hand's clock."""
-        job = Job(list(sequences), self.loop.create_future(), priority)
+        job = Asked(list(sequences), self.loop.create_future(), priority)
         job.submitted_s = self.clock_s
         self.admission.enter(job, timeout_s)
         self.scheduler.enqueue(job)
         return job
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Asked) -> None:
         """Have the caller leave."""
         job.future.cancel()
+        job.gone = True
         self.admission.leave(job, done=False)
         self.scheduler.forget(job)
 
@@ -109,7 +149,7 @@ class ByHand(Observed):
         """What runs next."""
         return self.scheduler.take()
 
-    def finish(self, batch: Batch) -> list[Job]:
+    def finish(self, batch: Batch) -> list[Asked]:
         """Run a batch that was taken; the jobs settled by it."""
         outputs = self.compute(batch)
         batch.cpu_s = self.scheduler.cost.predict(batch.num_rows, batch.num_steps)
@@ -120,11 +160,11 @@ class ByHand(Observed):
         """Run a batch, and do not give its outputs back yet."""
         return self.scheduler.compute(batch, self._workspace)
 
-    def fail(self, batch: Batch, error: Exception) -> list[Job]:
+    def fail(self, batch: Batch, error: Exception) -> list[Asked]:
         """Fail a batch that was taken; the jobs settled by it."""
         return self._settle(self.scheduler.fail(batch, error))
 
-    def tick(self) -> list[Job]:
+    def tick(self) -> list[Asked]:
         """Take a batch and run it; the jobs settled by it."""
         batch = self.take()
         assert batch is not None, "nothing to run"
@@ -135,16 +175,17 @@ class ByHand(Observed):
         while (batch := self.take()) is not None:
             self.finish(batch)
 
-    def _settle(self, jobs: list[Job]) -> list[Job]:
-        for job in jobs:
+    def _settle(self, jobs: list[Job]) -> list[Asked]:
+        asked = [job for job in jobs if isinstance(job, Asked)]
+        for job in asked:
             assert job not in self.settled, "a job settled twice"
-            job.settle()
+            job.on_done(job)
             self.admission.leave(job, done=job.failure is None)
-        self.settled.extend(jobs)
-        return jobs
+        self.settled.extend(asked)
+        return asked
 
 
-def check_answered(job: Job) -> None:
+def check_answered(job: Asked) -> None:
     """Fail unless each of the job's sequences has its own answer, in order."""
     results = job.future.result()
     assert len(results) == len(job.sequences)

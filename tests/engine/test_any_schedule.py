@@ -18,9 +18,8 @@ from hypothesis.stateful import (
 
 from service.engine.batch import Batch
 from service.engine.cells import CellScheduler
-from service.engine.job import Job
 from service.errors import InferenceError, OverloadedError
-from tests.engine.harness import ByHand, check_answered
+from tests.engine.harness import Asked, ByHand, check_answered
 from tests.fakes import SumModel, make_manifest, random_sequence
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=3)
@@ -47,9 +46,9 @@ class AnySchedule(RuleBasedStateMachine):
         self.model = SumModel(manifest)
         self.hand = ByHand(self.model, **bounds)
         self.random = np.random.default_rng(0)
-        self.jobs: list[Job] = []
+        self.jobs: list[Asked] = []
         self.in_flight: list[Batch] = []
-        self.failed: list[Job] = []
+        self.failed: list[Asked] = []
 
     @rule(lengths=LENGTHS, priority=st.integers(0, 4))
     def submit(self, lengths: list[int], priority: int) -> None:

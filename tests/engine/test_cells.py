@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.job import PATIENCE, Job
+from service.engine.job import PATIENCE
 from service.errors import OverloadedError
-from tests.engine.harness import CELL_S, ByHand, check_answered, made_cost
+from tests.engine.harness import CELL_S, Asked, ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 
 Start = Callable[..., ByHand]
@@ -32,7 +32,7 @@ def start() -> Iterator[Start]:
         hand.close()
 
 
-def submit_lengths(hand: ByHand, lengths: list[int], **options: Any) -> list[Job]:
+def submit_lengths(hand: ByHand, lengths: list[int], **options: Any) -> list[Asked]:
     random = np.random.default_rng(len(lengths))
     return [hand.submit(random_sequence(random, length), **options) for length in lengths]
 
@@ -86,7 +86,7 @@ def test_a_long_sequence_is_not_starved_by_short_ones(
 def test_what_is_due_first_runs_first(start: Start) -> None:
     hand = start(max_batch_size=1, chunk_steps=1)
     low, normal, high = (submit_lengths(hand, [3], priority=p)[0] for p in (3, 2, 1))
-    ended: list[Job] = []
+    ended: list[Asked] = []
     while (batch := hand.take()) is not None:
         ended += hand.finish(batch)
     assert ended == [high, normal, low]

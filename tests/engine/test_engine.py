@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.engine.engine import _hand_over
 from service.engine.job import Job
 from service.engine.model import Arrays
 from service.errors import (
@@ -18,7 +17,7 @@ from service.errors import (
     OverloadedError,
 )
 from tests.engine.gated import BLOCKER, block, check_answer, running, submit
-from tests.engine.harness import Observed
+from tests.engine.harness import Observed, predict
 from tests.fakes import (
     TIMEOUT_S,
     FailingModel,
@@ -164,7 +163,7 @@ def test_close_finishes_what_was_submitted_and_refuses_the_rest(kind: Kind) -> N
         while not engine._closed:  # noqa: ASYNC110 - `close` tells nobody that it has begun
             await asyncio.sleep(0)
         with pytest.raises(DrainingError):
-            await engine.predict(served.scheduler, [one], TIMEOUT_S)
+            await predict(engine, served.scheduler, [one])
         model.open()
         await closing
         assert not any(thread.is_alive() for thread in engine._threads)
@@ -207,8 +206,36 @@ def test_models_share_a_thread_in_the_order_of_what_is_due() -> None:
 
 
 def test_an_event_loop_that_closed_does_not_end_a_thread() -> None:
-    loop = asyncio.new_event_loop()
-    job = Job([BLOCKER], loop.create_future())
-    loop.close()
-    _hand_over([job])
-    assert not job.future.done()
+    served = Observed(GatedModel(make_manifest()))
+
+    async def leave_behind() -> None:
+        await block(engine, served)
+
+    async def ask_again() -> None:
+        await check_answer(await submit(engine, served, BLOCKER), BLOCKER)
+
+    assert isinstance(served.model, GatedModel)
+    with running(served) as engine:
+        asyncio.run(leave_behind())
+        served.model.open()
+        asyncio.run(ask_again())
+        assert all(thread.is_alive() for thread in engine._threads)
+
+
+def test_a_caller_that_fails_on_its_answer_keeps_nobody_from_theirs() -> None:
+    served = Observed(GatedModel(make_manifest()))
+    one, two = make_sequence([1, 2]), make_sequence([3, 4])
+
+    def fail(job: Job) -> None:
+        raise ValueError("on purpose")
+
+    async def scenario() -> None:
+        await block(engine, served)
+        engine.submit(served.scheduler, [one], TIMEOUT_S, fail)
+        after = await submit(engine, served, two)
+        assert isinstance(served.model, GatedModel)
+        served.model.open()
+        await check_answer(after, two)
+
+    with running(served) as engine:
+        asyncio.run(scenario())

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from service.engine.batch import Batch, Workspace
-from service.engine.engine import Engine, _hand_over
+from service.engine.engine import Engine
 from service.engine.job import Result
 from service.engine.scheduler import Scheduler
 from service.errors import InferenceError
-from tests.engine.harness import Observed
-from tests.fakes import TIMEOUT_S, SumModel, check_result, make_manifest, random_sequence
+from tests.engine.harness import Observed, predict
+from tests.fakes import SumModel, check_result, make_manifest, random_sequence
 
 DEPTH = 5  # 7 was run too, in six minutes
 NUM_THREADS = 2
@@ -90,7 +90,7 @@ class World:
         assert self.engine.num_waiting(self.served.scheduler) == 0
 
     async def _predict(self, index: int) -> asyncio.Future[list[Result]]:
-        return self.engine.predict(self.served.scheduler, ASKED[index], TIMEOUT_S)
+        return predict(self.engine, self.served.scheduler, ASKED[index])
 
     def _ask(self, index: int) -> None:
         self.answers.append(self.loop.run_until_complete(self._predict(index)))
@@ -113,7 +113,7 @@ class World:
     def _settle(self, scheduler: Scheduler, jobs: list) -> None:  # type: ignore[type-arg]
         self.engine._busy[id(scheduler)] = scheduler
         if jobs:
-            _hand_over(jobs)
+            self.engine._hand_over(jobs)
 
     def _leave(self, index: int) -> None:
         self.answers[index].cancel()

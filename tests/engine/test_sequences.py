@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.batch import Batch
-from service.engine.job import Job
 from service.engine.sequences import SequenceScheduler
 from service.errors import OverloadedError
-from tests.engine.harness import ByHand, check_answered, made_cost
+from tests.engine.harness import Asked, ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 
 Start = Callable[..., ByHand]
@@ -39,7 +38,7 @@ def start() -> Iterator[Start]:
         hand.close()
 
 
-def submit_lengths(hand: ByHand, lengths: list[int]) -> list[Job]:
+def submit_lengths(hand: ByHand, lengths: list[int]) -> list[Asked]:
     random = np.random.default_rng(len(lengths))
     return [hand.submit(random_sequence(random, length)) for length in lengths]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.engine.engine import Engine
 from service.engine.job import Result
 from service.errors import InferenceError, InferenceTimeoutError, OverloadedError
-from tests.engine.harness import Observed
+from tests.engine.harness import Observed, predict
 from tests.fakes import (
     TIMEOUT_S,
     FailingModel,
@@ -56,7 +56,7 @@ async def ask(engine: Engine, served: Observed, request: Request, sequences: lis
     timeout_s = request.patience / 10_000 if request.fate == "timeout" else TIMEOUT_S
 
     async def answer() -> list[Result]:
-        return await engine.predict(served.scheduler, sequences, timeout_s, request.priority)
+        return await predict(engine, served.scheduler, sequences, timeout_s, request.priority)
 
     task = asyncio.create_task(answer())
     if request.fate == "cancel":

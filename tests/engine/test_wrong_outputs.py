@@ -14,10 +14,9 @@ from service.engine.engine import Engine
 from service.engine.invariance import check_invariance
 from service.engine.model import Arrays
 from service.errors import BundleError, InferenceError
-from tests.engine.harness import Observed
+from tests.engine.harness import Observed, predict
 from tests.fakes import (
     MARK,
-    TIMEOUT_S,
     SumModel,
     check_result,
     make_manifest,
@@ -80,9 +79,9 @@ def test_wrong_outputs_fail_their_batch_and_the_thread_goes_on(
 
     async def scenario() -> None:
         with pytest.raises(InferenceError) as failure:
-            await engine.predict(served.scheduler, [marked(good), good], TIMEOUT_S)
+            await predict(engine, served.scheduler, [marked(good), good])
         assert f"output {name} has shape" in str(failure.value.__cause__)
-        (result,) = await engine.predict(served.scheduler, [good], TIMEOUT_S)
+        (result,) = await predict(engine, served.scheduler, [good])
         check_result(result, good)
 
     asyncio.run(scenario())

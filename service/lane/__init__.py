@@ -1,0 +1,1 @@
+"""The hot routes without ASGI, on uvicorn's own connections."""

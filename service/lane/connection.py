@@ -1,0 +1,188 @@
+"""uvicorn's connection, which answers the hot routes itself.
+
+A hot route's plain request (`heads.py`) that comes where no other is under way is answered here:
+no ASGI, no task, head and body in one write. All else, as what is pipelined behind another route's
+request, goes uvicorn's ordinary way over the same connection. Both ways use the same handlers.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any
+
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.api.calls import Services
+from service.api.exchange import Answer
+from service.lane.heads import MAX_HEAD_BYTES, Heads
+from service.lane.turn import Turn
+
+HEADS = Heads()
+
+
+class Lane(HttpToolsProtocol):
+    """A connection that answers the hot routes itself."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._services: Services | None = self.app_state.get("services")
+        self._in_message = False  # the parser has begun with a message that is not complete
+        self._in_head = False
+        self._turn: Turn | None = None  # under way here, or its body still comes
+        self._unread = b""  # came behind its body
+        self._going_on = False
+        self._idle_since_s = math.inf
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        turn = self._turn
+        if turn is not None and turn.num_missing:
+            missing = turn.num_missing
+            self._unread = data[missing:]
+            turn.add(data[:missing])
+            return
+        self._unread = self._unread + data if self._unread else data
+        if turn is None:
+            self.go_on()
+        elif len(self._unread) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+
+    def go_on(self) -> None:
+        """Go on with what is not read yet, unless a request is under way or nobody reads answers.
+
+        Requests that are answered at once come back here: one round of the loop for each.
+        """
+        if self._turn is not None and not self._turn.num_missing and self._turn.over:
+            self._turn = None
+            self.flow.resume_reading()
+        if self._going_on:
+            return
+        self._going_on = True
+        while self._unread and self._turn is None and not self.flow.write_paused:
+            data, self._unread = self._unread, b""
+            if not self.transport.is_closing():
+                self._begin(data)
+        self._going_on = False
+
+    def _begin(self, data: bytes) -> None:
+        """Begin with the request, or go on with the message, that these bytes are of."""
+        services = self._services
+        if (
+            services is not None
+            and not self._in_message
+            and (self.cycle is None or self.cycle.response_complete)
+        ):
+            end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
+            found = HEADS.find(data[:end]) if end > 4 else None
+            if found is not None and found[1] <= services.settings.max_body_bytes:
+                hot, length = found
+                self._idle_since_s = math.inf
+                self._unread = data[end + length :]
+                turn = self._turn = Turn(self, services, hot, length)
+                self.tasks.add(turn)  # type: ignore[arg-type]
+                turn.begin(data[end : end + length])
+                return
+        super().data_received(data)
+
+    def send(self, turn: Turn, answer: Answer) -> None:
+        """Write an answer and go on with the connection's next request."""
+        self.tasks.discard(turn)
+        self.server_state.total_requests += 1
+        self._be_idle()
+        head = (
+            STATUS_LINE[answer.status],
+            _lines(tuple(self.server_state.default_headers)),
+            _lines(tuple(answer.headers)),
+            b"content-length: %d\r\nx-request-id: " % len(answer.body),
+            turn.request_id.encode("ascii"),
+            b"\r\n\r\n" if turn.keep_alive else b"\r\nconnection: close\r\n\r\n",
+            answer.body,
+        )
+        self.transport.write(b"".join(head))
+        if not turn.keep_alive:
+            self.transport.close()
+        self.go_on()
+
+    def on_message_begin(self) -> None:
+        """The parser begins with a message."""
+        self._in_message = self._in_head = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header; what trails a chunked body is none."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The parser is through with a message's head."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The parser is through with a message."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        super().resume_writing()
+        self.go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Drop what the client waits for."""
+        super().connection_lost(exc)
+        self._unread = b""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        if self._turn is not None:
+            self.tasks.discard(self._turn)
+            self._turn.drop()
+
+    def shutdown(self) -> None:
+        """Close the connection, once what is under way is answered."""
+        if self._turn is not None and not self._turn.over:
+            self._turn.keep_alive = False
+        else:
+            super().shutdown()
+
+    # uvicorn makes and cancels a timer a request; here one timer looks when it was idle last
+
+    def on_response_complete(self) -> None:
+        """Go on with uvicorn's request that waits next, or be idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._be_idle()
+
+    def _be_idle(self) -> None:
+        self._idle_since_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since_s = math.inf
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for so long."""
+        self.timeout_keep_alive_task = None
+        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
+        if left_s <= 0:
+            super().timeout_keep_alive_handler()
+        elif left_s < math.inf:
+            self._look_again_in(left_s)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+
+@lru_cache(256)
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
