@@ -22,6 +22,7 @@ from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.loop_lag import LoopLag
+from service.memory import keep_freed_memory
 from service.metrics import Metrics
 from service.repository import Repository
 from service.settings import Settings
@@ -45,6 +46,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
+        keep_freed_memory()
         engine = Engine(bounds.engine_threads, cores if settings.pin_threads else ())
         metrics: Metrics = app.state.metrics
         repository = Repository(settings.repository, engine, metrics, bounds, settings.precision)

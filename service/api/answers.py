@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.api.calls import VALUES_AT_ONCE, Results
 from service.api.exchange import BINARY_TYPE, Answer, Headers
+from service.api.results import VALUES_AT_ONCE, Results
+from service.codec.plans import WantedOutput
 from service.manifest import Manifest
-
-
-class WantedOutput(NamedTuple):
-    """One tensor of the answer."""
-
-    name: str
-    is_binary: bool
 
 
 def infer_answer(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,9 +18,10 @@ import structlog
 from numpy.typing import NDArray
 
 from service.api.exchange import Answer, Head, refusal, request_id_of
+from service.api.results import VALUES_AT_ONCE, Results
 from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
-from service.engine.job import NORMAL_PRIORITY, PATIENCE, Job, Result
+from service.engine.job import Job, Result
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
@@ -36,9 +36,6 @@ log = structlog.get_logger(__name__)
 
 V = TypeVar("V")
 
-VALUES_AT_ONCE = 16_384
-"""Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Services:
@@ -51,13 +48,6 @@ class Services:
     cache: ResultCache | None
 
 
-class Results(NamedTuple):
-    """The answers to a request's sequences, in their order."""
-
-    logits: NDArray[np.float32]  # (batch, classes), finite
-    weights: list[NDArray[np.float32] | None]  # (time_i,) each; None where the model has none
-
-
 class Asked(NamedTuple):
     """What a request wants.
 
@@ -66,7 +56,7 @@ class Asked(NamedTuple):
         sequences: To run, (time_i, features) each, checked.
         field: Where in the request they are.
         timeout_s: As long as it may take from now on.
-        priority: See `priority_of`.
+        priority: 1 (first) to 3.
         answer: Makes the answer of the results.
     """
 
@@ -264,24 +254,19 @@ class Call(ABC):
         if self._services.cache:
             self._services.cache.put(self._key, results)
 
-    def _answer(self, results: list[Result]) -> None:
+    def _answer(self, found: list[Result]) -> None:
         assert self._asked is not None, "only what was read is run"
-        logits = _stacked(results)
-        if not _all_finite(logits):
-            field, manifest = self._asked.field, self._asked.served.manifest
-            row = int(np.isfinite(logits).all(axis=1).argmin())
+        asked, results = self._asked, Results.of(found)
+        if (row := results.first_not_finite()) is not None:
             raise InvalidSequenceError(
-                f"{field}[{row}] has no finite answer: {manifest.name} computes with float32, "
-                "which its values exceed",
-                f"{field}[{row}]",
+                f"{asked.field}[{row}] has no finite answer: {asked.served.manifest.name} computes "
+                "with float32, which its values exceed",
+                f"{asked.field}[{row}]",
             )
-        weights = [result.weights for result in results]
-        num_values = logits.size + sum(row.size for row in weights if row is not None)
-        ready, make = Results(logits, weights), self._asked.answer
-        if num_values > VALUES_AT_ONCE:
-            self._in_thread(lambda: make(ready), self._succeed)
+        if results.num_values > VALUES_AT_ONCE:
+            self._in_thread(lambda: asked.answer(results), self._succeed)
         else:
-            self._succeed(make(ready))
+            self._succeed(asked.answer(results))
 
     def _succeed(self, answer: Answer) -> None:
         self._end("ok")
@@ -307,27 +292,3 @@ class Call(ABC):
                 self._take_step(go_on, worked)
 
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(on_worked)
-
-
-def _stacked(results: list[Result]) -> NDArray[np.float32]:
-    """Logits (batch, classes)."""
-    if len(results) == 1:
-        return results[0].logits[None]
-    return np.stack([result.logits for result in results])
-
-
-def _all_finite(logits: NDArray[np.float32]) -> bool:
-    if logits.size <= 64:  # where a NumPy function takes longer to call than to run
-        return math.isfinite(sum(logits.ravel().tolist()))
-    return bool(np.isfinite(logits).all())
-
-
-def priority_of(wanted: object, field: str) -> int:
-    """The engine's priority, 1 (first) to 3, of a request's: 0 is normal, 2; above 3 is 3.
-
-    Raises:
-        InvalidRequestError: It is no unsigned integer.
-    """
-    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
-        raise InvalidRequestError(f"{field} must be an unsigned integer; 1 comes first", field)
-    return min(wanted, max(PATIENCE)) or NORMAL_PRIORITY

@@ -11,9 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from service.api.bodies import decode_json
 from service.api.documents import MODEL_DOCUMENT, versioned
 from service.api.routes import read_body
+from service.codec.bodies import decode_json
 from service.errors import ModelNotReadyError
 from service.metrics import Metrics
 from service.repository import Repository

@@ -17,13 +17,14 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.bodies import decode_json, wrong_field
-from service.api.calls import Asked, Call, Handler, Results, Services, priority_of
+from service.api.calls import Asked, Call, Handler, Services
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.exchange import Answer
+from service.api.results import Results
 from service.api.routes import RawRoute, endpoint
-from service.api.simd import read_sequences
-from service.api.tensors import check_sequence, check_sequences, sequence_array
+from service.codec.bodies import decode_json, priority_of, wrong_field
+from service.codec.simd import read_sequences
+from service.codec.tensors import check_sequence, check_sequences, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError, UnsupportedMediaTypeError
 from service.manifest import Manifest
 from service.repository import Served

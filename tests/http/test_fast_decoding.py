@@ -11,11 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.api import predict, v2
-from service.api.binary import Blobs
-from service.api.bodies import decode_json
-from service.api.simd import read_infer
-from service.api.tensors import sequence_array, tensor_array
+from service.api import predict
+from service.codec import infer
+from service.codec.binary import Blobs
+from service.codec.bodies import decode_json
+from service.codec.simd import read_infer
+from service.codec.tensors import sequence_array, tensor_array
 from service.errors import ServiceError
 
 numbers = st.one_of(
@@ -106,10 +107,10 @@ def check_infer(body: bytes) -> bool:
     if plain is None:
         return False
     try:
-        fast = v2.decode(body)
+        fast = infer.decode(body)
     except ServiceError:  # a field's type, in the slow decoder's own words
         return False
-    slow = decode_json(v2.DECODER, body)
+    slow = decode_json(infer.DECODER, body)
     for ours, theirs in zip(fast.inputs, slow.inputs, strict=True):
         if isinstance(ours.data, np.ndarray):
             array = tensor_array(theirs.data, theirs.shape, theirs.datatype, "field")
@@ -193,6 +194,6 @@ def test_what_is_not_plain_is_left_to_the_slow_decoder(body: bytes) -> None:
 
 
 def test_missing_data_is_still_named() -> None:
-    request = v2.decode(b'{"inputs":[{"name":"inputs","shape":[1],"datatype":"FP32"}]}')
+    request = infer.decode(b'{"inputs":[{"name":"inputs","shape":[1],"datatype":"FP32"}]}')
     with pytest.raises(ServiceError, match=r"inputs\[0\]\.data.*missing"):
-        v2.array_of(request.inputs[0], Blobs(0), "inputs[0]")
+        infer.array_of(request.inputs[0], Blobs(0), "inputs[0]")

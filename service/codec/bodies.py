@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from service.engine.job import NORMAL_PRIORITY, PATIENCE
 from service.errors import InvalidRequestError
 
 T = TypeVar("T")
@@ -75,3 +76,14 @@ def _path_to_not_finite(value: object) -> str | None:
             if (path := _path_to_not_finite(inner)) is not None:
                 return f"[{index}]{path}"
     return None
+
+
+def priority_of(wanted: object, field: str) -> int:
+    """The engine's priority, 1 (first) to 3, of a request's: 0 is normal, 2; above 3 is 3.
+
+    Raises:
+        InvalidRequestError: It is no unsigned integer.
+    """
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 0:
+        raise InvalidRequestError(f"{field} must be an unsigned integer; 1 comes first", field)
+    return min(wanted, max(PATIENCE)) or NORMAL_PRIORITY

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.api.bodies import wrong_field
+from service.codec.bodies import wrong_field
 from service.errors import InvalidRequestError, InvalidSequenceError
 from service.manifest import Manifest
 

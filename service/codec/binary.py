@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from service.api.plans import Place
-from service.api.tensors import DATATYPES
+from service.codec.plans import Place
+from service.codec.tensors import DATATYPES
 from service.errors import InvalidRequestError
 
 LENGTH_HEADER = "Inference-Header-Content-Length"

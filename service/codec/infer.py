@@ -1,0 +1,223 @@
+"""An Open Inference request's body: what it asks, and its tensors as arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.codec.binary import Blobs
+from service.codec.bodies import decode_json, priority_of
+from service.codec.plans import Arrays, Place, Plan, Plans, WantedOutput, Words, words_of
+from service.codec.simd import read_infer
+from service.codec.tensors import tensor_array
+from service.errors import InvalidRequestError
+from service.manifest import Manifest
+
+Parameters = dict[str, str | int | float | bool]
+
+PROBE = 5.0e-324  # the smallest there is
+
+
+class Tensor(msgspec.Struct):
+    """One input tensor; its `data` is left out where it is binary."""
+
+    name: str
+    shape: list[int]
+    datatype: str
+    data: Any = msgspec.UNSET
+    parameters: Parameters = {}
+
+
+class RequestedOutput(msgspec.Struct):
+    """One output that the caller wants."""
+
+    name: str
+    parameters: Parameters = {}
+
+
+class InferRequest(msgspec.Struct):
+    """The body of an inference request."""
+
+    inputs: list[Tensor]
+    id: str | None = None
+    outputs: list[RequestedOutput] | None = None
+    parameters: Parameters = {}
+
+
+def read_tensors(body: bytes, length: int, manifest: Manifest, plans: Plans) -> tuple[Plan, Arrays]:
+    """What a request asks, and its input tensors by name.
+
+    Args:
+        body: Of the request.
+        length: Of its JSON; binary tensors follow.
+        manifest: Of the model that it is for.
+        plans: Known ones; a new one is added.
+
+    Raises:
+        InvalidRequestError: Something is not as the protocol and the model say; its field named.
+    """
+    words = words_of(body, length)
+    if words is not None:
+        plan = plans.get(manifest.sha256, words)
+        arrays = plan.arrays_of(body, words) if plan is not None else None
+        if plan is not None and arrays is not None:
+            return plan, arrays
+    plan = _planned(body, length, manifest)
+    if words is None:
+        return plan, _all_arrays(plan, body, length)
+    if not words.is_text:
+        plans.keep(manifest.sha256, words, plan)
+    elif (lasting := _lasting(plan, body, words, manifest)) is not None:
+        plans.keep(manifest.sha256, words, lasting)
+    return plan, _all_arrays(plan, body, length)
+
+
+def _all_arrays(plan: Plan, body: bytes, length: int) -> Arrays:
+    arrays = plan.arrays_of(body, Words(b"", length, len(body), is_text=False))
+    assert arrays is not None, "the plan is this body's"
+    return arrays
+
+
+def _lasting(plan: Plan, body: bytes, words: Words, manifest: Manifest) -> Plan | None:
+    """The same for whatever numbers, if they are what the inputs' data is; None if not.
+
+    That is tried out: with a number that nobody sends in their place, it is the data.
+    """
+    name = manifest.inputs.name
+    probe = b"".join((body[: words.start], b"[%r]" % PROBE, body[words.stop :]))
+    tensors = [t for t in DECODER.decode(probe).inputs if t.data == [PROBE]]
+    if [tensor.name for tensor in tensors] != [name]:
+        return None
+    others = {key: array for key, array in plan.arrays.items() if key != name}
+    inputs = plan.arrays[name]
+    place = Place(name, inputs.dtype, list(inputs.shape), inputs.size, 0)
+    return plan._replace(arrays=others, places=[place])
+
+
+def _planned(body: bytes, length: int, manifest: Manifest) -> Plan:
+    """Read what the JSON says, and check it."""
+    # where numbers are binary, the JSON before them is short
+    request = decode(body) if length == len(body) else decode_json(DECODER, body[:length])
+    blobs = Blobs(len(body) - length)
+    arrays: dict[str, NDArray[Any]] = {}
+    seen: set[str] = set()
+    datatypes = {manifest.inputs.name: "FP32", manifest.inputs.lengths: "INT64"}
+    for index, tensor in enumerate(request.inputs):
+        field = f"inputs[{index}]"
+        if tensor.name not in datatypes or tensor.name in seen:
+            raise InvalidRequestError(
+                f"{field}.name {tensor.name!r} is not one of {', '.join(datatypes)}, each once",
+                f"{field}.name",
+            )
+        if tensor.datatype != datatypes[tensor.name]:
+            raise InvalidRequestError(
+                f"{field}.datatype is {tensor.datatype}, {manifest.name} takes "
+                f"{datatypes[tensor.name]} for {tensor.name}",
+                f"{field}.datatype",
+            )
+        seen.add(tensor.name)
+        if (array := array_of(tensor, blobs, field)) is not None:
+            arrays[tensor.name] = array
+    blobs.check_end()
+    if manifest.inputs.name not in seen:
+        raise InvalidRequestError(f"inputs has no tensor {manifest.inputs.name!r}", "inputs")
+    parameters = request.parameters
+    precision = parameters.get("precision")
+    return Plan(
+        request.id,
+        None if precision is None else str(precision),
+        priority_of(parameters.get("priority", 0), "parameters.priority"),
+        _wanted_s(parameters),
+        _wanted_outputs(request, manifest),
+        arrays,
+        blobs.places,
+        blobs.num_bytes,
+    )
+
+
+def decode(body: bytes) -> InferRequest:
+    """The request, its `data` arrays already where it is plain JSON.
+
+    Raises:
+        InvalidRequestError: See `decode_json`.
+    """
+    plain = read_infer(body)
+    if plain is not None:
+        try:
+            return msgspec.convert(plain, InferRequest)
+        except msgspec.ValidationError:
+            pass  # the decoder words it
+    return decode_json(DECODER, body)
+
+
+def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any] | None:
+    """A tensor's values, or None where they are binary and `blobs` notes their place.
+
+    Args:
+        tensor: As described in JSON; its `data` may be an array already.
+        blobs: What follows the JSON.
+        field: Where in the request it is.
+
+    Raises:
+        InvalidRequestError: They are missing, there twice, or against the shape or the datatype.
+    """
+    size = tensor.parameters.get("binary_data_size")
+    if size is None:
+        if tensor.data is msgspec.UNSET:
+            raise InvalidRequestError(
+                f"{field}.data: Object missing required field `data`", f"{field}.data"
+            )
+        if isinstance(tensor.data, np.ndarray):
+            return tensor.data
+        return tensor_array(tensor.data, tensor.shape, tensor.datatype, field)
+    if tensor.data is not msgspec.UNSET:
+        raise InvalidRequestError(
+            f"{field} has both data and binary_data_size: give one", f"{field}.data"
+        )
+    blobs.take(tensor.name, size, tensor.shape, tensor.datatype, field)
+    return None
+
+
+def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[WantedOutput]:
+    outputs = manifest.outputs
+    names = [outputs.logits, outputs.weights] if outputs.weights else [outputs.logits]
+    all_binary = _flag(request.parameters, "binary_data_output", False, "parameters")
+    if not request.outputs:
+        return [WantedOutput(name, all_binary) for name in names]
+    wanted = []
+    for index, output in enumerate(request.outputs):
+        field = f"outputs[{index}]"
+        if output.name not in names:
+            raise InvalidRequestError(
+                f"{field}.name {output.name!r} is none of {', '.join(names)}", f"{field}.name"
+            )
+        is_binary = _flag(output.parameters, "binary_data", all_binary, f"{field}.parameters")
+        wanted.append(WantedOutput(output.name, is_binary))
+    return wanted
+
+
+def _flag(parameters: Parameters, name: str, default: bool, within: str) -> bool:
+    value = parameters.get(name, default)
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{within}.{name} must be true or false", f"{within}.{name}")
+    return value
+
+
+def _wanted_s(parameters: Parameters) -> float | None:
+    """`timeout` of the schedule policy extension is in microseconds; 0 is the server's own."""
+    timeout_us = parameters.get("timeout", 0)
+    if (
+        isinstance(timeout_us, bool)
+        or not isinstance(timeout_us, int)
+        or not 0 <= timeout_us < 1 << 64
+    ):
+        raise InvalidRequestError(
+            "parameters.timeout must be microseconds, an unsigned integer", "parameters.timeout"
+        )
+    return timeout_us / 1e6 if timeout_us else None
+
+
+DECODER = msgspec.json.Decoder(InferRequest)

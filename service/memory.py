@@ -1,0 +1,23 @@
+"""How the C library keeps memory that was freed."""
+
+from __future__ import annotations
+
+import ctypes
+
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
+KEPT_BYTES = 64 << 20
+
+
+def keep_freed_memory() -> None:
+    """Keep up to 64 MiB of freed memory: requests come and go, and so would pages.
+
+    By default glibc gives memory back as soon as 128 KiB at the heap's end are free, and the kernel
+    then clears each page anew for the next request. Another C library is left as it is.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+    mallopt(TOP_PAD, 1 << 20)
+    mallopt(MMAP_THRESHOLD, 8 << 20)  # of its own; larger ones are rare, and go back at once
