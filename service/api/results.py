@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.codec.tensors import all_finite
 from service.engine.job import Result
 
 VALUES_AT_ONCE = 16_384
 """Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
-FEW = 64  # values that NumPy takes longer to be called for than to look at
 
 
 class Results(NamedTuple):
@@ -37,8 +36,6 @@ class Results(NamedTuple):
 
     def first_not_finite(self) -> int | None:
         """The first row with logits that are no finite number."""
-        logits = self.logits
-        if logits.size <= FEW and math.isfinite(sum(logits.ravel().tolist())):
+        if all_finite(self.logits):
             return None
-        finite = np.isfinite(logits).all(axis=1)
-        return None if finite.all() else int(finite.argmin())
+        return int(np.isfinite(self.logits).all(axis=1).argmin())

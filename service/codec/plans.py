@@ -106,9 +106,8 @@ class Plan(NamedTuple):
         elif words.stop - words.start != self.num_bytes:
             return None
         else:
-            for name, dtype, shape, num_values, start in self.places:
-                values = np.frombuffer(body, dtype, num_values, words.start + start)
-                arrays[name] = values.reshape(shape)
+            for name, dtype, shape, _, start in self.places:
+                arrays[name] = np.ndarray(shape, dtype, body, words.start + start)
         return arrays
 
 
