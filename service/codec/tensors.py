@@ -113,11 +113,10 @@ def _is_plain(
 
 def all_finite(values: NDArray[np.float32]) -> bool:
     """Whether there is no NaN and no infinity among them."""
-    if values.size <= AT_ONCE:
-        # the sum of squares is finite only if all are; if not, some are perhaps only beyond 1e17
-        if math.isfinite(np.vdot(values, values)):
-            return True
-    return bool(np.isfinite(values).all())
+    if values.size > AT_ONCE:
+        return bool(np.isfinite(values).all())
+    # the sum of squares is finite only if all are; if not, some are perhaps only beyond 1e17
+    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
 
 
 def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:

@@ -10,7 +10,9 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -31,6 +33,23 @@ log = structlog.get_logger(__name__)
 TICKS_PER_REFRESH = 10  # of uvicorn, a tenth of a second each
 
 
+class Connections(set[Any]):
+    """Those that are open.
+
+    Args:
+        on_closed: Told of each that no longer is.
+    """
+
+    def __init__(self, on_closed: Callable[[], None]) -> None:
+        super().__init__()
+        self._on_closed = on_closed
+
+    def discard(self, connection: object) -> None:
+        """Take one out."""
+        super().discard(connection)
+        self._on_closed()
+
+
 class WorkerServer(uvicorn.Server):
     """uvicorn without a listening socket.
 
@@ -47,6 +66,8 @@ class WorkerServer(uvicorn.Server):
         self._adoptions: set[asyncio.Task[None]] = set()
         self._taken = 0
         self._reported: Report | None = None
+        # told at once: who closes many and opens many anew is to be spread by what is true then
+        self.server_state.connections = Connections(self._report)
         app.state.others_loading = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from tests.servers import Server
+import httpx
 
+from tests.http.refusals import check_serving
+from tests.servers import START_S, Server
+
+LSTM = "digits-lstm"
 ESTABLISHED = "01"
 
 
@@ -59,3 +66,22 @@ def _files(pid: int) -> set[str]:
         except FileNotFoundError:
             continue
     return files
+
+
+@contextmanager
+def held_open(server: Server, count: int) -> Iterator[list[httpx.Client]]:
+    """Clients that each keep one connection, on which one request was answered."""
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(httpx.Client(base_url=server.base_url, timeout=START_S))
+            for _ in range(count)
+        ]
+        for client in clients:
+            check_serving(client, LSTM)
+        yield clients
+
+
+def forget_connections(server: Server) -> None:
+    """Have the server's client begin anew."""
+    server.client.close()
+    del server.client
