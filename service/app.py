@@ -53,7 +53,12 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
         app.state.services, app.state.repository = services, repository
-        lag = LoopLag(metrics.loop_lag.observe)
+
+        def note_lag(lag_s: float) -> None:
+            metrics.loop_lag.observe(lag_s)
+            engine.note_lag(lag_s)
+
+        lag = LoopLag(note_lag)
         repository.start()
         gc.freeze()  # what was imported stays: no collection need go through it, which takes long
         gc.set_threshold(GC_ALLOCATIONS, 20, 100)  # a request leaves no cycles behind

@@ -9,11 +9,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
-from service.errors import ServiceError
+from service.errors import OverloadedError, ServiceError
 
 REQUEST_ID = "X-Request-ID"
 ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -70,8 +71,17 @@ def request_id_of(given: bytes) -> str:
 
 def refusal(error: ServiceError) -> Answer:
     """A failed request's answer: Open Inference's `error`, and what a program can read."""
-    body = {"error": error.message, "code": error.code}
-    if error.field:
-        body["field"] = error.field
-    retry = [(b"retry-after", b"%d" % error.retry_after_s)] if error.retry_after_s else []
-    return Answer(msgspec.json.encode(body), error.status_code, (*retry, *JSON_HEADERS))
+    # under overload it is the same over and over; other messages may quote a caller at length
+    make = _kept_refusal if isinstance(error, OverloadedError) else _refusal
+    return make(error.status_code, error.code, error.message, error.field, error.retry_after_s or 0)
+
+
+def _refusal(status: int, code: str, message: str, field: str, retry_after_s: int) -> Answer:
+    body = {"error": message, "code": code}
+    if field:
+        body["field"] = field
+    retry = [(b"retry-after", b"%d" % retry_after_s)] if retry_after_s else []
+    return Answer(msgspec.json.encode(body), status, (*retry, *JSON_HEADERS))
+
+
+_kept_refusal = lru_cache(64)(_refusal)

@@ -17,6 +17,7 @@ from service.errors import OverloadedError
 
 RATE_WINDOW_S = 0.1
 RATE_WEIGHT = 0.2
+LAG_KEPT = 0.5  # of one look at the lag for the next
 CAUTION = 1.5  # what is admitted still waits for the event loop, and for what is due before it
 
 
@@ -33,11 +34,16 @@ class Backlog:
         self._work_s = 0.0
         self._done_s = 0.0
         self._since_s = 0.0
+        self._lag_s = 0.0
 
     @property
     def wait_s(self) -> float:
-        """How long what is there will take, with some caution."""
-        return CAUTION * max(self._work_s, 0.0) / self._rate
+        """How long what is there will take, with some caution, and the event loop's lag."""
+        return CAUTION * max(self._work_s, 0.0) / self._rate + self._lag_s
+
+    def note_lag(self, lag_s: float) -> None:
+        """What comes has waited about so long for the event loop, and so will its answer."""
+        self._lag_s = 2.0 * max(lag_s, LAG_KEPT * self._lag_s / 2.0)
 
     def add(self, work_s: float) -> None:
         """So much more came."""

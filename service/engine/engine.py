@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
@@ -87,10 +86,13 @@ class Engine:
         wait_s = self._backlog.wait_s
         if wait_s > timeout_s:
             raise OverloadedError(
-                f"what waits here already takes about {wait_s:.3g} s, no request may take over "
-                f"{timeout_s:.3g} s",
+                f"what waits here already takes longer than the {timeout_s:g} s that a request may",
                 retry_after_s=math.ceil(wait_s - timeout_s),
             )
+
+    def note_lag(self, lag_s: float) -> None:
+        """Reckon with an event loop that is this late."""
+        self._backlog.note_lag(lag_s)
 
     def submit(
         self,
@@ -119,7 +121,7 @@ class Engine:
             raise InferenceTimeoutError("the deadline passed before the request could run")
         if self._closed:
             raise DrainingError("the server is stopping")
-        job = Job(sequences, on_done, priority, time.perf_counter() + timeout_s)
+        job = Job(sequences, on_done, priority, timeout_s)
         self._admissions[id(scheduler)].enter(job, timeout_s)
         self._loop = asyncio.get_running_loop()
         self._under_way[job] = scheduler

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import NamedTuple
@@ -32,7 +33,7 @@ class Job:
         sequences: Each float32 (time_i, features), checked.
         on_done: Told, on the event loop and once, that there are results or a failure.
         priority: 1 (high) to 3 (low); others count as the nearest of these.
-        deadline_s: By `time.perf_counter`, after which nobody wants the answer.
+        timeout_s: As long as its caller waits.
     """
 
     def __init__(
@@ -40,12 +41,12 @@ class Job:
         sequences: list[NDArray[np.float32]],
         on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
-        deadline_s: float = float("inf"),
+        timeout_s: float = math.inf,
     ) -> None:
         self.on_done = on_done
         self.priority = min(max(priority, 1), 3)
         self.submitted_s = time.perf_counter()
-        self.deadline_s = deadline_s
+        self.deadline_s = self.submitted_s + timeout_s
         self.due_s = self.submitted_s
         self.num_cells = sum(map(len, sequences))
         self.work_s = 0.0  # of computing, as estimated when it was admitted
