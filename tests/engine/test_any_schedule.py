@@ -88,10 +88,10 @@ class AnySchedule(RuleBasedStateMachine):
         assert all(isinstance(job.future.exception(), InferenceError) for job in failed)
         self.failed.extend(failed)
 
-    @precondition(lambda self: any(not job.gone for job in self.jobs))
+    @precondition(lambda self: any(not job.future.done() for job in self.jobs))
     @rule(which=WHICH)
     def cancel(self, which: int) -> None:
-        waited_for = [job for job in self.jobs if not job.gone]
+        waited_for = [job for job in self.jobs if not job.future.done()]
         self.hand.cancel(waited_for[which % len(waited_for)])
 
     @invariant()
