@@ -17,9 +17,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from benchmarks import closed, footprint, limit, open_loop, overload, scaling
 from benchmarks.contestants.contestant import Contestant, contestants
 from benchmarks.graphs import make_repository
+from benchmarks.parts import closed, footprint, limit, open_loop, overload, scaling
 from benchmarks.results import FOLDER, PARTS
 from benchmarks.session import Session
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.serving import (
+from benchmarks.servers.serving import (
     bundles,
     machine,
     make_sequences,

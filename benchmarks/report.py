@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import closed, tables
-from benchmarks.picture import draw
+from benchmarks.parts import closed
+from benchmarks.reporting import tables
+from benchmarks.reporting.picture import draw
+from benchmarks.reporting.tables import figure, table
+from benchmarks.reporting.targets import Parts, targets
 from benchmarks.results import FOLDER, PARTS, read_part
-from benchmarks.tables import figure, table
-from benchmarks.targets import Parts, targets
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "throughput.svg"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.serving import machine
+from benchmarks.servers.serving import machine
 
 FOLDER = Path(__file__).parent / "results"
 PARTS = ("limit", "closed", "open_loop", "overload", "scaling", "footprint")

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.contestants.contestant import Contestant
-from benchmarks.fleet import Address, Fleet, StartError
 from benchmarks.generator import (
     GeneratorError,
     Load,
@@ -22,8 +21,9 @@ from benchmarks.generator import (
     run_load,
     write_prepared,
 )
-from benchmarks.processes import cpu_s, family, resident_mib
 from benchmarks.results import Part, Record, about_run, read_part, utc_now
+from benchmarks.servers.fleet import Address, Fleet, StartError
+from benchmarks.servers.processes import cpu_s, family, resident_mib
 from benchmarks.workload import (
     SHORT,
     TOLERANCE,

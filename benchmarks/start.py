@@ -13,8 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.processes import cpu_s, family, resident_mib
-from benchmarks.serving import Running, bundles, make_sequences, mixed_lengths, running_server
+from benchmarks.servers.processes import cpu_s, family, resident_mib
+from benchmarks.servers.serving import (
+    Running,
+    bundles,
+    make_sequences,
+    mixed_lengths,
+    running_server,
+)
 from service.manifest import read_manifest
 
 BUNDLED = Path(__file__).parent.parent / "repository"

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.serving import (
+from benchmarks.servers.serving import (
     Reference,
     bundles,
     make_sequences,

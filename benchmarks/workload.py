@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.graphs import NUM_FEATURES
-from benchmarks.serving import Reference, mixed_lengths
+from benchmarks.servers.serving import Reference, mixed_lengths
 from service.manifest import Precision
 
 SHORT_STEPS = 32

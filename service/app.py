@@ -17,7 +17,6 @@ from service.api import health, predict, v2
 from service.api.calls import Services
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.cache import ResultCache
-from service.engine.bounds import Bounds
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
@@ -25,6 +24,7 @@ from service.loop_lag import LoopLag
 from service.memory import keep_freed_memory
 from service.metrics import Metrics
 from service.repository import Repository
+from service.schedulers.bounds import Bounds
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -10,22 +10,22 @@ from typing import Literal
 
 import structlog
 
-from service.engine.bounds import Bounds
-from service.engine.cells import CellScheduler
-from service.engine.cost import calibrate
 from service.engine.engine import Engine
-from service.engine.invariance import TOLERANCE, check_invariance
-from service.engine.model import OnnxModel
-from service.engine.scheduler import Scheduler
-from service.engine.sequences import SequenceScheduler
 from service.errors import (
     BundleError,
     InvalidRequestError,
     ModelNotFoundError,
     ModelNotReadyError,
 )
+from service.graphs.invariance import TOLERANCE, check_invariance
+from service.graphs.model import OnnxModel
 from service.manifest import Manifest, Precision, read_graph, read_manifest
 from service.metrics import Metrics
+from service.schedulers.bounds import Bounds
+from service.schedulers.cells import CellScheduler
+from service.schedulers.cost import calibrate
+from service.schedulers.scheduler import Scheduler
+from service.schedulers.sequences import SequenceScheduler
 
 log = structlog.get_logger(__name__)
 

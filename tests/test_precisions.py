@@ -12,11 +12,11 @@ import pytest
 
 from service.app import bounds_of
 from service.engine.engine import Engine
-from service.engine.job import Result
 from service.errors import InvalidRequestError, ModelNotReadyError
 from service.manifest import MANIFEST_FILE, Precision
 from service.metrics import Metrics
 from service.repository import Repository, Served
+from service.schedulers.job import Result
 from service.settings import Settings
 from tests.engine.graphs import (
     VARIANT_FILE,

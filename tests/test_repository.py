@@ -13,11 +13,11 @@ from onnx import TensorProto
 
 from service.app import bounds_of
 from service.engine.engine import Engine
-from service.engine.job import Result
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.metrics import Metrics
 from service.repository import Entry, Repository
+from service.schedulers.job import Result
 from service.settings import Settings
 from tests.engine.graphs import (
     expected_sums,

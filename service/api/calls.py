@@ -21,7 +21,6 @@ from service.api.exchange import Answer, Head, refusal, request_id_of
 from service.api.results import VALUES_AT_ONCE, Results
 from service.cache import ResultCache, cache_key
 from service.engine.engine import Engine
-from service.engine.job import Job, Result
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
@@ -30,6 +29,7 @@ from service.errors import (
 )
 from service.metrics import Metrics
 from service.repository import Repository, Served
+from service.schedulers.job import Job, Result
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)

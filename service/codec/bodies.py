@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from service.engine.job import NORMAL_PRIORITY, PATIENCE
 from service.errors import InvalidRequestError
+from service.schedulers.job import NORMAL_PRIORITY, PATIENCE
 
 T = TypeVar("T")
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import time
 
-from service.engine.bounds import Bounds
-from service.engine.job import Job
-from service.engine.scheduler import Scheduler
 from service.errors import OverloadedError
+from service.schedulers.bounds import Bounds
+from service.schedulers.job import Job
+from service.schedulers.scheduler import Scheduler
 
 RATE_WINDOW_S = 0.1
 RATE_WEIGHT = 0.2

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 
-from service.engine.job import Job
+from service.schedulers.job import Job
 
 
 class Deadlines:

@@ -18,10 +18,7 @@ import structlog
 from numpy.typing import NDArray
 
 from service.engine.admission import Admission, Backlog
-from service.engine.batch import Batch, Workspace
 from service.engine.deadlines import Deadlines
-from service.engine.job import NORMAL_PRIORITY, Job
-from service.engine.scheduler import NEVER, Scheduler
 from service.engine.threads import pin_this_thread
 from service.errors import (
     DrainingError,
@@ -29,6 +26,9 @@ from service.errors import (
     InferenceTimeoutError,
     OverloadedError,
 )
+from service.schedulers.batch import Batch, Workspace
+from service.schedulers.job import NORMAL_PRIORITY, Job
+from service.schedulers.scheduler import NEVER, Scheduler
 
 log = structlog.get_logger(__name__)
 

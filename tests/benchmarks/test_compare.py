@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.fleet import Fleet, StartError
 from benchmarks.generator import Load
-from benchmarks.processes import PROC
 from benchmarks.results import Part, read_part
+from benchmarks.servers.fleet import Fleet, StartError
+from benchmarks.servers.processes import PROC
 from benchmarks.session import Session
 from benchmarks.workload import Pool, draw_sequences
 from tests.benchmarks.made import Zero, zero_repository

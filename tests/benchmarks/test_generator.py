@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.generator import GeneratorError, Load, Prepared, ask_each, run_load, write_prepared
-from benchmarks.serving import free_port
+from benchmarks.servers.serving import free_port
 from tests.benchmarks.answering import AnsweringServer, answering
 
 pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="the generator is compiled by gcc")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.picture import draw
 from benchmarks.report import sections
+from benchmarks.reporting.picture import draw
+from benchmarks.reporting.targets import Parts, targets
 from benchmarks.results import PARTS, Part
-from benchmarks.targets import Parts, targets
 
 RUN = "2026-01-01T00:00:00Z"
 MEASURED = {"p50": 5.0, "p99": 9.0, "generator_cpu_s": 0.1, "seconds": 1.0, "server_cpu_s": 1.0,

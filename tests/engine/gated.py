@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.engine.engine import Engine
-from service.engine.job import NORMAL_PRIORITY, Result
+from service.schedulers.job import NORMAL_PRIORITY, Result
 from tests.engine.harness import Observed, predict
 from tests.fakes import TIMEOUT_S, GatedModel, Steps, check_result, make_sequence
 

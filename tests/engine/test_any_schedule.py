@@ -16,9 +16,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from service.engine.batch import Batch
-from service.engine.cells import CellScheduler
 from service.errors import InferenceError, OverloadedError
+from service.schedulers.batch import Batch
+from service.schedulers.cells import CellScheduler
 from tests.engine.harness import Asked, ByHand, check_answered
 from tests.fakes import SumModel, make_manifest, random_sequence
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.job import PATIENCE
 from service.errors import OverloadedError
+from service.schedulers.job import PATIENCE
 from tests.engine.harness import CELL_S, Asked, ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 

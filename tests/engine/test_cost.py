@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.app import bounds_of
-from service.engine.cost import CostModel, calibrate, measure
+from service.schedulers.cost import CostModel, calibrate, measure
 from service.settings import Settings
 from tests.engine.harness import made_cost
 from tests.fakes import SumModel, make_manifest

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.engine.job import Job
-from service.engine.model import Arrays
 from service.errors import (
     DrainingError,
     InferenceError,
     OverloadedError,
 )
+from service.graphs.model import Arrays
+from service.schedulers.job import Job
 from tests.engine.gated import BLOCKER, block, check_answer, running, submit
 from tests.engine.harness import Observed, predict
 from tests.fakes import (

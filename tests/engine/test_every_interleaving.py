@@ -13,11 +13,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from service.engine.batch import Batch, Workspace
 from service.engine.engine import Engine
-from service.engine.job import Result
-from service.engine.scheduler import Scheduler
 from service.errors import InferenceError
+from service.schedulers.batch import Batch, Workspace
+from service.schedulers.job import Result
+from service.schedulers.scheduler import Scheduler
 from tests.engine.harness import Observed, predict
 from tests.fakes import SumModel, check_result, make_manifest, random_sequence
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.engine.invariance import check_invariance
-from service.engine.model import Arrays
 from service.errors import BundleError
+from service.graphs.invariance import check_invariance
+from service.graphs.model import Arrays
 from tests.fakes import SumModel, make_manifest
 
 Floats = NDArray[np.float32]

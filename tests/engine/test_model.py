@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from service.engine.model import OnnxModel
 from service.errors import BundleError
+from service.graphs.model import OnnxModel
 from tests.engine.graphs import STATE, expected_sums, sum_graph, sum_manifest
 from tests.fakes import make_sequence
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.batch import Batch
-from service.engine.sequences import SequenceScheduler
 from service.errors import OverloadedError
+from service.schedulers.batch import Batch
+from service.schedulers.sequences import SequenceScheduler
 from tests.engine.harness import Asked, ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 

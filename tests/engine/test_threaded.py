@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.engine.engine import Engine
-from service.engine.job import Result
 from service.errors import InferenceError, InferenceTimeoutError, OverloadedError
+from service.schedulers.job import Result
 from tests.engine.harness import Observed, predict
 from tests.fakes import (
     TIMEOUT_S,

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from service.engine.engine import Engine
-from service.engine.invariance import check_invariance
-from service.engine.model import Arrays
 from service.errors import BundleError, InferenceError
+from service.graphs.invariance import check_invariance
+from service.graphs.model import Arrays
 from tests.engine.harness import Observed, predict
 from tests.fakes import (
     MARK,

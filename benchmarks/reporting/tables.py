@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.limit import CONTESTANT as LIMIT
+from benchmarks.parts.limit import CONTESTANT as LIMIT
 from benchmarks.results import Part
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.limit import CONTESTANT as LIMIT
-from benchmarks.open_loop import case_name
-from benchmarks.overload import DEADLINE_S, capacity_case, overload_case
+from benchmarks.parts.limit import CONTESTANT as LIMIT
+from benchmarks.parts.open_loop import case_name
+from benchmarks.parts.overload import DEADLINE_S, capacity_case, overload_case
 from benchmarks.results import Part
 
 JSON, BINARY, INT8 = "seqserve", "seqserve-binary", "seqserve-int8-binary"

@@ -7,7 +7,7 @@ the balancer before a real server.
 from __future__ import annotations
 
 from benchmarks.generator import Load
-from benchmarks.own import our_server
+from benchmarks.servers.own import our_server
 from benchmarks.session import Session
 
 DEADLINE_S = 0.5

@@ -8,13 +8,13 @@ import numpy as np
 
 from benchmarks.contestants.wires import OpenInferenceJson
 from benchmarks.generator import Load, Prepared, write_prepared
-from benchmarks.processes import family, resident_mib
-from benchmarks.serving import bundles, make_sequences, mixed_lengths, running_server
+from benchmarks.servers.processes import family, resident_mib
+from benchmarks.servers.serving import bundles, make_sequences, mixed_lengths, running_server
 from benchmarks.session import Session
 from service.manifest import read_manifest
 
 CONTESTANT = "seqserve"
-BUNDLED = Path(__file__).parent.parent / "repository"
+BUNDLED = Path(__file__).parents[2] / "repository"
 STARTS = 5
 CONNECTIONS = 32
 COUNT = 64  # requests a model

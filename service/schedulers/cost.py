@@ -20,8 +20,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from service.engine.bounds import Bounds
-from service.engine.model import Model
+from service.graphs.model import Model
+from service.schedulers.bounds import Bounds
 
 log = structlog.get_logger(__name__)
 

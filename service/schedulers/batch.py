@@ -8,7 +8,7 @@ from collections.abc import Sequence as Items
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.job import Sequence
+from service.schedulers.job import Sequence
 
 
 class Batch:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.contestants.contestant import Contestant
 from benchmarks.contestants.ending import stop
-from benchmarks.serving import free_port
+from benchmarks.servers.serving import free_port
 
 START_TIMEOUT_S = 120.0
 RESUME_TIMEOUT_S = 10.0

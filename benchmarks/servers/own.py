@@ -14,7 +14,7 @@ from time import monotonic, sleep
 
 from benchmarks.contestants.contestant import Contestant
 from benchmarks.contestants.ending import stop
-from benchmarks.serving import Running, free_port
+from benchmarks.servers.serving import Running, free_port
 from service.manifest import MANIFEST_FILE
 
 READY_TIMEOUT_S = 180.0

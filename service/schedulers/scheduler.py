@@ -10,12 +10,12 @@ from operator import attrgetter
 
 import numpy as np
 
-from service.engine.batch import Batch, Workspace
-from service.engine.bounds import Bounds
-from service.engine.cost import CostModel
-from service.engine.job import Job, Result, Sequence
-from service.engine.model import Arrays, Model, check_outputs
+from service.graphs.model import Arrays, Model, check_outputs
 from service.metrics import ModelMetrics
+from service.schedulers.batch import Batch, Workspace
+from service.schedulers.bounds import Bounds
+from service.schedulers.cost import CostModel
+from service.schedulers.job import Job, Result, Sequence
 
 WINDOW = 48
 """Sequences that one choice of a batch looks at: those that are due first."""

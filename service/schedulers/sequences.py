@@ -12,13 +12,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.batch import Batch, Workspace
-from service.engine.bounds import Bounds
-from service.engine.cost import CostModel
-from service.engine.job import Job, Sequence
-from service.engine.model import Arrays, Model
-from service.engine.scheduler import WINDOW, Scheduler
+from service.graphs.model import Arrays, Model
 from service.metrics import ModelMetrics
+from service.schedulers.batch import Batch, Workspace
+from service.schedulers.bounds import Bounds
+from service.schedulers.cost import CostModel
+from service.schedulers.job import Job, Sequence
+from service.schedulers.scheduler import WINDOW, Scheduler
 
 
 class SequenceScheduler(Scheduler):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.engine.job import Result
-from service.engine.model import Arrays, Model, check_outputs
 from service.errors import BundleError
+from service.graphs.model import Arrays, Model, check_outputs
 from service.manifest import Manifest
+from service.schedulers.job import Result
 
 TOLERANCE = 1e-4  # of the answers' scale; float32 sums in another order differ by about 1e-6
 RUBBISH = (np.nan, np.inf, 1e30)

@@ -6,10 +6,10 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from benchmarks.closed import CASES
-from benchmarks.limit import CONTESTANT as LIMIT
+from benchmarks.parts.closed import CASES
+from benchmarks.parts.limit import CONTESTANT as LIMIT
+from benchmarks.reporting.targets import Parts
 from benchmarks.results import Part
-from benchmarks.targets import Parts
 
 OURS = {"seqserve": "#0b5fa5", "seqserve-binary": "#0b5fa5", "seqserve-int8-binary": "#d1495b"}
 OTHERS = ["#8c8c8c", "#2a9d8f", "#e9a23b", "#7b6fb0", "#a0785a", "#c77dab", "#6a994e", "#4f9bc4",

@@ -1,7 +1,7 @@
 """The limit: onnxruntime in a process of its own, two threads with a session each, no server.
 
 Several ways to batch are tried, each in length order, so that padding is as small as it gets; the
-best one counts. `python -m benchmarks.limit` prints sequences a second of each way as JSON.
+best one counts. `python -m benchmarks.parts.limit` prints sequences a second of each way as JSON.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def measure_case(session: Session, part: Part, model: str, asked: str, precision
     words = ["--folder", str(session.repository / model / "1"), "--pool", asked]
     words += ["--precision", precision]
     seconds = str(min(0.5, session.seconds / 3))
-    command = [sys.executable, "-m", "benchmarks.limit", *words, "--seconds", seconds]
+    command = [sys.executable, "-m", "benchmarks.parts.limit", *words, "--seconds", seconds]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     record = {
         "contestant": CONTESTANT,

@@ -15,9 +15,9 @@ from pathlib import Path
 from benchmarks.contestants.contestant import Contestant
 from benchmarks.generator import Load
 from benchmarks.graphs import ARCHITECTURES, make_bundle, make_nothing
-from benchmarks.own import copy_bundle, our_server
 from benchmarks.results import Part
-from benchmarks.serving import Running
+from benchmarks.servers.own import copy_bundle, our_server
+from benchmarks.servers.serving import Running
 from benchmarks.session import Session
 from benchmarks.verify_load import cells
 from benchmarks.workload import Pool, fixed_pool

@@ -5,9 +5,9 @@ The peer and ours of the same wire format take turns at the very same arrivals.
 
 from __future__ import annotations
 
-from benchmarks.closed import Case, rotated
 from benchmarks.contestants.contestant import Contestant
 from benchmarks.generator import Load
+from benchmarks.parts.closed import Case, rotated
 from benchmarks.results import Part, read_part
 from benchmarks.session import Session
 

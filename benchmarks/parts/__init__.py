@@ -1,0 +1,1 @@
+"""The parts of the comparison: what each measures, and how."""

@@ -1,0 +1,1 @@
+"""Graphs in onnxruntime, and whether company changes what they answer."""
