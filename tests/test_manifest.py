@@ -11,7 +11,7 @@ import pytest
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, read_graph, read_manifest
-from tests.engine.graphs import (
+from tests.graphs.made import (
     VARIANT_FILE,
     sum_graph,
     sum_manifest,

@@ -18,7 +18,7 @@ from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.schedulers.job import Result
 from service.settings import Settings
-from tests.engine.graphs import (
+from tests.graphs.made import (
     VARIANT_FILE,
     expected_sums,
     sum_graph,

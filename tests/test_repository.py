@@ -19,7 +19,7 @@ from service.metrics import Metrics
 from service.repository import Entry, Repository
 from service.schedulers.job import Result
 from service.settings import Settings
-from tests.engine.graphs import (
+from tests.graphs.made import (
     expected_sums,
     sum_graph,
     sum_manifest,

@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from service.errors import BundleError
 from service.graphs.model import OnnxModel
-from tests.engine.graphs import STATE, expected_sums, sum_graph, sum_manifest
+from tests.graphs.made import STATE, expected_sums, sum_graph, sum_manifest
 from tests.fakes import make_sequence
 
 
