@@ -9,11 +9,13 @@ from pathlib import Path
 from benchmarks.parts import closed
 from benchmarks.reporting import tables
 from benchmarks.reporting.picture import draw
+from benchmarks.reporting.readme import write_race
 from benchmarks.reporting.tables import figure, table
 from benchmarks.reporting.targets import Parts, targets
 from benchmarks.results import FOLDER, PARTS, read_part
 
-PICTURE = Path(__file__).parent.parent / "docs" / "images" / "throughput.svg"
+ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "docs" / "images" / "throughput.svg"
 
 HEAD = """# Seqserve and its peers, side by side
 
@@ -31,7 +33,7 @@ connections. Read ratios: the absolute figures are this machine's.
 
 
 def main() -> None:
-    """Write the report and draw the picture."""
+    """Write the report, draw the picture, bring README's table up to the committed run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=FOLDER, help="folder of the parts' files")
     parser.add_argument("--picture", type=Path, default=PICTURE)
@@ -40,6 +42,8 @@ def main() -> None:
     report = arguments.results / "REPORT.md"
     report.write_text("\n".join(sections(parts)))
     draw(parts, arguments.picture)
+    if arguments.results == FOLDER:
+        write_race(ROOT / "README.md", parts)
     print(f"{report}\n{arguments.picture}")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, read_graph, read_manifest
+from tests.fakes import make_manifest
 from tests.graphs.made import (
     VARIANT_FILE,
     sum_graph,
@@ -18,7 +19,6 @@ from tests.graphs.made import (
     write_sum_bundle,
     write_variant,
 )
-from tests.fakes import make_manifest
 
 AUDIO = {"kind": "log_mel", "num_mels": 2}
 

@@ -18,6 +18,8 @@ from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.schedulers.job import Result
 from service.settings import Settings
+from tests.engine.harness import predict
+from tests.fakes import TIMEOUT_S, Steps, make_sequence
 from tests.graphs.made import (
     VARIANT_FILE,
     expected_sums,
@@ -25,8 +27,6 @@ from tests.graphs.made import (
     write_sum_bundle,
     write_variant,
 )
-from tests.engine.harness import predict
-from tests.fakes import TIMEOUT_S, Steps, make_sequence
 
 OFFSET = 1_000.0  # by which the variant's logits tell themselves apart
 

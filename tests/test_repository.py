@@ -19,6 +19,8 @@ from service.metrics import Metrics
 from service.repository import Entry, Repository
 from service.schedulers.job import Result
 from service.settings import Settings
+from tests.engine.harness import predict
+from tests.fakes import TIMEOUT_S, make_sequence
 from tests.graphs.made import (
     expected_sums,
     sum_graph,
@@ -26,8 +28,6 @@ from tests.graphs.made import (
     write_bundle,
     write_sum_bundle,
 )
-from tests.engine.harness import predict
-from tests.fakes import TIMEOUT_S, make_sequence
 
 
 class Server:

@@ -10,8 +10,8 @@ from onnx import TensorProto
 
 from service.errors import BundleError
 from service.graphs.model import OnnxModel
-from tests.graphs.made import STATE, expected_sums, sum_graph, sum_manifest
 from tests.fakes import make_sequence
+from tests.graphs.made import STATE, expected_sums, sum_graph, sum_manifest
 
 
 def test_it_runs_and_names_the_outputs() -> None:
