@@ -43,3 +43,14 @@ def resident_mib(pids: list[int]) -> float:
                 if line.startswith("Pss:"):
                     kib += int(line.split()[1])
     return kib / 1_024
+
+
+def loops_and_others_s(pids: list[int]) -> tuple[float, float]:
+    """CPU seconds that the main threads of these have used so far, and all their other threads."""
+    seconds = [0.0, 0.0]
+    for pid in pids:
+        for thread in (PROC / str(pid) / "task").glob("[0-9]*"):
+            with suppress(OSError):
+                nanoseconds = int((thread / "schedstat").read_text().split()[0])
+                seconds[int(thread.name) != pid] += nanoseconds / 1e9
+    return seconds[0], seconds[1]
