@@ -290,5 +290,7 @@ class Call(ABC):
         def on_worked(worked: asyncio.Future[V]) -> None:
             if not self.over:
                 self._take_step(go_on, worked)
+            elif not worked.cancelled():
+                worked.exception()  # nobody is told: asyncio need not log it
 
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(on_worked)

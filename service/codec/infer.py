@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import msgspec
@@ -17,8 +18,6 @@ from service.errors import InvalidRequestError
 from service.manifest import Manifest
 
 Parameters = dict[str, str | int | float | bool]
-
-PROBE = 5.0e-324  # the smallest there is
 
 
 class Tensor(msgspec.Struct):
@@ -61,7 +60,7 @@ def read_tensors(body: bytes, length: int, manifest: Manifest, plans: Plans) -> 
     """
     words = words_of(body, length)
     if words is not None:
-        plan = plans.get(manifest.sha256, words)
+        plan = plans.get(manifest, words)
         arrays = plan.arrays_of(body, words) if plan is not None else None
         if plan is not None and arrays is not None:
             return plan, arrays
@@ -69,9 +68,9 @@ def read_tensors(body: bytes, length: int, manifest: Manifest, plans: Plans) -> 
     if words is None:
         return plan, _all_arrays(plan, body, length)
     if not words.is_text:
-        plans.keep(manifest.sha256, words, plan)
+        plans.keep(manifest, words, plan)
     elif (lasting := _lasting(plan, body, words, manifest)) is not None:
-        plans.keep(manifest.sha256, words, lasting)
+        plans.keep(manifest, words, lasting)
     return plan, _all_arrays(plan, body, length)
 
 
@@ -84,11 +83,16 @@ def _all_arrays(plan: Plan, body: bytes, length: int) -> Arrays:
 def _lasting(plan: Plan, body: bytes, words: Words, manifest: Manifest) -> Plan | None:
     """The same for whatever numbers, if they are what the inputs' data is; None if not.
 
-    That is tried out: with a number that nobody sends in their place, it is the data.
+    That is tried out: with a number that nobody foresees in their place, it is the data.
     """
-    name = manifest.inputs.name
-    probe = b"".join((body[: words.start], b"[%r]" % PROBE, body[words.stop :]))
-    tensors = [t for t in DECODER.decode(probe).inputs if t.data == [PROBE]]
+    if plan.places:
+        return None
+    name, number = manifest.inputs.name, random.random()
+    probe = b"".join((body[: words.start], b"[%r]" % number, body[words.stop :]))
+    try:
+        tensors = [tensor for tensor in DECODER.decode(probe).inputs if tensor.data == [number]]
+    except msgspec.MsgspecError:  # they are a part of nested arrays
+        return None
     if [tensor.name for tensor in tensors] != [name]:
         return None
     others = {key: array for key, array in plan.arrays.items() if key != name}

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.codec.simd import read_numbers
+from service.manifest import Manifest
 
 MAX_PLANS = 4_096
 MAX_WORDS_BYTES = 1_024
 DATA = b'"data":'
 
 Arrays = dict[str, NDArray[Any]]
+Key = tuple[str, str, str, int, bytes]
 
 
 class WantedOutput(NamedTuple):
@@ -115,19 +117,23 @@ class Plans:
     """The plans of a server; forgotten all at once when there are too many."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[str, int, bytes], Plan] = {}
+        self._plans: dict[Key, Plan] = {}
 
-    def get(self, graph: str, words: Words) -> Plan | None:
+    def get(self, manifest: Manifest, words: Words) -> Plan | None:
         """The plan for a request, if its words are known.
 
         Args:
-            graph: Which model it is for, by its digest.
+            manifest: Of the model that it is for.
             words: Of the request.
         """
-        return self._plans.get((graph, words.start, words.words))
+        return self._plans.get(_key(manifest, words))
 
-    def keep(self, graph: str, words: Words, plan: Plan) -> None:
+    def keep(self, manifest: Manifest, words: Words, plan: Plan) -> None:
         """Keep a plan that was found right for these words, whatever the numbers."""
         if len(self._plans) >= MAX_PLANS:
             self._plans.clear()
-        self._plans[graph, words.start, words.words] = plan
+        self._plans[_key(manifest, words)] = plan
+
+
+def _key(manifest: Manifest, words: Words) -> Key:
+    return manifest.name, manifest.version, manifest.sha256, words.start, words.words

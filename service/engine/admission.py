@@ -41,6 +41,11 @@ class Backlog:
         """How long what is there will take, with some caution, and the event loop's lag."""
         return CAUTION * max(self._work_s, 0.0) / self._rate + self._lag_s
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there."""
+        return self._work_s <= 0.0
+
     def note_lag(self, lag_s: float) -> None:
         """What comes has waited about so long for the event loop, and so will its answer."""
         self._lag_s = 2.0 * max(lag_s, LAG_KEPT * self._lag_s / 2.0)
@@ -108,7 +113,7 @@ class Admission:
                 f"of {self._bounds.max_queue_cells}",
                 retry_after_s=math.ceil(wait_s),
             )
-        if expected_s > timeout_s and wait_s > 0:
+        if expected_s > timeout_s and not self._backlog.is_empty:
             raise OverloadedError(
                 f"{name} would answer in about {expected_s:.3g} s, the deadline is in "
                 f"{timeout_s:.3g} s",

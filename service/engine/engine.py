@@ -144,8 +144,7 @@ class Engine:
             return False
         job.gone = True
         self._admissions[id(scheduler)].leave(job, done=False)
-        with self._lock:
-            self._empty_inbox()
+        with self._lock:  # if it is in the inbox still, it is left out there
             scheduler.forget(job)
         return True
 

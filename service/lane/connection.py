@@ -33,6 +33,7 @@ class Lane(HttpToolsProtocol):
         self._turn: Turn | None = None  # under way here, or its body still comes
         self._unread = b""  # came behind its body
         self._going_on = False
+        self._held = False
         self._idle_since_s = math.inf
 
     def data_received(self, data: bytes) -> None:
@@ -46,8 +47,8 @@ class Lane(HttpToolsProtocol):
         self._unread = self._unread + data if self._unread else data
         if turn is None:
             self.go_on()
-        elif len(self._unread) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
+        else:
+            self._hold()
 
     def go_on(self) -> None:
         """Go on with what is not read yet, unless a request is under way or nobody reads answers.
@@ -56,15 +57,26 @@ class Lane(HttpToolsProtocol):
         """
         if self._turn is not None and not self._turn.num_missing and self._turn.over:
             self._turn = None
-            self.flow.resume_reading()
         if self._going_on:
             return
         self._going_on = True
-        while self._unread and self._turn is None and not self.flow.write_paused:
-            data, self._unread = self._unread, b""
-            if not self.transport.is_closing():
-                self._begin(data)
-        self._going_on = False
+        try:
+            while self._unread and self._turn is None and not self.flow.write_paused:
+                data, self._unread = self._unread, b""
+                if not self.transport.is_closing():
+                    self._begin(data)
+        finally:
+            self._going_on = False
+        self._hold()
+
+    def _hold(self) -> None:
+        """Read no more while much is unread, as of a client that does not wait for answers."""
+        if len(self._unread) > HIGH_WATER_LIMIT:
+            self._held = True
+            self.flow.pause_reading()
+        elif self._held:  # uvicorn's own pauses are its own
+            self._held = False
+            self.flow.resume_reading()
 
     def _begin(self, data: bytes) -> None:
         """Begin with the request, or go on with the message, that these bytes are of."""
@@ -172,7 +184,9 @@ class Lane(HttpToolsProtocol):
         """Close a connection that was idle for so long."""
         self.timeout_keep_alive_task = None
         left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
-        if left_s <= 0:
+        if self._unread:  # not idle: it waits until the client has taken an answer
+            self._look_again_in(self.timeout_keep_alive)
+        elif left_s <= 0:
             super().timeout_keep_alive_handler()
         elif left_s < math.inf:
             self._look_again_in(left_s)

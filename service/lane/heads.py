@@ -69,9 +69,10 @@ class _Reader:
     """What httptools calls."""
 
     def __init__(self) -> None:
+        self.parser = httptools.HttpRequestParser(self)
         self.url = b""
         self.fields: list[tuple[bytes, bytes]] = []
-        self.ended = False
+        self.keep_alive: bool | None = None  # known when all headers are
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -80,18 +81,21 @@ class _Reader:
         self.fields.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        self.ended = True
+        # to be asked here: a message that is complete, as one without a body soon is, says nothing
+        version = self.parser.get_http_version()
+        self.keep_alive = version != "1.0" and self.parser.should_keep_alive()
 
 
 def _read(words: bytes, length: bytes) -> HotHead | None:
     reader = _Reader()
-    parser = httptools.HttpRequestParser(reader)
     try:
-        parser.feed_data(words)
+        reader.parser.feed_data(words)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None  # the ordinary way words the refusal
-    found = PATHS.fullmatch(reader.url)
-    if not reader.ended or parser.get_method() != b"POST" or found is None or b"#" in reader.url:
+    found, keep_alive = PATHS.fullmatch(reader.url), reader.keep_alive
+    if keep_alive is None or reader.parser.get_method() != b"POST":
+        return None
+    if found is None or b"#" in reader.url:
         return None
     lengths = [value for name, value in reader.fields if name == b"content-length"]
     fields = dict(reversed(reader.fields))  # of a repeated header, the first
@@ -105,5 +109,4 @@ def _read(words: bytes, length: bytes) -> HotHead | None:
         name, version, _, query = v1
     path = reader.url.partition(b"?")[0].decode("ascii")
     head = Head(path, name.decode(), version.decode() if version else None, query or b"", fields)
-    keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
     return HotHead(head, handler, keep_alive)

@@ -41,7 +41,22 @@ def test_when_to_try_again_is_the_estimate(hand: ByHand) -> None:
 
 
 def test_an_idle_server_lets_everything_try(hand: ByHand) -> None:
+    hand.backlog.note_lag(1.0)
     hand.submit(make_sequence([1] * 500), timeout_s=1e-6)
+    hand.drain()
+
+
+def test_a_late_event_loop_counts_and_is_forgotten(hand: ByHand) -> None:
+    for _ in range(40):
+        hand.submit(make_sequence([1] * 100))
+    timeout_s = 2 * hand.backlog.wait_s
+    hand.submit(make_sequence([1] * 100), timeout_s=timeout_s)
+    hand.backlog.note_lag(timeout_s)
+    with pytest.raises(OverloadedError):
+        hand.submit(make_sequence([1] * 100), timeout_s=timeout_s)
+    for _ in range(40):
+        hand.backlog.note_lag(0.0)
+    hand.submit(make_sequence([1] * 100), timeout_s=timeout_s)
     hand.drain()
 
 

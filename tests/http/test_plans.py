@@ -36,8 +36,8 @@ def test_a_plan_reads_just_what_lies_in_the_body(words: bytes, values: list[floa
     plans, array = Plans(), np.array(values, dtype=FLOAT)
     body = words + array.tobytes()
     found = words_of(body, len(words))
-    plans.keep("graph", found, plan_of(len(values)))
-    kept = plans.get("graph", found)
+    plans.keep(MANIFEST, found, plan_of(len(values)))
+    kept = plans.get(MANIFEST, found)
     assert kept is not None
     arrays = kept.arrays_of(body, found)
     assert arrays is not None
@@ -48,12 +48,12 @@ def test_a_plan_reads_just_what_lies_in_the_body(words: bytes, values: list[floa
 def test_other_words_other_models_and_other_sizes_are_not_known() -> None:
     plans, body = Plans(), b"words" + b"1234"
     words = words_of(body, 5)
-    plans.keep("graph", words, plan_of(1))
-    assert plans.get("graph", words) is not None
-    assert plans.get("other", words) is None
-    assert plans.get("graph", words_of(b"other1234", 5)) is None
+    plans.keep(MANIFEST, words, plan_of(1))
+    assert plans.get(MANIFEST, words) is not None
+    assert plans.get(make_manifest(name="other"), words) is None
+    assert plans.get(MANIFEST, words_of(b"other1234", 5)) is None
     for wrong in (body + b"more", body[:-1]):
-        kept = plans.get("graph", words_of(wrong, 5))
+        kept = plans.get(MANIFEST, words_of(wrong, 5))
         assert kept is not None
         assert kept.arrays_of(wrong, words_of(wrong, 5)) is None, "refused elsewhere"
 
@@ -61,7 +61,7 @@ def test_other_words_other_models_and_other_sizes_are_not_known() -> None:
 def test_plans_take_no_more_room_than_they_may() -> None:
     plans = Plans()
     for number in range(3 * MAX_PLANS):
-        plans.keep("graph", words_of(b"%d|blob" % number, len(b"%d|" % number)), plan_of(1))
+        plans.keep(MANIFEST, words_of(b"%d|blob" % number, len(b"%d|" % number)), plan_of(1))
     assert len(plans._plans) <= MAX_PLANS
     long = b"x" * (MAX_WORDS_BYTES + 1)
     assert known_words_of(long + b"blob", len(long)) is None
@@ -87,11 +87,19 @@ def documents(draw: st.DrawFn) -> bytes:
         good = st.floats(-9, 9) | st.integers(-9, 9)
         size = 2 * inputs["shape"][1]
         inputs["data"] = draw(st.lists(good, min_size=size, max_size=size))
-    lengths = {"name": "lengths", "shape": [1], "datatype": "INT64", "data": [1]}
+    if draw(st.integers(0, 3)) == 0:
+        pairs = inputs["data"]
+        inputs["data"] = [[pairs[start : start + 2] for start in range(0, len(pairs), 2)]]
+    lengths: dict[str, Any] = {"name": "lengths", "shape": [1], "datatype": "INT64", "data": [1]}
     tensors = draw(st.sampled_from([[inputs], [inputs, lengths], [lengths, inputs]]))
     body: dict[str, Any] = {"inputs": tensors}
     if draw(st.booleans()):
         body = {"id": draw(st.sampled_from(["a", '"data":[1]', "]"])), **body}
+    if draw(st.integers(0, 5)) == 0:
+        body = {"x": {"data": draw(values)}, **body}
+    if draw(st.integers(0, 5)) == 0:
+        lengths |= {"shape": [0], "parameters": {"binary_data_size": 0}}
+        del lengths["data"]
     if draw(st.booleans()):
         body["outputs"] = [{"name": "logits", "parameters": {"binary_data": draw(st.booleans())}}]
     text = json.dumps(body, separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])))

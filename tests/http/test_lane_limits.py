@@ -1,0 +1,69 @@
+"""The lane against clients that do not wait, do not read, or say what later ones say too."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+
+from tests.http.payloads import frames, infer_body
+from tests.http.raw import Answers, connect, exchange, request
+from tests.servers import Server
+
+PATH = "/v2/models/digits-attention/infer"
+MIB = 1 << 20
+
+
+def test_a_client_that_asks_on_and_does_not_read_is_held_back_and_answered_later(
+    server: Server,
+) -> None:
+    sequences = [frames(250, seed) for seed in range(3)]
+    whole = request(PATH, json.dumps(infer_body(*sequences)).encode())
+    num_sent, rest = 0, b""
+    reader = Answers()
+    with connect(server) as connection:
+        connection.settimeout(2.0)
+        with contextlib.suppress(TimeoutError):
+            while num_sent * len(whole) < 64 * MIB:
+                rest = whole
+                while rest:
+                    rest = rest[connection.send(rest) :]
+                num_sent += 1
+        assert num_sent * len(whole) < 32 * MIB, "it is read faster than it is answered"
+        time.sleep(6.0)  # longer than a connection may be idle: this one is not
+        connection.settimeout(30.0)
+        while len(reader.answers) < num_sent:
+            reader.feed(connection.recv(1 << 16))
+    assert {answer.status for answer in reader.answers} == {200}
+
+
+def test_many_small_requests_at_once_are_answered_in_order(server: Server) -> None:
+    bodies = [json.dumps(infer_body(frames(1), id=str(index))).encode() for index in range(500)]
+    stream = b"".join(request(PATH, body) for body in bodies)
+    answers = exchange(server, [stream], len(bodies))
+    assert [json.loads(answer.body)["id"] for answer in answers] == [
+        str(index) for index in range(len(bodies))
+    ]
+
+
+def test_a_head_seen_first_without_a_body_closes_the_connection_with_one_too(
+    server: Server,
+) -> None:
+    headers = [("Content-Type", "application/json"), ("Connection", "close"), ("X-Mark", "here")]
+    (empty,) = exchange(server, [request(PATH, b"", headers)], 2)
+    assert empty.status == 400
+    body = json.dumps(infer_body(frames(3))).encode()
+    (answer,) = exchange(server, [request(PATH, body, headers)], 2)  # a second one never comes
+    assert answer.status == 200
+    assert answer.header(b"connection") == b"close"
+
+
+def test_small_nested_tensors_are_read(server: Server) -> None:
+    tensor = {"name": "inputs", "datatype": "FP32", "shape": [1, 2, 40]}
+    flat, nested = (
+        json.dumps({"inputs": [{**tensor, "data": data}]}, separators=(",", ":")).encode()
+        for data in ([0] * 80, [[[0] * 40] * 2])
+    )
+    answers = exchange(server, [request(PATH, body) for body in (nested, flat, nested)], 3)
+    assert [answer.status for answer in answers] == [200] * 3
+    assert len({answer.body for answer in answers}) == 1
