@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from service.graphs.model import Result
 from service.manifest import Manifest, Precision
 from service.metrics import CacheMetrics
-from service.schedulers.job import Result
 
 ENTRY_BYTES, RESULT_BYTES = 400, 300
 """What Python needs for one entry and for each result in it, beside the arrays' values."""

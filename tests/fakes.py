@@ -13,9 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.model import Arrays
+from service.graphs.model import Arrays, Result
 from service.manifest import Manifest
-from service.schedulers.job import Result
 
 FACTOR, MODULUS = 251, 65_521  # FACTOR * MODULUS < 2**24
 NUM_FEATURES = 2

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
+from service.graphs.model import Result
 from service.metrics import CacheMetrics
-from service.schedulers.job import Result
 from tests.fakes import make_manifest, make_sequence
 
 keys = st.integers(0, 12).map(lambda number: b"%d" % number)

@@ -13,10 +13,10 @@ import pytest
 from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import InvalidRequestError, ModelNotReadyError
+from service.graphs.model import Result
 from service.manifest import MANIFEST_FILE, Precision
 from service.metrics import Metrics
 from service.repository import Repository, Served
-from service.schedulers.job import Result
 from service.settings import Settings
 from tests.engine.harness import predict
 from tests.fakes import TIMEOUT_S, Steps, make_sequence

@@ -14,10 +14,10 @@ from onnx import TensorProto
 from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import ModelNotFoundError, ModelNotReadyError
+from service.graphs.model import Result
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.metrics import Metrics
 from service.repository import Entry, Repository
-from service.schedulers.job import Result
 from service.settings import Settings
 from tests.engine.harness import predict
 from tests.fakes import TIMEOUT_S, make_sequence

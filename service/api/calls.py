@@ -27,9 +27,10 @@ from service.errors import (
     ServiceError,
     UnsupportedMediaTypeError,
 )
+from service.graphs.model import Result
 from service.metrics import Metrics
 from service.repository import Repository, Served
-from service.schedulers.job import Job, Result
+from service.schedulers.job import Job
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.codec.tensors import all_finite
-from service.schedulers.job import Result
+from service.graphs.model import Result
 
 VALUES_AT_ONCE = 16_384
 """Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BundleError
-from service.graphs.model import Arrays, Model, check_outputs
+from service.graphs.model import Arrays, Model, Result, check_outputs
 from service.manifest import Manifest
-from service.schedulers.job import Result
 
 TOLERANCE = 1e-4  # of the answers' scale; float32 sums in another order differ by about 1e-6
 RUBBISH = (np.nan, np.inf, 1e30)

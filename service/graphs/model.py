@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import onnxruntime
@@ -14,6 +14,13 @@ from service.manifest import Manifest
 
 Arrays = dict[str, NDArray[np.float32]]
 """Tensors by name, axis 0 the batch."""
+
+
+class Result(NamedTuple):
+    """The answer to one sequence."""
+
+    logits: NDArray[np.float32]  # (classes,)
+    weights: NDArray[np.float32] | None  # (time,), trimmed to the sequence's own length
 
 
 class Model(Protocol):

@@ -7,11 +7,13 @@ request, goes uvicorn's ordinary way over the same connection. Both ways use the
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Sized
 from functools import lru_cache
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.calls import Services
@@ -20,6 +22,24 @@ from service.lane.heads import MAX_HEAD_BYTES, Heads
 from service.lane.turn import Turn
 
 HEADS = Heads()
+
+
+class PipelineFlow(FlowControl):
+    """Reads no more while requests wait behind another: uvicorn's own lets them pile up.
+
+    Args:
+        transport: Of the connection.
+        waiting: The requests that wait; they are complete, but for the last one at most.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read again, if nothing waits."""
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Lane(HttpToolsProtocol):
@@ -35,6 +55,11 @@ class Lane(HttpToolsProtocol):
         self._going_on = False
         self._held = False
         self._idle_since_s = math.inf
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin with a connection."""
+        super().connection_made(transport)
+        self.flow = PipelineFlow(transport, self.pipeline)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -166,10 +191,10 @@ class Lane(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
+            self.flow.resume_reading()
             self._be_idle()
 
     def _be_idle(self) -> None:

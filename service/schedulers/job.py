@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.graphs.model import Result
 
 NORMAL_PRIORITY = 2
 PATIENCE = {1: 1.0, NORMAL_PRIORITY: 8.0, 3: 64.0}
@@ -17,13 +18,6 @@ PATIENCE = {1: 1.0, NORMAL_PRIORITY: 8.0, 3: 64.0}
 A request is due at its arrival plus that, and what is due first runs first. Short requests so
 pass long ones that came just before, and since every due time is finite, nothing ever starves.
 """
-
-
-class Result(NamedTuple):
-    """The answer to one sequence."""
-
-    logits: NDArray[np.float32]  # (classes,)
-    weights: NDArray[np.float32] | None  # (time,), trimmed to the sequence's own length
 
 
 class Job:

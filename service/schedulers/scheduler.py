@@ -10,12 +10,12 @@ from operator import attrgetter
 
 import numpy as np
 
-from service.graphs.model import Arrays, Model, check_outputs
+from service.graphs.model import Arrays, Model, Result, check_outputs
 from service.metrics import ModelMetrics
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
-from service.schedulers.job import Job, Result, Sequence
+from service.schedulers.job import Job, Sequence
 
 WINDOW = 48
 """Sequences that one choice of a batch looks at: those that are due first."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.engine.engine import Engine
-from service.schedulers.job import NORMAL_PRIORITY, Result
+from service.graphs.model import Result
+from service.schedulers.job import NORMAL_PRIORITY
 from tests.engine.harness import Observed, predict
 from tests.fakes import TIMEOUT_S, GatedModel, Steps, check_result, make_sequence
 

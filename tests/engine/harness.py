@@ -11,13 +11,13 @@ from typing import Any
 from service.app import bounds_of
 from service.engine.admission import Admission, Backlog
 from service.engine.engine import Engine
-from service.graphs.model import Arrays, Model
+from service.graphs.model import Arrays, Model, Result
 from service.metrics import Metrics
 from service.repository import SCHEDULERS
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.cells import CellScheduler
 from service.schedulers.cost import CostModel
-from service.schedulers.job import NORMAL_PRIORITY, Job, Result
+from service.schedulers.job import NORMAL_PRIORITY, Job
 from service.schedulers.scheduler import Scheduler
 from service.settings import Settings
 from tests.fakes import TIMEOUT_S, Steps, check_result

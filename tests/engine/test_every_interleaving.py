@@ -15,8 +15,8 @@ import pytest
 
 from service.engine.engine import Engine
 from service.errors import InferenceError
+from service.graphs.model import Result
 from service.schedulers.batch import Batch, Workspace
-from service.schedulers.job import Result
 from service.schedulers.scheduler import Scheduler
 from tests.engine.harness import Observed, predict
 from tests.fakes import SumModel, check_result, make_manifest, random_sequence
