@@ -7,8 +7,8 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service.logs import configure_logs
 from service.settings import Settings
+from service.telemetry.logs import configure_logs
 
 
 def main() -> int:

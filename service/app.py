@@ -20,12 +20,12 @@ from service.cache import ResultCache
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
-from service.loop_lag import LoopLag
 from service.memory import keep_freed_memory
-from service.metrics import Metrics
 from service.repository import Repository
 from service.schedulers.bounds import Bounds
 from service.settings import Settings
+from service.telemetry.loop_lag import LoopLag
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.graphs.model import Result
 from service.manifest import Manifest, Precision
-from service.metrics import CacheMetrics
+from service.telemetry.metrics import CacheMetrics
 
 ENTRY_BYTES, RESULT_BYTES = 400, 300
 """What Python needs for one entry and for each result in it, beside the arrays' values."""

@@ -20,12 +20,12 @@ from service.errors import (
 from service.graphs.invariance import TOLERANCE, check_invariance
 from service.graphs.model import OnnxModel
 from service.manifest import Manifest, Precision, read_graph, read_manifest
-from service.metrics import Metrics
 from service.schedulers.bounds import Bounds
 from service.schedulers.cells import CellScheduler
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
 from service.schedulers.sequences import SequenceScheduler
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

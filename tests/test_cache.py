@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
 from service.graphs.model import Result
-from service.metrics import CacheMetrics
+from service.telemetry.metrics import CacheMetrics
 from tests.fakes import make_manifest, make_sequence
 
 keys = st.integers(0, 12).map(lambda number: b"%d" % number)

@@ -15,9 +15,9 @@ from service.engine.engine import Engine
 from service.errors import InvalidRequestError, ModelNotReadyError
 from service.graphs.model import Result
 from service.manifest import MANIFEST_FILE, Precision
-from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
 from tests.fakes import TIMEOUT_S, Steps, make_sequence
 from tests.graphs.made import (

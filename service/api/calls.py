@@ -28,10 +28,10 @@ from service.errors import (
     UnsupportedMediaTypeError,
 )
 from service.graphs.model import Result
-from service.metrics import Metrics
 from service.repository import Repository, Served
 from service.schedulers.job import Job
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from service.graphs.model import Arrays, Model
-from service.metrics import ModelMetrics
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job, Sequence
 from service.schedulers.scheduler import WINDOW, Scheduler
+from service.telemetry.metrics import ModelMetrics
 
 ENDING_STEPS = 5
 """What ending a sequence is worth, in steps; 2 to 8 differ little in simulation."""

@@ -11,11 +11,11 @@ from operator import attrgetter
 import numpy as np
 
 from service.graphs.model import Arrays, Model, Result, check_outputs
-from service.metrics import ModelMetrics
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job, Sequence
+from service.telemetry.metrics import ModelMetrics
 
 WINDOW = 48
 """Sequences that one choice of a batch looks at: those that are due first."""

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.graphs.model import Arrays, Model
-from service.metrics import ModelMetrics
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job, Sequence
 from service.schedulers.scheduler import WINDOW, Scheduler
+from service.telemetry.metrics import ModelMetrics
 
 
 class SequenceScheduler(Scheduler):

@@ -21,11 +21,11 @@ from prometheus_client import values
 from pydantic_settings import CliApp
 
 from service.app import create_app
-from service.logs import configure_logs
-from service.metrics import Metrics
 from service.repository import Repository
 from service.serving import forget_raised_signals, make_config
 from service.settings import Settings
+from service.telemetry.logs import configure_logs
+from service.telemetry.metrics import Metrics
 from service.workers.channel import ALL_LOADED, DRAIN, Report, receive_order, send_report
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,6 @@ from service.app import bounds_of
 from service.engine.admission import Admission, Backlog
 from service.engine.engine import Engine
 from service.graphs.model import Arrays, Model, Result
-from service.metrics import Metrics
 from service.repository import SCHEDULERS
 from service.schedulers.batch import Batch, Workspace
 from service.schedulers.cells import CellScheduler
@@ -20,6 +19,7 @@ from service.schedulers.cost import CostModel
 from service.schedulers.job import NORMAL_PRIORITY, Job
 from service.schedulers.scheduler import Scheduler
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 from tests.fakes import TIMEOUT_S, Steps, check_result
 
 RUN_S, ROW_S, CELL_S = 50e-6, 5e-6, 5e-6

@@ -23,7 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.tally import Distribution, Histogram, Total
+from service.telemetry.tally import Distribution, Histogram, Total
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own

@@ -1,0 +1,1 @@
+"""What is told of the running server: metrics, logs, the lag of the event loop."""
