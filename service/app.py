@@ -20,6 +20,7 @@ from service.cache import ResultCache
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
+from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
 from service.repository import Repository
 from service.schedulers.bounds import Bounds
@@ -42,7 +43,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services | FastPath | None]]:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
@@ -52,6 +53,10 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         repository = Repository(settings.repository, engine, metrics, bounds, settings.precision)
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
+        # what it takes is neither looked up in the cache nor logged
+        fast_path = None if cache or settings.access_log else FastPath(services)
+        if fast_path is not None:
+            repository.on_change = fast_path.forget
         app.state.services, app.state.repository = services, repository
 
         def note_lag(lag_s: float) -> None:
@@ -62,7 +67,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         repository.start()
         gc.freeze()  # what was imported stays: no collection need go through it, which takes long
         gc.set_threshold(GC_ALLOCATIONS, 20, 100)  # a request leaves no cycles behind
-        yield {"services": services}  # which the lane finds in each connection's state
+        # which the lane finds in each connection's state
+        yield {"services": services, "fast_path": fast_path}
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down
         await asyncio.to_thread(repository.close)

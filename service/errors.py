@@ -5,6 +5,7 @@ ServiceError 500
     UnsupportedMediaTypeError 415      a content type that no decoder takes
     PayloadTooLargeError 413           body over the limit
     InvalidSequenceError 422           well-formed input that does not fit the model
+        NotFiniteError                 its answer is beyond float32
     ModelNotFoundError 404             unknown model or version
     ModelNotReadyError 503             loading, or refused at load
     OverloadedError 429                the queue is full, or the deadline can't be met
@@ -66,6 +67,19 @@ class InvalidSequenceError(ServiceError):
 
     status_code = 422
     code = "invalid_sequence"
+
+
+class NotFiniteError(InvalidSequenceError):
+    """A sequence's answer is beyond float32.
+
+    Args:
+        model: Its name.
+        field: Where the sequence is in the request.
+    """
+
+    def __init__(self, model: str, field: str) -> None:
+        message = f"{field} has no finite answer: {model} computes with float32, "
+        super().__init__(f"{message}which its values exceed", field)
 
 
 class ModelNotFoundError(ServiceError):

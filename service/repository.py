@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -21,17 +22,13 @@ from service.graphs.invariance import TOLERANCE, check_invariance
 from service.graphs.model import OnnxModel
 from service.manifest import Manifest, Precision, read_graph, read_manifest
 from service.schedulers.bounds import Bounds
-from service.schedulers.cells import CellScheduler
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
-from service.schedulers.sequences import SequenceScheduler
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
-
-SCHEDULERS: dict[str, type[Scheduler]] = {"cells": CellScheduler, "sequences": SequenceScheduler}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +83,8 @@ class Repository:
             for model in sorted(folder.iterdir())
             if model.is_dir() and (version := _latest_version(model))
         }
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when other models serve than before; by any thread."""
         self._stopping = threading.Event()
         self._scanned = threading.Event()
         self._thread = threading.Thread(target=self._load_all, name="repository", daemon=True)
@@ -156,6 +155,7 @@ class Repository:
             try:
                 self._load(entry)
                 entry.state = "READY"
+                self.on_change()
             except BundleError as error:
                 self._refuse(entry, str(error))
             except Exception as error:  # noqa: BLE001 - one bad bundle must not stop the others
@@ -199,11 +199,11 @@ class Repository:
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         check_invariance(model, self._bounds.chunk_steps or CHECKED_CHUNK, tolerance)
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
-        scheduler = SCHEDULERS[manifest.batching](
-            model, self._bounds, calibrate(model, self._bounds), metrics
-        )
+        scheduler = Scheduler(model, self._bounds, calibrate(model, self._bounds), metrics)
         self._engine.add(scheduler)
-        metrics.watch(lambda: self._engine.num_waiting(scheduler), lambda: scheduler.num_active)
+        metrics.watch(
+            lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
+        )
         self._metrics.model_info.labels(
             manifest.name,
             manifest.version,

@@ -12,7 +12,7 @@ def _server(folder: str, *arguments: str, venv: str | None = None) -> Program:
     return Program((script, "{repository}", "{port}", *arguments), venv or folder)
 
 
-SEQSERVE_OPTIONS: tuple[str, ...] = ("--workers", "2")
+SEQSERVE_OPTIONS: tuple[str, ...] = ()
 """What ours is given beyond its defaults, as `python -m service` takes it."""
 SEQSERVE_SETTINGS = " ".join(SEQSERVE_OPTIONS) or "its defaults"
 SEQSERVE_COMMAND = "-m service --port {port} --repository {repository} --log-level error"

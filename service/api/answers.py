@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from service.api.exchange import BINARY_TYPE, Answer, Headers
 from service.api.results import VALUES_AT_ONCE, Results
-from service.codec.plans import WantedOutput
+from service.codec.infer import WantedOutput
 from service.manifest import Manifest
 
 
@@ -41,6 +42,28 @@ def infer_answer(
         parts.append(b"}")
     parts.append(b"]}")
     return _answer(b"".join(parts), blobs)
+
+
+class AnswerTemplate(NamedTuple):
+    """An answer without its numbers, as `native.Plan` takes it."""
+
+    header_lines: bytes
+    before: bytes
+    logits_are_binary: bool
+    behind: bytes
+
+
+def answer_template(
+    manifest: Manifest, request_id: str | None, logits: WantedOutput, batch: int
+) -> AnswerTemplate:
+    """What an answer of `batch` rows of logits alone says beside them."""
+    zeros = np.zeros((batch, len(manifest.outputs.labels)), dtype=np.float32)
+    answer = infer_answer(manifest, request_id, [logits], Results(zeros, []))
+    lines = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
+    if logits.is_binary:
+        return AnswerTemplate(lines, answer.body[: -zeros.nbytes], True, b"")
+    before, start, rest = answer.body.partition(b'"data":[')  # in no string: quotes are escaped
+    return AnswerTemplate(lines, before + start, False, rest[rest.index(b"]") :])
 
 
 @lru_cache(256)

@@ -17,6 +17,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from service import native
 from service.api.exchange import Answer, Head, refusal, request_id_of
 from service.api.results import VALUES_AT_ONCE, Results
 from service.cache import ResultCache, cache_key
@@ -24,6 +25,7 @@ from service.engine.engine import Engine
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
+    NotFiniteError,
     ServiceError,
     UnsupportedMediaTypeError,
 )
@@ -59,6 +61,7 @@ class Asked(NamedTuple):
         timeout_s: As long as it may take from now on.
         priority: 1 (first) to 3.
         answer: Makes the answer of the results.
+        plan: Says what to do with such a request without reading it, if that can be said.
     """
 
     served: Served
@@ -67,6 +70,7 @@ class Asked(NamedTuple):
     timeout_s: float
     priority: int
     answer: Callable[[Results], Answer]
+    plan: Callable[[], native.Plan | None] | None = None
 
 
 class Handler(NamedTuple):
@@ -210,6 +214,13 @@ class Call(ABC):
             raise InvalidRequestError(f"{field} must be above 0, not {wanted_s:g}", field)
         return min(wanted_s, allowed_s) - (time.perf_counter() - self.started_s)
 
+    def elapsed_s(self, outcome: str) -> native.Distribution:
+        """The tally of the requests to this model that ended like this one."""
+        model = version = ""  # a caller's unknown names must not become labels
+        if self._served is not None:
+            model, version = self._served.manifest.name, self._served.manifest.version
+        return self._services.metrics.outcome(model, version, self._handler.protocol, outcome)
+
     # the way of a request
 
     def _take_step(self, step: Callable[[V], None], value: V) -> None:
@@ -259,11 +270,7 @@ class Call(ABC):
         assert self._asked is not None, "only what was read is run"
         asked, results = self._asked, Results.of(found)
         if (row := results.first_not_finite()) is not None:
-            raise InvalidSequenceError(
-                f"{asked.field}[{row}] has no finite answer: {asked.served.manifest.name} computes "
-                "with float32, which its values exceed",
-                f"{asked.field}[{row}]",
-            )
+            raise NotFiniteError(asked.served.manifest.name, f"{asked.field}[{row}]")
         if results.num_values > VALUES_AT_ONCE:
             self._in_thread(lambda: asked.answer(results), self._succeed)
         else:
@@ -276,11 +283,7 @@ class Call(ABC):
     def _end(self, outcome: str) -> None:
         """Count how it ended: `ok` or the error's code."""
         self.over = True
-        elapsed_s = time.perf_counter() - self.started_s
-        model = version = ""  # a caller's unknown names must not become labels
-        if self._served is not None:
-            model, version = self._served.manifest.name, self._served.manifest.version
-        self._services.metrics.answered(model, version, self._handler.protocol, outcome, elapsed_s)
+        self.elapsed_s(outcome).observe(time.perf_counter() - self.started_s)
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
         """Go on with what takes long in a thread, so that the event loop does not stand still."""

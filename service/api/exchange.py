@@ -64,9 +64,14 @@ class Head:
 
 def request_id_of(given: bytes) -> str:
     """The caller's id where it can do no harm in a log, else a new one."""
-    if given and ACCEPTED_ID.fullmatch(given):
-        return given.decode("ascii")
-    return f"{random.getrandbits(128):032x}"  # no secret; `random` seeds anew in a forked child
+    return (
+        accepted_id(given) or f"{random.getrandbits(128):032x}"
+    )  # no secret; `random` seeds anew in a forked child
+
+
+def accepted_id(given: bytes) -> str:
+    """The caller's id, empty where there is none or it could do harm in a log."""
+    return given.decode("ascii") if ACCEPTED_ID.fullmatch(given) else ""
 
 
 def refusal(error: ServiceError) -> Answer:

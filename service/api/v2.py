@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.answers import infer_answer
+from service import native
+from service.api.answers import answer_template, infer_answer
 from service.api.calls import Asked, Call, Handler, Services
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.routes import RawRoute, endpoint
 from service.codec.binary import LENGTH_HEADER, json_bytes
-from service.codec.infer import read_tensors
-from service.codec.plans import Plans
+from service.codec.infer import InferBody, read_body
+from service.codec.plans import numbers_of
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.manifest import Manifest
@@ -84,14 +85,38 @@ for _path, _document in (
 def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
     manifest = served.manifest
-    plan, arrays = read_tensors(body, length, manifest, PLANS)
+    read = read_body(body, length, manifest)
     names = manifest.inputs
-    sequences = _rows(call, arrays[names.name], arrays.get(names.lengths), manifest)
-    if plan.precision is not None:
-        served = call.served_with(plan.precision, "parameters.precision")
-    timeout_s = call.timeout_s(plan.wanted_s, "parameters.timeout")
-    answer = partial(infer_answer, manifest, plan.request_id, plan.outputs)
-    return Asked(served, sequences, names.name, timeout_s, plan.priority, answer)
+    sequences = _rows(call, read.arrays[names.name], read.arrays.get(names.lengths), manifest)
+    if read.precision is not None:
+        served = call.served_with(read.precision, "parameters.precision")
+    timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
+    answer = partial(infer_answer, manifest, read.request_id, read.outputs)
+    plan = partial(_plan, call, read, served, body, length)
+    return Asked(served, sequences, names.name, timeout_s, read.priority, answer, plan)
+
+
+def _plan(
+    call: Call, read: InferBody, served: Served, body: bytes, length: int
+) -> native.Plan | None:
+    """What to do with every request that says the same beside its numbers; None if it varies."""
+    manifest = served.manifest
+    if [output.name for output in read.outputs] != [manifest.outputs.logits]:
+        return None  # weights are as long as each sequence
+    numbers = numbers_of(read, body, length, manifest)
+    if numbers is None:
+        return None
+    timeout_s = call.settings.request_timeout_s
+    template = answer_template(manifest, read.request_id, read.outputs[0], numbers.batch)
+    return native.Plan(
+        **numbers._asdict(),
+        scheduler=served.scheduler.core,
+        max_length=manifest.limits.max_length,
+        priority=read.priority,
+        timeout_s=min(read.wanted_s or timeout_s, timeout_s),
+        elapsed_s=call.elapsed_s("ok"),
+        **template._asdict(),
+    )
 
 
 def _rows(
@@ -132,6 +157,3 @@ def _output_shapes(manifest: Manifest) -> dict[str, list[int]]:
     if manifest.outputs.weights:
         shapes[manifest.outputs.weights] = [-1, -1]
     return shapes
-
-
-PLANS = Plans()

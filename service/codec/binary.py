@@ -6,16 +6,25 @@ Little-endian, row-major; on every machine that this serves on, just what lies i
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.codec.plans import Place
 from service.codec.tensors import DATATYPES
 from service.errors import InvalidRequestError
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 
 LITTLE_ENDIAN = {name: dtype.newbyteorder("<") for name, dtype in DATATYPES.items()}
+
+
+class Place(NamedTuple):
+    """Where a binary tensor lies."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: list[int]
+    start: int  # in bytes after the JSON
 
 
 def json_bytes(header: str, body: bytes) -> int:
@@ -96,7 +105,7 @@ class Blobs:
             raise InvalidRequestError(
                 f"{field}.shape {shape} is too large", f"{field}.shape"
             ) from None
-        self.places.append(Place(name, dtype, shape, count, self.num_bytes))
+        self.places.append(Place(name, dtype, shape, self.num_bytes))
         self.num_bytes += size
 
     def check_end(self) -> None:

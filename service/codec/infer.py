@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.codec.binary import Blobs
+from service.codec.binary import Blobs, Place
 from service.codec.bodies import decode_json, priority_of
-from service.codec.plans import Arrays, Place, Plan, Plans, WantedOutput, Words, words_of
 from service.codec.simd import read_infer
 from service.codec.tensors import tensor_array
 from service.errors import InvalidRequestError
 from service.manifest import Manifest
 
 Parameters = dict[str, str | int | float | bool]
+Arrays = dict[str, NDArray[Any]]
 
 
 class Tensor(msgspec.Struct):
@@ -46,67 +45,44 @@ class InferRequest(msgspec.Struct):
     parameters: Parameters = {}
 
 
-def read_tensors(body: bytes, length: int, manifest: Manifest, plans: Plans) -> tuple[Plan, Arrays]:
-    """What a request asks, and its input tensors by name.
+class WantedOutput(NamedTuple):
+    """One tensor of the answer."""
+
+    name: str
+    is_binary: bool
+
+
+class InferBody(NamedTuple):
+    """What a request's body asks."""
+
+    request_id: str | None
+    precision: str | None
+    priority: int
+    wanted_s: float | None
+    outputs: list[WantedOutput]
+    arrays: Arrays
+    """Every input tensor by name; binary ones in the body's own memory."""
+    places: list[Place]
+    """Of the binary ones, in bytes after the JSON."""
+    num_bytes: int
+    """Of all binary ones."""
+
+
+def read_body(body: bytes, length: int, manifest: Manifest) -> InferBody:
+    """What a request asks, and its input tensors.
 
     Args:
         body: Of the request.
         length: Of its JSON; binary tensors follow.
         manifest: Of the model that it is for.
-        plans: Known ones; a new one is added.
 
     Raises:
         InvalidRequestError: Something is not as the protocol and the model say; its field named.
     """
-    words = words_of(body, length)
-    if words is not None:
-        plan = plans.get(manifest, words)
-        arrays = plan.arrays_of(body, words) if plan is not None else None
-        if plan is not None and arrays is not None:
-            return plan, arrays
-    plan = _planned(body, length, manifest)
-    if words is None:
-        return plan, _all_arrays(plan, body, length)
-    if not words.is_text:
-        plans.keep(manifest, words, plan)
-    elif (lasting := _lasting(plan, body, words, manifest)) is not None:
-        plans.keep(manifest, words, lasting)
-    return plan, _all_arrays(plan, body, length)
-
-
-def _all_arrays(plan: Plan, body: bytes, length: int) -> Arrays:
-    arrays = plan.arrays_of(body, Words(b"", length, len(body), is_text=False))
-    assert arrays is not None, "the plan is this body's"
-    return arrays
-
-
-def _lasting(plan: Plan, body: bytes, words: Words, manifest: Manifest) -> Plan | None:
-    """The same for whatever numbers, if they are what the inputs' data is; None if not.
-
-    That is tried out: with a number that nobody foresees in their place, it is the data.
-    """
-    if plan.places:
-        return None
-    name, number = manifest.inputs.name, random.random()
-    probe = b"".join((body[: words.start], b"[%r]" % number, body[words.stop :]))
-    try:
-        tensors = [tensor for tensor in DECODER.decode(probe).inputs if tensor.data == [number]]
-    except msgspec.MsgspecError:  # they are a part of nested arrays
-        return None
-    if [tensor.name for tensor in tensors] != [name]:
-        return None
-    others = {key: array for key, array in plan.arrays.items() if key != name}
-    inputs = plan.arrays[name]
-    place = Place(name, inputs.dtype, list(inputs.shape), inputs.size, 0)
-    return plan._replace(arrays=others, places=[place])
-
-
-def _planned(body: bytes, length: int, manifest: Manifest) -> Plan:
-    """Read what the JSON says, and check it."""
     # where numbers are binary, the JSON before them is short
     request = decode(body) if length == len(body) else decode_json(DECODER, body[:length])
     blobs = Blobs(len(body) - length)
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: Arrays = {}
     seen: set[str] = set()
     datatypes = {manifest.inputs.name: "FP32", manifest.inputs.lengths: "INT64"}
     for index, tensor in enumerate(request.inputs):
@@ -128,9 +104,12 @@ def _planned(body: bytes, length: int, manifest: Manifest) -> Plan:
     blobs.check_end()
     if manifest.inputs.name not in seen:
         raise InvalidRequestError(f"inputs has no tensor {manifest.inputs.name!r}", "inputs")
+    for place in blobs.places:
+        start = length + place.start
+        arrays[place.name] = np.ndarray(place.shape, place.dtype, body, start)
     parameters = request.parameters
     precision = parameters.get("precision")
-    return Plan(
+    return InferBody(
         request.id,
         None if precision is None else str(precision),
         priority_of(parameters.get("priority", 0), "parameters.priority"),

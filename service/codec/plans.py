@@ -1,139 +1,81 @@
-"""What a request says beside its numbers, read once: clients send the same words over and over.
+"""What a request's words mean, taught to the lane: it then reads such requests without Python.
 
 The words are the JSON before binary tensors, or what stands around the one long array of numbers of
-a JSON body. Where sequences have a few hundred lengths, there are a few hundred of them. What was
-found right is kept with where the numbers lie, so that a request with words already known costs
-little more than its numbers.
+a JSON body: clients say the same ones over and over (`native/lane/`). What was read slowly, and
+found right, says what they mean; what is not plain is taught to nobody, and always read slowly.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+import msgspec
 
-from service.codec.simd import read_numbers
+from service import native
+from service.codec.infer import DECODER, InferBody
 from service.manifest import Manifest
 
-MAX_PLANS = 4_096
-MAX_WORDS_BYTES = 1_024
-DATA = b'"data":'
 
-Arrays = dict[str, NDArray[Any]]
-Key = tuple[str, str, str, int, bytes]
+class Numbers(NamedTuple):
+    """Where a request has its numbers, as `native.Plan` takes it."""
 
-
-class WantedOutput(NamedTuple):
-    """One tensor of the answer."""
-
-    name: str
-    is_binary: bool
-
-
-class Words(NamedTuple):
-    """A body without its numbers.
-
-    Args:
-        words: What comes before and behind them.
-        start: Of the numbers in the body.
-        stop: Behind their end.
-        is_text: They are a flat JSON array; else binary tensors, to the body's end.
-    """
-
-    words: bytes
-    start: int
-    stop: int
     is_text: bool
+    num_bytes: int
+    inputs_start: int
+    batch: int
+    steps: int
+    features: int
+    lengths: Sequence[int]
+    lengths_start: int
 
 
-def words_of(body: bytes, length: int) -> Words | None:
-    """A body without its numbers; None if there are too many words to keep.
+def numbers_of(read: InferBody, body: bytes, length: int, manifest: Manifest) -> Numbers | None:
+    """Where the numbers are in every request with these words; None if that can't be said.
 
     Args:
+        read: What the body says.
         body: Of the request.
         length: Of its JSON.
+        manifest: Of the model that it is for.
     """
-    if length < len(body):
-        if length > MAX_WORDS_BYTES:
+    names = manifest.inputs
+    inputs, lengths = read.arrays[names.name], read.arrays.get(names.lengths)
+    batch, steps, features = inputs.shape
+    is_text = length == len(body)
+    places = {place.name: place for place in read.places}
+    if is_text:
+        if not _are_inputs(body, manifest):
             return None
-        return Words(body[:length], length, len(body), is_text=False)
-    start = body.find(DATA, 0, MAX_WORDS_BYTES) + len(DATA)
-    start += body.startswith(b" ", start)
-    stop = body.find(b"]", start) + 1
-    if not body.startswith(b"[", start) or not 0 < len(body) - (stop - start) <= MAX_WORDS_BYTES:
+        inputs_start, lengths_start = 0, 0
+    elif names.name in places:
+        inputs_start = places[names.name].start
+        lengths_start = places[names.lengths].start if names.lengths in places else 0
+    else:
         return None
-    return Words(body[:start] + body[stop:], start, stop, is_text=True)
+    if lengths is None:
+        counts = [steps] * batch
+    else:
+        counts = [] if names.lengths in places else lengths.tolist()
+    return Numbers(
+        is_text, read.num_bytes, inputs_start, batch, steps, features, counts, lengths_start
+    )
 
 
-class Place(NamedTuple):
-    """Where a tensor's numbers lie; all of the numbers where they are text."""
+def _are_inputs(body: bytes, manifest: Manifest) -> bool:
+    """Whether the one array of numbers is the inputs' data, whatever is in it.
 
-    name: str
-    dtype: np.dtype[Any]
-    shape: list[int]
-    num_values: int
-    start: int  # in bytes, after the numbers' start
-
-
-class Plan(NamedTuple):
-    """What some words mean for one model."""
-
-    request_id: str | None
-    precision: str | None
-    priority: int
-    wanted_s: float | None
-    outputs: list[WantedOutput]
-    arrays: Arrays  # tensors whose values stand among the words
-    places: list[Place]
-    num_bytes: int  # of all binary tensors
-
-    def arrays_of(self, body: bytes, words: Words) -> Arrays | None:
-        """Every input tensor by name; binary ones in the body's own memory.
-
-        Args:
-            body: Of the request.
-            words: Of the body, which this is the plan of.
-
-        Returns:
-            None if the numbers are no plain array of as many as there should be.
-        """
-        arrays = dict(self.arrays)
-        if words.is_text:
-            (place,) = self.places
-            values = read_numbers(body[words.start : words.stop])
-            if values is None or values.size != place.num_values:
-                return None
-            arrays[place.name] = values.reshape(place.shape)
-        elif words.stop - words.start != self.num_bytes:
-            return None
-        else:
-            for name, dtype, shape, _, start in self.places:
-                arrays[name] = np.ndarray(shape, dtype, body, words.start + start)
-        return arrays
-
-
-class Plans:
-    """The plans of a server; forgotten all at once when there are too many."""
-
-    def __init__(self) -> None:
-        self._plans: dict[Key, Plan] = {}
-
-    def get(self, manifest: Manifest, words: Words) -> Plan | None:
-        """The plan for a request, if its words are known.
-
-        Args:
-            manifest: Of the model that it is for.
-            words: Of the request.
-        """
-        return self._plans.get(_key(manifest, words))
-
-    def keep(self, manifest: Manifest, words: Words, plan: Plan) -> None:
-        """Keep a plan that was found right for these words, whatever the numbers."""
-        if len(self._plans) >= MAX_PLANS:
-            self._plans.clear()
-        self._plans[_key(manifest, words)] = plan
-
-
-def _key(manifest: Manifest, words: Words) -> Key:
-    return manifest.name, manifest.version, manifest.sha256, words.start, words.words
+    That is tried out: with a number that nobody foresees in their place, it is the data.
+    """
+    found = native.numbers_of(body, -1)
+    if found is None:
+        return False
+    start, stop, _ = found
+    number = random.random()
+    probe = b"".join((body[:start], b"[%r]" % number, body[stop:]))
+    try:
+        tensors = [tensor for tensor in DECODER.decode(probe).inputs if tensor.data == [number]]
+    except msgspec.MsgspecError:  # they are a part of nested arrays
+        return False
+    return [tensor.name for tensor in tensors] == [manifest.inputs.name]

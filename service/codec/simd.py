@@ -64,14 +64,6 @@ def read_sequences(body: bytes) -> tuple[Found, list[NDArray[np.float32]]] | Non
         return None
 
 
-def read_numbers(array: bytes) -> NDArray[np.float32] | None:
-    """A flat JSON array of numbers (any,); None if it is not plain."""
-    try:
-        return _values(_array(simdjson.Parser().parse(array)), [-1], "FP32")
-    except NOT_PLAIN:
-        return None
-
-
 def _parsed(body: bytes) -> Any:
     """The document, by a parser of its own: one kept would hold the largest body ever read."""
     if body[:1] != b"{":  # as a byte order mark, which simdjson takes

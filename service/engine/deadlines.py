@@ -8,28 +8,28 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from service.schedulers.job import Job
+from service import native
 
 
 class Deadlines:
     """Watches the deadlines of jobs; used on the event loop alone.
 
     Args:
-        jobs: Those under way, as of each look.
-        expire: Called with each whose deadline has passed; takes it from `jobs`.
+        engine: Whose jobs.
+        on_late: Called with each that the engine let go of because its deadline has passed.
     """
 
-    def __init__(self, jobs: Iterable[Job], expire: Callable[[Job], None]) -> None:
-        self._jobs = jobs
-        self._expire = expire
+    def __init__(self, engine: native.Engine, on_late: Callable[[native.Job], None]) -> None:
+        self._engine = engine
+        self._on_late = on_late
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._next_s = math.inf  # when the timer rings, by time.perf_counter
 
-    def add(self, job: Job, loop: asyncio.AbstractEventLoop) -> None:
-        """Watch this job, which is among the jobs, too; `loop` is the one that runs."""
+    def watch(self, job: native.Job, loop: asyncio.AbstractEventLoop) -> None:
+        """Watch this job, which is under way, too; `loop` is the one that runs."""
         if loop is not self._loop:
             self._loop, self._next_s = loop, math.inf
         if job.deadline_s < self._next_s:
@@ -40,14 +40,13 @@ class Deadlines:
             self._timer.cancel()
         self._next_s = when_s
         delay_s = max(when_s - time.perf_counter(), 0.0)
-        assert self._loop is not None, "a job was added"
+        assert self._loop is not None, "a job is watched"
         self._timer = self._loop.call_later(delay_s, self._look)
 
     def _look(self) -> None:
         self._timer, self._next_s = None, math.inf
-        now_s = time.perf_counter()
-        for job in [job for job in self._jobs if job.deadline_s <= now_s]:
-            self._expire(job)
-        next_s = min((job.deadline_s for job in self._jobs), default=math.inf)
-        if next_s < math.inf:
+        for job in self._engine.expire(time.perf_counter()):
+            self._on_late(job)
+        next_s = self._engine.next_deadline_s
+        if next_s < self._next_s:
             self._ring_at(next_s)

@@ -1,36 +1,29 @@
-"""The threads that compute: they take the batch that is due first, of whichever model.
+"""The threads that compute, and the event loop that asks: what Python adds to `native/engine/`.
 
-The event loop puts requests into an inbox and is told, once a run, which of them are answered.
-It waits for no lock on the way in: the threads empty the inbox when they look for work.
+A thread waits for a run, has onnxruntime make it, and says what came out; who runs with whom, when
+and for whom is settled without Python's lock. The loop is told once, however many are answered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from service.engine.admission import Admission, Backlog
+from service import native
 from service.engine.deadlines import Deadlines
 from service.engine.threads import pin_this_thread
-from service.errors import (
-    DrainingError,
-    InferenceError,
-    InferenceTimeoutError,
-    OverloadedError,
-)
-from service.schedulers.batch import Batch, Workspace
+from service.errors import DrainingError, InferenceError, InferenceTimeoutError
 from service.schedulers.job import NORMAL_PRIORITY, Job
-from service.schedulers.scheduler import NEVER, Scheduler
+from service.schedulers.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
+
+Taken = tuple[native.Scheduler, native.Run]
 
 
 class Engine:
@@ -42,39 +35,31 @@ class Engine:
     """
 
     def __init__(self, num_threads: int, pin_to: Sequence[int] = ()) -> None:
+        self.core = native.Engine(num_threads)
         self._pin_to = pin_to
-        self._lock = threading.Lock()  # of the schedulers
-        self._inbox: deque[tuple[Scheduler, Job]] = deque()
-        self._busy: dict[int, Scheduler] = {}  # the schedulers that may have something to run
-        self._num_idle = 0
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._closed = False
-        self._backlog = Backlog(num_threads)
-        self._admissions: dict[int, Admission] = {}
+        self._schedulers: dict[native.Scheduler, Scheduler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that asks
-        self._under_way: dict[Job, Scheduler] = {}  # admitted, and not over: of the loop alone
-        self._deadlines = Deadlines(self._under_way, self._expire)
-        self._threads = [
+        self._deadlines = Deadlines(self.core, self._on_late)
+        self.threads = [
             threading.Thread(target=self._start, args=(index,), name=f"engine-{index}", daemon=True)
             for index in range(num_threads)
         ]
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
 
     def add(self, scheduler: Scheduler) -> None:
         """Run this model's batches too."""
-        self._admissions[id(scheduler)] = Admission(scheduler, self._backlog)
+        self._schedulers[scheduler.core] = scheduler
+        self.core.add(scheduler.core, scheduler.model.manifest.name)
 
     def num_waiting(self, scheduler: Scheduler) -> int:
         """Sequences of this model that wait for their first run."""
-        return max(self._admissions[id(scheduler)].num_sequences - scheduler.num_active, 0)
+        return self.core.num_waiting(scheduler.core)
 
     def close(self) -> None:
         """Take no new work, finish what was submitted, then end the threads."""
-        self._closed = True
-        for _ in self._threads:
-            self._wake.put(None)
-        for thread in self._threads:
+        self.core.close()
+        for thread in self.threads:
             thread.join()
 
     def check_room(self, timeout_s: float) -> None:
@@ -83,21 +68,16 @@ class Engine:
         Raises:
             OverloadedError: What is admitted will take longer than `timeout_s`.
         """
-        wait_s = self._backlog.wait_s
-        if wait_s > timeout_s:
-            raise OverloadedError(
-                f"what waits here already takes longer than the {timeout_s:g} s that a request may",
-                retry_after_s=math.ceil(wait_s - timeout_s),
-            )
+        self.core.check_room(timeout_s)
 
     def note_lag(self, lag_s: float) -> None:
         """Reckon with an event loop that is this late."""
-        self._backlog.note_lag(lag_s)
+        self.core.note_lag(lag_s)
 
     def submit(
         self,
         scheduler: Scheduler,
-        sequences: list[NDArray[np.float32]],
+        sequences: Sequence[NDArray[np.float32]],
         timeout_s: float,
         on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
@@ -119,120 +99,72 @@ class Engine:
         """
         if timeout_s <= 0:  # reading the request took all its time: compute nothing for it
             raise InferenceTimeoutError("the deadline passed before the request could run")
-        if self._closed:
+        if self.core.is_closed:
             raise DrainingError("the server is stopping")
         job = Job(sequences, on_done, priority, timeout_s)
-        self._admissions[id(scheduler)].enter(job, timeout_s)
-        self._loop = asyncio.get_running_loop()
-        self._under_way[job] = scheduler
-        self._deadlines.add(job, self._loop)
-        self._inbox.append((scheduler, job))
-        # a thread counts itself idle before it looks into the inbox a last time, so that either
-        # it sees this job or it is seen here
-        for _ in range(min(self._num_idle, len(sequences))):
-            self._wake.put(None)
+        self.core.submit(scheduler.core, job, timeout_s)
+        self.watch(job)
         return job
 
-    def cancel(self, job: Job) -> None:
+    def watch(self, job: native.Job) -> None:
+        """See to it that a job that was submitted is told of its end: `on_done`, on this loop."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            loop.add_reader(self.core.ready_fd, self.collect)
+        self._deadlines.watch(job, loop)
+
+    def cancel(self, job: native.Job) -> None:
         """Drop what of a job has not run: its caller left, and is told nothing more."""
-        self._give_up(job)
+        self.core.give_up(job)
 
-    def _give_up(self, job: Job) -> bool:
-        """Let go of a job before its end; False if that has come already."""
-        scheduler = self._under_way.pop(job, None)
-        if scheduler is None:
-            return False
-        job.gone = True
-        self._admissions[id(scheduler)].leave(job, done=False)
-        with self._lock:  # if it is in the inbox still, it is left out there
-            scheduler.forget(job)
-        return True
-
-    def _expire(self, job: Job) -> None:
-        if self._give_up(job):
-            waited_s = job.deadline_s - job.submitted_s
-            job.fail(InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
+    def collect(self) -> None:
+        """Tell the callers whose jobs are answered; on the event loop."""
+        for job in self.core.collect():
             _tell(job)
 
-    def _settle(self, jobs: list[Job]) -> None:
-        """Tell the callers, on the event loop, that their jobs are answered or failed."""
-        for job in jobs:
-            scheduler = self._under_way.pop(job, None)
-            if scheduler is not None:
-                self._admissions[id(scheduler)].leave(job, done=job.failure is None)
-                _tell(job)
+    def _on_late(self, job: native.Job) -> None:
+        waited_s = job.deadline_s - job.submitted_s
+        _tell(job, InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
 
-    def _hand_over(self, jobs: list[Job]) -> None:
-        """Settle jobs on the event loop that waits for them: one crossing for a whole run."""
-        assert self._loop is not None, "what runs was submitted on a loop"
-        try:
-            self._loop.call_soon_threadsafe(self._settle, jobs)
-        except RuntimeError:  # the loop is closed: nobody waits any more
-            log.warning("answers without an event loop", jobs=len(jobs))
+    def _on_failed(self, jobs: list[native.Job], failure: InferenceError) -> None:
+        for job in self.core.give_up_failed(jobs):
+            _tell(job, failure)
 
     def _start(self, index: int) -> None:
         if self._pin_to:
             pin_this_thread(self._pin_to[index % len(self._pin_to)])
-        self._run()
+        workspace = native.Workspace()
+        while (taken := self.core.next(workspace)) is not None:
+            self.run(taken, workspace)
 
-    def _run(self) -> None:
-        workspace = Workspace()
-        while (taken := self._next()) is not None:
-            scheduler, batch = taken
-            try:
-                outputs = scheduler.compute(batch, workspace)
-            except Exception as error:
-                manifest = scheduler.model.manifest
-                log.exception("batch failed", model=manifest.name, version=manifest.version)
-                failure = InferenceError(f"{manifest.name} failed on this batch")
-                failure.__cause__ = error
-                with self._lock:
-                    settled = scheduler.fail(batch, failure)
-                    self._busy[id(scheduler)] = scheduler
-            else:
-                with self._lock:
-                    settled = scheduler.complete(batch, outputs)
-                    self._busy[id(scheduler)] = scheduler
-            if settled:
-                self._hand_over(settled)
+    def run(self, taken: Taken, workspace: native.Workspace) -> None:
+        """Make a run, whose tensors lie in the workspace, and say what came of it."""
+        scheduler = self._schedulers[taken[0]]
+        try:
+            outputs = scheduler.compute(taken[1], workspace)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread lives on
+            self.fail(taken, error)
+        else:
+            self.core.complete(taken, *outputs)
 
-    def _next(self) -> tuple[Scheduler, Batch] | None:
-        """Wait for a batch; None once the engine is closed and nothing is left to run."""
-        while True:
-            with self._lock:
-                if (taken := self._take()) is not None:
-                    return taken
-                self._num_idle += 1
-            if not self._inbox:
-                if self._closed:
-                    self._wake.put(None)  # another may wait still
-                    return None
-                self._wake.get()
-            with self._lock:
-                self._num_idle -= 1
-
-    def _take(self) -> tuple[Scheduler, Batch] | None:
-        """The batch of the model whose first sequence is due first."""
-        self._empty_inbox()
-        while self._busy:
-            scheduler = min(self._busy.values(), key=lambda scheduler: scheduler.next_due)
-            if scheduler.next_due < NEVER and (batch := scheduler.take()) is not None:
-                if self._num_idle and scheduler.next_due < NEVER:
-                    self._wake.put(None)  # there is more than one run's worth
-                return scheduler, batch
-            del self._busy[id(scheduler)]
-        return None
-
-    def _empty_inbox(self) -> None:
-        while self._inbox:
-            scheduler, job = self._inbox.popleft()
-            if not job.gone:
-                scheduler.enqueue(job)
-                self._busy[id(scheduler)] = scheduler
+    def fail(self, taken: Taken, error: Exception) -> None:
+        """Fail the jobs that had a sequence in a run, and no other."""
+        manifest = self._schedulers[taken[0]].model.manifest
+        log.error("batch failed", model=manifest.name, version=manifest.version, exc_info=error)
+        failure = InferenceError(f"{manifest.name} failed on this batch")
+        failure.__cause__ = error
+        jobs = self.core.fail(taken)
+        assert self._loop is not None, "what runs was submitted on a loop"
+        try:
+            self._loop.call_soon_threadsafe(self._on_failed, jobs, failure)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.warning("failures without an event loop", jobs=len(jobs))
 
 
-def _tell(job: Job) -> None:
+def _tell(job: native.Job, failure: Exception | None = None) -> None:
     """Tell a job's caller; what goes wrong there must not keep others from their answers."""
+    job.failure = failure
     try:
         job.on_done(job)
     except Exception:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Sized
-from functools import lru_cache
 from typing import Any
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.api.calls import Services
+from service import native
+from service.api.calls import Asked, Services
 from service.api.exchange import Answer
-from service.lane.heads import MAX_HEAD_BYTES, Heads
-from service.lane.turn import Turn
+from service.lane.fast_path import FastPath, header_lines
+from service.lane.heads import MAX_HEAD_BYTES, Heads, HotHead
+from service.lane.turn import FastTurn, Turn
 
 HEADS = Heads()
 
@@ -50,7 +51,8 @@ class Lane(HttpToolsProtocol):
         self._services: Services | None = self.app_state.get("services")
         self._in_message = False  # the parser has begun with a message that is not complete
         self._in_head = False
-        self._turn: Turn | None = None  # under way here, or its body still comes
+        self._fast: FastPath | None = self.app_state.get("fast_path")
+        self._turn: Turn | FastTurn | None = None  # under way here, or its body still comes
         self._unread = b""  # came behind its body
         self._going_on = False
         self._held = False
@@ -64,7 +66,7 @@ class Lane(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what came."""
         turn = self._turn
-        if turn is not None and turn.num_missing:
+        if isinstance(turn, Turn) and turn.num_missing:
             missing = turn.num_missing
             self._unread = data[missing:]
             turn.add(data[:missing])
@@ -111,33 +113,75 @@ class Lane(HttpToolsProtocol):
             and not self._in_message
             and (self.cycle is None or self.cycle.response_complete)
         ):
+            if self.receive(data):
+                return
             end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
             found = HEADS.find(data[:end]) if end > 4 else None
             if found is not None and found[1] <= services.settings.max_body_bytes:
                 hot, length = found
                 self._idle_since_s = math.inf
                 self._unread = data[end + length :]
-                turn = self._turn = Turn(self, services, hot, length)
+                turn = self._turn = Turn(self, services, hot, data[:end], length)
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length])
                 return
         super().data_received(data)
 
+    def receive(self, data: bytes) -> bool:
+        """Have the request run that these bytes begin with, if it is known by heart."""
+        if self._fast is None or self._services is None:
+            return False
+        received = self._fast.receive(data)
+        if received is None:
+            return False
+        num_bytes, hot, job, refusal = received
+        if self._turn is not None:  # which has gathered it
+            self.tasks.discard(self._turn)  # type: ignore[arg-type]
+        self._idle_since_s = math.inf
+        if len(data) > num_bytes:
+            self._unread = data[num_bytes:]
+        if refusal is not None:
+            turn = self._turn = Turn(self, self._services, hot)
+            turn.refuse(refusal)
+        elif job is not None:
+            self._turn = fast = FastTurn(self, self._services, hot, job)
+            self.tasks.add(fast)  # type: ignore[arg-type]
+            self._services.engine.watch(job)
+        return True
+
+    def learn(self, words: bytes, hot: HotHead, asked: Asked, body: bytes) -> None:
+        """Learn what a request meant."""
+        if self._fast is not None:
+            self._fast.learn(words, hot, asked, body)
+
+    def answer(self, turn: FastTurn, job: native.Job) -> None:
+        """Write the answer to a request that was known by heart."""
+        assert self._fast is not None, "it was"
+        response = self._fast.respond(job, self.server_state.default_headers)
+        if response is None:
+            turn.fail_not_finite()
+        else:
+            turn.over = True
+            self._write(turn, response)
+
     def send(self, turn: Turn, answer: Answer) -> None:
         """Write an answer and go on with the connection's next request."""
-        self.tasks.discard(turn)
-        self.server_state.total_requests += 1
-        self._be_idle()
         head = (
             STATUS_LINE[answer.status],
-            _lines(tuple(self.server_state.default_headers)),
-            _lines(tuple(answer.headers)),
+            header_lines(tuple(self.server_state.default_headers)),
+            header_lines(tuple(answer.headers)),
             b"content-length: %d\r\nx-request-id: " % len(answer.body),
             turn.request_id.encode("ascii"),
             b"\r\n\r\n" if turn.keep_alive else b"\r\nconnection: close\r\n\r\n",
             answer.body,
         )
-        self.transport.write(b"".join(head))
+        self._write(turn, b"".join(head))
+
+    def _write(self, turn: Turn | FastTurn, response: bytes) -> None:
+        self.tasks.discard(turn)  # type: ignore[arg-type]
+        self.server_state.total_requests += 1
+        self._be_idle()
+        self.transport.write(response)
         if not turn.keep_alive:
             self.transport.close()
         self.go_on()
@@ -220,8 +264,3 @@ class Lane(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(
             seconds, self.timeout_keep_alive_handler
         )
-
-
-@lru_cache(256)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    return b"".join(b"%b: %b\r\n" % header for header in headers)

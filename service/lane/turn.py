@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
 import structlog
 
-from service.api.calls import Call, Services
+from service import native
+from service.api.calls import Asked, Call, Services
 from service.api.exchange import Answer
-from service.errors import DrainingError
+from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead
 
 if TYPE_CHECKING:
@@ -25,16 +28,22 @@ class Turn(Call):
         lane: The connection.
         services: Of the server.
         hot: The request's head.
+        words: The head's bytes.
         length: Of its body, in bytes.
     """
 
-    def __init__(self, lane: Lane, services: Services, hot: HotHead, length: int) -> None:
+    def __init__(
+        self, lane: Lane, services: Services, hot: HotHead, words: bytes = b"", length: int = 0
+    ) -> None:
         super().__init__(services, hot.handler, hot.head)
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
         self._lane = lane
+        self._hot = hot
+        self._words = words
         self._parts: list[bytes] = []
+        self._body = b""
 
     def begin(self, body: bytes) -> None:
         """Go on with what of the body came with the head."""
@@ -49,10 +58,35 @@ class Turn(Call):
                 self._lane.go_on()
         elif self.num_missing:
             self._parts.append(part)
-        elif self._parts:
-            self.run(b"".join([*self._parts, part]))
         else:
-            self.run(part)
+            self._go_on(b"".join([*self._parts, part]) if self._parts else part)
+
+    def _go_on(self, body: bytes) -> None:
+        """Read the request, now that it is whole; unless it is known by heart."""
+        if self._parts and self._lane.receive(self._words + body):
+            return
+        self._body = body
+        self.run(body)
+
+    def _submit(self, asked: Asked) -> None:
+        super()._submit(asked)
+        self._lane.learn(self._words, self._hot, asked, self._body)
+        self._body = b""
+
+    def refuse(self, error: ServiceError) -> None:
+        """Answer with an error, without having read the body."""
+        self._find_served()
+        self.fail(error)
+
+    def take_over(self, job: native.Job) -> None:
+        """Go on for a job that was submitted without this call."""
+        self.request_id, self.started_s = job.request_id, job.submitted_s
+        self.keep_alive = job.keep_alive
+        self._find_served()
+
+    def _find_served(self) -> None:
+        with suppress(ServiceError):  # it serves no more
+            self._served = self._services.repository.get(self.head.name, self.head.version)
 
     def cancel(self, msg: object = None) -> None:
         """Have it over now: uvicorn ends what it takes for tasks when the time to stop is over."""
@@ -71,3 +105,71 @@ class Turn(Call):
                 status=answer.status,
                 elapsed_ms=1_000 * (time.perf_counter() - self.started_s),
             )
+
+
+class FastTurn:
+    """A request that was taken without reading it, on its way through the engine.
+
+    Args:
+        lane: The connection.
+        services: Of the server.
+        hot: The request's head.
+        job: What runs.
+    """
+
+    num_missing = 0
+
+    def __init__(self, lane: Lane, services: Services, hot: HotHead, job: native.Job) -> None:
+        self.over = False
+        self._lane = lane
+        self._services = services
+        self._hot = hot
+        self._job = job
+        job.failure = None
+        job.on_done = self._on_done
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open."""
+        return self._job.keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, keep_alive: bool) -> None:
+        self._job.keep_alive = keep_alive
+
+    def drop(self) -> None:
+        """The client has left: nobody waits for it any more."""
+        if not self.over:
+            self.over = True
+            self._services.engine.cancel(self._job)
+            self.as_turn().drop()
+
+    def cancel(self, msg: object = None) -> None:
+        """Have it over now: uvicorn ends what it takes for tasks when the time to stop is over."""
+        error = DrainingError("the server stopped before it answered")
+        self._lane.loop.call_soon(self.fail, error)
+
+    def fail(self, error: ServiceError) -> None:
+        """Answer with an error, unless an answer is sent already."""
+        if not self.over:
+            self.over = True
+            self._services.engine.cancel(self._job)
+            self.as_turn().fail(error)
+
+    def fail_not_finite(self) -> None:
+        """Answer that there is no finite answer to one of its sequences."""
+        row = int(np.isfinite(self._job.logits).all(axis=1).argmin())
+        manifest = self._services.repository.get(self._hot.head.name).manifest
+        self.fail(NotFiniteError(manifest.name, f"{manifest.inputs.name}[{row}]"))
+
+    def as_turn(self) -> Turn:
+        """The same request as one that was read: what there is to say of its end, it can say."""
+        turn = Turn(self._lane, self._services, self._hot)
+        turn.take_over(self._job)
+        return turn
+
+    def _on_done(self, job: native.Job) -> None:
+        if isinstance(job.failure, ServiceError):
+            self.fail(job.failure)
+        elif not self.over:
+            self._lane.answer(self, job)

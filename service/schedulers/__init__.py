@@ -1,5 +1,5 @@
-"""What runs next, together with what: the schedulers that batch a model's sequences.
+"""A model's costs, its scheduler, and requests as the engine has them; `native/schedule/` chooses.
 
-`cells.py` and `sequences.py` are the two, `scheduler.py` what they share, `cost.py` what they
-decide by. A request is a `Job` of sequences (`job.py`), a run a `Batch` of them.
+`cost.py` measures what runs take, `scheduler.py` runs what was chosen. A request is a `Job` of
+sequences (`job.py`), a `native.Run` some of them.
 """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from service import native
+
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
@@ -19,7 +21,15 @@ class Bounds:
     max_queue_cells: int
     calibration_ms: float
 
-    @property
-    def max_run_s(self) -> float:
-        """What one run may take, where the batch can be made smaller."""
-        return self.max_run_ms / 1_000
+    def native(self) -> native.Bounds:
+        """The same, for `native/schedule/`."""
+        return native.Bounds(
+            engine_threads=self.engine_threads,
+            max_batch_size=self.max_batch_size,
+            max_run_s=self.max_run_ms / 1_000,
+            chunk_steps=self.chunk_steps or 0,
+            max_active_sequences=self.max_active_sequences,
+            max_padding_ratio=self.max_padding_ratio,
+            max_queue_size=self.max_queue_size,
+            max_queue_cells=self.max_queue_cells,
+        )

@@ -4,22 +4,22 @@ Two forms are fitted to the measurements, and the one that better predicts point
 is used: the formula a·B·T² + b·B·T + c·T + d·B + e (attention is why there is a square), and
 interpolation between the points themselves, which follows what no formula knows: the tiles of a
 matrix kernel (6 rows may cost as little as 5), the edge of a cache. What then runs corrects both
-the scale and each region's own error. Seconds are of the thread's CPU time: what else the machine
-does must not make runs look dear; how fast work really goes is for admission to measure.
+the scale and each region's own error (`native/schedule/cost.cpp`). Seconds are of the thread's CPU
+time: what else the machine does must not make runs look dear; how fast work really goes is for
+admission to measure.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from array import array
-from bisect import bisect_right
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from service import native
 from service.graphs.model import Model
 from service.schedulers.bounds import Bounds
 
@@ -36,8 +36,6 @@ STEPS = (1, 4, 16, 64, 256, 1_024)
 MAX_CHUNK = 256  # steps of one tick of `cells`
 MAX_POINTS = 512  # of the table's time axis
 LEAST_S = 1e-9
-SCALE_RATE, REGION_RATE = 0.05, 0.02  # weight of one run
-REFRESH_RUNS = 64
 
 
 def measure(
@@ -93,8 +91,8 @@ def calibrate(model: Model, bounds: Bounds) -> CostModel:
     return cost
 
 
-class CostModel:
-    """Predicts the seconds of a run.
+class CostModel(native.CostTable):
+    """Predicts the seconds of a run, and learns from every run: see `native/schedule/cost.hpp`.
 
     Args:
         samples: At least one measurement.
@@ -103,66 +101,18 @@ class CostModel:
     """
 
     def __init__(self, samples: Samples, max_rows: int, max_steps: int) -> None:
-        self.max_rows = max_rows
-        self.max_steps = max_steps
-        self._stride = -(-max_steps // MAX_POINTS)
-        points = np.arange(0, max_steps + self._stride, self._stride).clip(1)
+        stride = -(-max_steps // MAX_POINTS)
+        points = np.arange(0, max_steps + stride, stride).clip(1)
         rows = np.arange(1, max_rows + 1)
         forms: dict[str, Form] = {"formula": _formula}
         if _is_grid(samples):
             forms["table"] = _table
         errors = {name: _unseen_error(form, samples) for name, form in forms.items()}
-        self.form = min(errors, key=errors.__getitem__)
-        self.fit_error = errors[self.form]
-        self._base = forms[self.form](samples, rows, points).clip(LEAST_S)
-        self._scale = 1.0
-        self._region = np.ones((max_rows, int(max_steps).bit_length() + 1))
-        self._region_of = np.frexp(points.astype(float))[1]
-        self._learned = self._region.tolist()  # since the table was last made
-        self._num_runs = 0
-        self._refresh()
-
-    def predict(self, rows: int, steps: int) -> float:
-        """Seconds of one run."""
-        learned: float = self._scale * self._learned[rows - 1][steps.bit_length()]
-        seconds: float = learned * self._rows[rows - 1][-(-steps // self._stride)]
-        return seconds
-
-    def table(self, max_rows: int, steps: NDArray[np.int64]) -> Floats:
-        """Seconds of runs of 1 to `max_rows` rows (axis 1) at each of `steps` (axis 0)."""
-        table: Floats = self.seconds[:max_rows, -(-steps // self._stride)].T * self._scale
-        return table
-
-    def longest(self, rows: int, max_s: float) -> int:
-        """The most steps that so many rows can run in `max_s`; at least 1."""
-        at = bisect_right(self._rows[rows - 1], max_s / self._scale) - 1
-        return min(max(at * self._stride, 1), self.max_steps)
-
-    def work_s(self, cells: int) -> float:
-        """Seconds of computing that this many steps are, batched well."""
-        return cells * self.cell_s * self._scale
-
-    def observe(self, rows: int, steps: int, cpu_s: float) -> None:
-        """Learn from a run."""
-        ratio = cpu_s / self.predict(rows, steps)
-        ratio = min(max(ratio, 0.25), 4.0)
-        self._scale *= ratio**SCALE_RATE
-        self._learned[rows - 1][steps.bit_length()] *= ratio**REGION_RATE
-        self._num_runs += 1
-        if self._num_runs % REFRESH_RUNS == 0:
-            self._refresh()
-
-    def _refresh(self) -> None:
-        """Make the dense table of what was fitted and what was learned since."""
-        self._region = (self._region * self._learned).clip(0.25, 4.0)
-        self._learned = [[1.0] * self._region.shape[1] for _ in range(self.max_rows)]
-        self.seconds: Floats = self._base * self._region[:, self._region_of]
-        self.seconds = np.maximum.accumulate(self.seconds, axis=1)
-        self._rows = [array("d", row.tobytes()) for row in self.seconds]
-        steps = min(self.max_steps, 32)
-        column = self.seconds[:, -(-steps // self._stride)]
-        self.cell_s = float((column / (np.arange(1, self.max_rows + 1) * steps)).min())
-        """Of one step of a sequence, batched as well as it can be."""
+        form = min(errors, key=errors.__getitem__)
+        seconds = forms[form](samples, rows, points).clip(LEAST_S)
+        super().__init__(seconds.tolist(), stride, max_steps)
+        self.form = form
+        self.fit_error = errors[form]
 
 
 def _is_grid(samples: Samples) -> bool:

@@ -23,7 +23,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.telemetry.tally import Distribution, Histogram, Total
+from service import native
+from service.telemetry.tally import Histogram, Shown, ShownTotal
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
@@ -146,17 +147,15 @@ class Metrics:
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
-    def answered(
-        self, model: str, version: str, protocol: str, outcome: str, elapsed_s: float
-    ) -> None:
-        """Count a request; on the event loop alone."""
+    def outcome(self, model: str, version: str, protocol: str, outcome: str) -> native.Distribution:
+        """Tally of the seconds of the requests that ended so; for the event loop alone."""
         labels = (model, version, protocol, outcome)
         counted = self._outcomes.get(labels)
         if counted is None:
             counted = self._outcomes[labels] = Outcome(
                 self.requests.labels(*labels), self.request_duration.labels(*labels)
             )
-        counted.duration.observe(elapsed_s)
+        return counted.elapsed_s
 
     def of_model(self, name: str, version: str, precision: str = "fp32") -> ModelMetrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
@@ -231,62 +230,46 @@ class Outcome:
     """
 
     def __init__(self, requests: Counter, duration: Histogram) -> None:
-        self.duration = Distribution(duration, SECONDS)
-        self._requests = Total(requests)
+        self.elapsed_s = native.Distribution(SECONDS)
+        self._duration = Shown(duration, self.elapsed_s)
+        self._requests = ShownTotal(requests)
 
     def bring(self) -> None:
         """Have the metrics show what was counted."""
-        self.duration.bring()
-        self._requests.value = self.duration.count
-        self._requests.bring()
+        self._duration.bring()
+        self._requests.bring(sum(self.elapsed_s.counts()))
 
 
 class ModelMetrics:
-    """One model's children of the metrics that its scheduler updates, under the engine's lock."""
+    """One model's children of the metrics that its scheduler counts."""
 
     def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
         self._metrics = metrics
         labels = (name, version, precision)
-        self._queue_duration = Distribution(metrics.queue_duration.labels(*labels), SECONDS)
-        self._compute_duration = Distribution(metrics.compute_duration.labels(*labels), SECONDS)
-        self._batch_size = Distribution(metrics.batch_size.labels(*labels), ROWS)
-        self._cpu = Total(metrics.compute_cpu.labels(*labels))
-        self._predicted = Total(metrics.predicted.labels(*labels))
-        self._misprediction = Total(metrics.misprediction.labels(*labels))
-        self._real = Total(metrics.cells.labels(*labels, "real"))
-        self._padded = Total(metrics.cells.labels(*labels, "padded"))
+        self.tally = tally = native.RunTally(SECONDS, ROWS)
+        self._histograms = (
+            Shown(metrics.queue_duration.labels(*labels), tally.queue_s),
+            Shown(metrics.compute_duration.labels(*labels), tally.compute_s),
+            Shown(metrics.batch_size.labels(*labels), tally.rows),
+        )
+        self._cpu = ShownTotal(metrics.compute_cpu.labels(*labels))
+        self._predicted = ShownTotal(metrics.predicted.labels(*labels))
+        self._misprediction = ShownTotal(metrics.misprediction.labels(*labels))
+        self._real = ShownTotal(metrics.cells.labels(*labels, "real"))
+        self._padded = ShownTotal(metrics.cells.labels(*labels, "padded"))
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
-        self._news = False
-        self._tallies = (
-            self._queue_duration, self._compute_duration, self._batch_size, self._cpu,
-            self._predicted, self._misprediction, self._real, self._padded,
-        )  # fmt: skip
 
     def bring(self) -> None:
         """Have the metrics show what was counted."""
-        if self._news:
-            self._news = False
-            for tally in self._tallies:
-                tally.bring()
-
-    def queued(self, elapsed_s: float) -> None:
-        """A sequence waited this long for its first run."""
-        self._queue_duration.observe(elapsed_s)
-        self._news = True
-
-    def ran(
-        self, rows: int, steps: int, real: int, elapsed_s: float, cpu_s: float, predicted_s: float
-    ) -> None:
-        """A graph ran `rows` x `steps` cells, `real` of them no padding."""
-        self._compute_duration.observe(elapsed_s)
-        self._batch_size.observe(rows)
-        self._predicted.value += predicted_s
-        self._cpu.value += cpu_s
-        self._misprediction.value += abs(cpu_s - predicted_s)
-        self._real.value += real
-        self._padded.value += rows * steps - real
-        self._news = True
+        for histogram in self._histograms:
+            histogram.bring()
+        tally = self.tally
+        self._cpu.bring(tally.cpu_s)
+        self._predicted.bring(tally.predicted_s)
+        self._misprediction.bring(tally.misprediction_s)
+        self._real.bring(tally.real_cells)
+        self._padded.bring(tally.padded_cells)
 
     def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
         """Have the queue's depth and the active sequences follow the scheduler's."""

@@ -7,10 +7,11 @@ was counted so far, so that nothing is lost or doubled whenever it comes.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import prometheus_client
+
+from service import native
 
 
 class Histogram(prometheus_client.Histogram):
@@ -29,43 +30,31 @@ class Histogram(prometheus_client.Histogram):
         self._sum.inc(total)
 
 
-class Distribution:
-    """The tally of a histogram.
+class Shown:
+    """A histogram, and the tally that it is to show.
 
     Args:
         histogram: With its labels, if it has any.
-        bounds: Its buckets', ascending, without the infinite one.
+        tally: Of the same buckets.
     """
 
-    def __init__(self, histogram: Histogram, bounds: Sequence[float]) -> None:
+    def __init__(self, histogram: Histogram, tally: native.Distribution) -> None:
         self._histogram = histogram
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._total = 0.0
-        self._brought = list(self._counts)
-        self._brought_total = 0.0
-
-    @property
-    def count(self) -> int:
-        """Observations so far."""
-        return sum(self._counts)
-
-    def observe(self, value: float) -> None:
-        """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._total += value
+        self.tally = tally
+        self._brought = tally.counts()
+        self._brought_total = tally.total()
 
     def bring(self) -> None:
         """Have the histogram show what was counted."""
-        counts, total = list(self._counts), self._total
+        counts, total = self.tally.counts(), self.tally.total()
         if counts != self._brought:
             news = [now - before for now, before in zip(counts, self._brought, strict=True)]
             self._histogram.take(news, total - self._brought_total)
             self._brought, self._brought_total = counts, total
 
 
-class Total:
-    """The tally of a counter.
+class ShownTotal:
+    """A counter that is to show a sum which only grows.
 
     Args:
         counter: With its labels, if it has any.
@@ -73,13 +62,10 @@ class Total:
 
     def __init__(self, counter: prometheus_client.Counter) -> None:
         self._counter = counter
-        self.value = 0.0
-        """So far; only ever added to."""
         self._brought = 0.0
 
-    def bring(self) -> None:
-        """Have the counter show what was counted."""
-        value = self.value
+    def bring(self, value: float) -> None:
+        """Have the counter show so much."""
         if value > self._brought:
             self._counter.inc(value - self._brought)
             self._brought = value

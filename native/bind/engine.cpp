@@ -1,0 +1,87 @@
+#include "engine/engine.hpp"
+
+#include <cmath>
+
+#include "bind/bind.hpp"
+
+namespace seqserve {
+
+namespace py = pybind11;
+
+namespace {
+
+using WithoutPython = py::call_guard<py::gil_scoped_release>;
+
+// Wait for a run and put its tensors in place, without Python's lock.
+std::optional<Taken> next(Engine& engine, Workspace& workspace) {
+  auto taken = engine.next();
+  if (taken) {
+    taken->second->begin();
+    taken->first->prepare(*taken->second, workspace);
+  }
+  return taken;
+}
+
+void complete(Engine& engine, const Taken& taken, const Floats& logits, const std::optional<Floats>& weights,
+              const std::vector<Floats>& state) {
+  Outputs outputs = outputs_of(logits, weights, state);
+  py::gil_scoped_release released;
+  taken.second->end();
+  engine.complete(taken, outputs);
+}
+
+}  // namespace
+
+py::object overloaded_error(const Refusal& refusal) {
+  auto type = py::module_::import("service.errors").attr("OverloadedError");
+  return type(refusal.message, "", static_cast<long>(std::ceil(refusal.retry_after_s)));
+}
+
+void raise_if(const std::optional<Refusal>& refusal) {
+  if (!refusal) return;
+  py::object error = overloaded_error(*refusal);
+  PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
+  throw py::error_already_set();
+}
+
+void bind_engine(py::module_& module) {
+  module.attr("CAUTION") = kCaution;
+  py::class_<Backlog>(module, "Backlog")
+      .def(py::init<long>(), py::arg("num_threads"))
+      .def_property_readonly("wait_s", &Backlog::wait_s)
+      .def_property_readonly("is_empty", &Backlog::is_empty)
+      .def("note_lag", &Backlog::note_lag)
+      .def("add", &Backlog::add)
+      .def("remove", &Backlog::remove);
+  py::class_<Admission>(module, "Admission")
+      .def(py::init<std::string, const Scheduler&, Backlog&>(), py::keep_alive<1, 3>(),
+           py::keep_alive<1, 4>())
+      .def("enter", [](Admission& it, Job& job, double timeout_s) {
+        raise_if(it.enter(job, timeout_s));
+      })
+      .def("leave", &Admission::leave);
+  py::class_<Engine>(module, "Engine")
+      .def(py::init<long>(), py::arg("num_threads"))
+      .def("add", &Engine::add)
+      .def("num_waiting", &Engine::num_waiting)
+      .def("check_room", [](const Engine& it, double timeout_s) {
+        raise_if(it.refuses(timeout_s));
+      })
+      .def("note_lag", &Engine::note_lag)
+      .def("submit", [](Engine& it, const SchedulerPtr& scheduler, const JobPtr& job,
+                        double timeout_s) { raise_if(it.submit(scheduler, job, timeout_s)); })
+      .def("give_up", &Engine::give_up)
+      .def("expire", &Engine::expire)
+      .def_property_readonly("next_deadline_s", &Engine::next_deadline_s)
+      .def("collect", &Engine::collect)
+      .def("give_up_failed", &Engine::give_up_failed)
+      .def_property_readonly("ready_fd", &Engine::ready_fd)
+      .def("close", &Engine::close)
+      .def_property_readonly("is_closed", &Engine::is_closed)
+      .def("next", &next, WithoutPython())
+      .def("take", &Engine::take, WithoutPython())
+      .def("complete", &complete)
+      .def("fail", &Engine::fail, WithoutPython());
+}
+
+}  // namespace seqserve

@@ -1,0 +1,8 @@
+#include "bind/bind.hpp"
+
+PYBIND11_MODULE(native, module) {
+  module.doc() = "Seqserve's schedulers, engine and lane: what runs for every request.";
+  seqserve::bind_schedule(module);
+  seqserve::bind_engine(module);
+  seqserve::bind_lane(module);
+}

@@ -1,0 +1,213 @@
+#include "engine/engine.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+namespace seqserve {
+
+Engine::Engine(long num_threads)
+    : ready_fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)), backlog_(num_threads) {
+  if (ready_fd_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+}
+
+Engine::~Engine() { ::close(ready_fd_); }
+
+void Engine::add(const SchedulerPtr& scheduler, const std::string& name) {
+  std::lock_guard held(doors_lock_);
+  doors_.try_emplace(scheduler.get(), name, *scheduler, backlog_);
+}
+
+long Engine::num_waiting(const Scheduler& scheduler) const {
+  std::lock_guard held(doors_lock_);
+  return std::max(doors_.at(&scheduler).num_sequences() - scheduler.num_active(), 0L);
+}
+
+std::optional<Refusal> Engine::refuses(double timeout_s) const {
+  double wait_s = backlog_.wait_s();
+  if (wait_s <= timeout_s) return std::nullopt;
+  return Refusal{"what waits here already takes longer than the " + short_number(timeout_s) +
+                     " s that a request may",
+                 wait_s - timeout_s};
+}
+
+std::optional<Refusal> Engine::submit(const SchedulerPtr& scheduler, const JobPtr& job,
+                                      double timeout_s) {
+  {
+    std::lock_guard held(doors_lock_);
+    if (auto refusal = doors_.at(scheduler.get()).enter(*job, timeout_s)) return refusal;
+  }
+  job->scheduler = scheduler;
+  job->place = under_way_.insert(under_way_.end(), job);
+  {
+    std::lock_guard held(inbox_lock_);
+    inbox_.emplace_back(scheduler, job);
+    wake(static_cast<long>(job->sequences.size()));
+  }
+  return std::nullopt;
+}
+
+bool Engine::give_up(const JobPtr& job) {
+  if (!job->scheduler) return false;
+  SchedulerPtr scheduler = std::move(job->scheduler);
+  under_way_.erase(job->place);
+  {
+    std::lock_guard held(doors_lock_);
+    doors_.at(scheduler.get()).leave(*job, false);
+  }
+  std::lock_guard held(lock_);
+  job->gone = true;  // if it is in the inbox still, it is left out there
+  scheduler->forget(*job);
+  return true;
+}
+
+std::vector<JobPtr> Engine::expire(double now_s) {
+  std::vector<JobPtr> late;
+  for (const auto& job : under_way_) {
+    if (job->deadline_s <= now_s) late.push_back(job);
+  }
+  for (const auto& job : late) give_up(job);
+  return late;
+}
+
+double Engine::next_deadline_s() const {
+  double next_s = kNever;
+  for (const auto& job : under_way_) next_s = std::min(next_s, job->deadline_s);
+  return next_s;
+}
+
+std::vector<JobPtr> Engine::collect() {
+  std::uint64_t count;
+  [[maybe_unused]] auto read_bytes = ::read(ready_fd_, &count, sizeof count);
+  std::vector<JobPtr> jobs;
+  {
+    std::lock_guard held(done_lock_);
+    jobs.swap(done_);
+  }
+  std::erase_if(jobs, [this](const JobPtr& job) {
+    if (!job->scheduler) return true;  // it was given up meanwhile
+    std::lock_guard held(doors_lock_);
+    doors_.at(job->scheduler.get()).leave(*job, true);
+    job->scheduler.reset();
+    under_way_.erase(job->place);
+    return false;
+  });
+  return jobs;
+}
+
+std::vector<JobPtr> Engine::give_up_failed(const std::vector<JobPtr>& jobs) {
+  std::vector<JobPtr> failed;
+  for (const auto& job : jobs) {
+    if (give_up(job)) failed.push_back(job);
+  }
+  return failed;
+}
+
+void Engine::close() {
+  std::lock_guard held(inbox_lock_);
+  closed_ = true;
+  came_.notify_all();
+}
+
+std::optional<Taken> Engine::next() {
+  while (true) {
+    std::unique_lock looking(lock_);
+    if (auto taken = take_locked()) return taken;
+    std::unique_lock held(inbox_lock_);
+    ++num_idle_;  // before anyone else looks, who would call it to what is left over
+    looking.unlock();
+    came_.wait(held, [this] { return !inbox_.empty() || num_calls_ > 0 || closed_; });
+    --num_idle_;
+    if (num_calls_ > 0) {
+      --num_calls_;
+    } else if (inbox_.empty()) {
+      return std::nullopt;
+    }
+  }
+}
+
+std::optional<Taken> Engine::take() {
+  std::lock_guard held(lock_);
+  return take_locked();
+}
+
+std::optional<Taken> Engine::take_locked() {
+  empty_inbox();
+  while (!busy_.empty()) {
+    auto first = std::min_element(
+        busy_.begin(), busy_.end(),
+        [](const auto& one, const auto& other) { return one->next_due() < other->next_due(); });
+    SchedulerPtr scheduler = *first;
+    RunPtr run = scheduler->next_due() < kNever ? scheduler->take() : nullptr;
+    if (run) {
+      if (scheduler->next_due() < kNever || busy_.size() > 1) {  // more than one run's worth
+        std::lock_guard also_held(inbox_lock_);
+        wake(1);
+      }
+      return Taken{std::move(scheduler), std::move(run)};
+    }
+    scheduler->is_busy = false;
+    busy_.erase(first);
+  }
+  return std::nullopt;
+}
+
+void Engine::complete(const Taken& taken, const Outputs& outputs) {
+  std::vector<JobPtr> answered;
+  {
+    std::lock_guard held(lock_);
+    answered = taken.first->complete(*taken.second, outputs);
+    be_busy(taken.first);
+  }
+  if (answered.empty()) return;
+  bool is_first;
+  {
+    std::lock_guard held(done_lock_);
+    is_first = done_.empty();
+    std::move(answered.begin(), answered.end(), std::back_inserter(done_));
+  }
+  if (is_first) {
+    std::uint64_t one = 1;
+    [[maybe_unused]] auto written_bytes = ::write(ready_fd_, &one, sizeof one);
+  }
+}
+
+std::vector<JobPtr> Engine::fail(const Taken& taken) {
+  std::lock_guard held(lock_);
+  auto failed = taken.first->fail(*taken.second);
+  be_busy(taken.first);
+  return failed;
+}
+
+void Engine::empty_inbox() {
+  std::vector<std::pair<SchedulerPtr, JobPtr>> came;
+  {
+    std::lock_guard held(inbox_lock_);
+    came.swap(inbox_);
+  }
+  for (auto& [scheduler, job] : came) {
+    if (job->gone) continue;
+    scheduler->enqueue(job);
+    be_busy(scheduler);
+  }
+}
+
+void Engine::be_busy(const SchedulerPtr& scheduler) {
+  if (scheduler->is_busy) return;
+  scheduler->is_busy = true;
+  busy_.push_back(scheduler);
+}
+
+// Call so many idle threads to work; with `inbox_lock_` held.
+void Engine::wake(long count) {
+  long called = std::min(num_idle_ - num_calls_, count);
+  for (; called > 0; --called) {
+    ++num_calls_;
+    came_.notify_one();
+  }
+}
+
+}  // namespace seqserve

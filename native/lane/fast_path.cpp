@@ -1,0 +1,69 @@
+#include "lane/fast_path.hpp"
+
+#include <random>
+
+namespace seqserve {
+
+namespace {
+
+constexpr std::size_t kMaxHeads = 4'096, kMaxPlans = 8'192;  // forgotten all at once beyond
+
+std::string new_request_id() {  // no secret; a forked child must not go on with its parent's
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string id(32, '0');
+  for (std::size_t half = 0; half < 2; ++half) {
+    auto bits = random();
+    for (std::size_t digit = 0; digit < 16; ++digit, bits >>= 4) id[16 * half + digit] = kHex[bits & 15];
+  }
+  return id;
+}
+
+std::string plan_key(const std::string& model, const std::string& words) {
+  return model + ' ' + words;
+}
+
+}  // namespace
+
+FastPath::FastPath(Engine& engine, double timeout_s, std::size_t max_body_bytes)
+    : engine_(engine), timeout_s_(timeout_s), max_body_bytes_(max_body_bytes) {}
+
+void FastPath::learn_head(std::string_view head, HotHead hot) {
+  auto words = head_words(head);
+  if (!words) return;
+  if (heads_.size() >= kMaxHeads) heads_.clear();
+  heads_.insert_or_assign(words->key, std::move(hot));
+}
+
+void FastPath::learn_plan(const std::string& model, const BodyWords& words, PlanPtr plan) {
+  if (plans_.size() >= kMaxPlans) plans_.clear();
+  plans_.insert_or_assign(plan_key(model, words.key), std::move(plan));
+}
+
+void FastPath::forget() {
+  heads_.clear();
+  plans_.clear();
+}
+
+Received FastPath::receive(std::string_view data) {
+  auto head = head_words(data);
+  if (!head || head->body_bytes > max_body_bytes_ || engine_.is_closed()) return {};
+  auto known = heads_.find(head->key);
+  if (known == heads_.end() || data.size() < head->num_bytes + head->body_bytes) return {};
+  const HotHead& hot = known->second;
+  Received received{head->num_bytes + head->body_bytes, hot.id, nullptr,
+                    engine_.refuses(timeout_s_)};
+  if (received.refusal) return received;
+  auto words = body_words(data.substr(head->num_bytes, head->body_bytes), hot.json_bytes);
+  if (!words) return {};
+  auto plan = plans_.find(plan_key(hot.model, words->key));
+  if (plan == plans_.end()) return {};
+  received.job = make_job(plan->second, words->numbers);
+  if (!received.job) return {};
+  received.job->request_id = hot.request_id.empty() ? new_request_id() : hot.request_id;
+  received.job->keep_alive = hot.keep_alive;
+  received.refusal = engine_.submit(plan->second->scheduler, received.job, plan->second->timeout_s);
+  return received;
+}
+
+}  // namespace seqserve

@@ -1,0 +1,46 @@
+// What some words mean: how to make sequences of a request's numbers, and an answer of its results.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lane/words.hpp"
+#include "schedule/scheduler.hpp"
+
+namespace seqserve {
+
+struct Plan {
+  // Where its numbers are: text has the inputs alone.
+  bool is_text;
+  std::size_t num_bytes;     // of all binary tensors
+  std::size_t inputs_start;  // of the inputs among them
+  long batch, steps, features;
+  std::vector<long> lengths;  // of each row; empty: they are int64 at `lengths_start`
+  std::size_t lengths_start;
+
+  // What to do with them.
+  SchedulerPtr scheduler;
+  long max_length;
+  long priority;
+  double timeout_s;
+
+  // The answer: logits between these words.
+  std::string header_lines;  // each ended
+  std::string before;
+  bool logits_are_binary;
+  std::string behind;
+  std::shared_ptr<Distribution> elapsed_s;  // of requests answered so
+};
+using PlanPtr = std::shared_ptr<const Plan>;
+
+// The job that a request asks for; null if its numbers are not as they should be.
+JobPtr make_job(const PlanPtr& plan, std::string_view numbers);
+
+// The whole HTTP response to an answered job.
+//
+// default_lines: the server's own headers, each line ended.
+std::string make_response(const Job& job, const std::string& default_lines);
+
+}  // namespace seqserve

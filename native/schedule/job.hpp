@@ -1,0 +1,78 @@
+// A request on its way: sequences that wait, run and are answered together.
+#pragma once
+
+#include <array>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace seqserve {
+
+class Job;
+class Scheduler;
+struct Plan;
+using JobPtr = std::shared_ptr<Job>;
+
+constexpr long kHighPriority = 1, kLowPriority = 3;
+
+// By priority, the highest first: how many times its own computing time a request may take.
+//
+// A request is due at its arrival plus that, and what is due first runs first. Short requests so
+// pass long ones that came just before, and since every due time is finite, nothing ever starves.
+constexpr std::array<double, 3> kPatience = {1.0, 8.0, 64.0};
+
+// One sequence of a job.
+struct Sequence {
+  Job* job;
+  long row;             // of the job
+  const float* inputs;  // (length, features), in the job's memory
+  long length;
+  long left;            // steps still to run
+  long position = 0;    // steps already run
+  long slot = -1;       // where its state lies, once it has run there
+  bool chosen = false;  // for the run that is being made
+  unsigned long serial = 0;  // of those that are due at one moment, the first come is first
+};
+using SequencePtr = std::shared_ptr<Sequence>;  // holds the whole job
+
+class Job : public std::enable_shared_from_this<Job> {
+ public:
+  // values: the steps of all sequences, one behind the other; lengths: in steps, at least one each.
+  Job(std::vector<float> values, const std::vector<long>& lengths, long num_features, long priority,
+      double timeout_s);
+  Job(const Job&) = delete;
+
+  // Note how long it should compute, from which follows when it is due.
+  void expect(double work_s);
+  // Note one sequence's logits (and weights, or null); true when it was the last one missing.
+  bool answer(const Sequence& sequence, const float* logits, long num_classes,
+              const float* weights);
+
+  SequencePtr sequence(std::size_t row) { return {shared_from_this(), &sequences[row]}; }
+  bool is_answered() const { return unanswered_ == 0; }
+
+  long priority;
+  double submitted_s, deadline_s, due_s;
+  double work_s = 0.0;  // of computing, as estimated when it was admitted
+  long num_cells = 0;
+  bool gone = false;  // nobody waits for the answer: see the engine
+  std::vector<Sequence> sequences;
+  std::vector<float> logits;                // (batch, classes)
+  std::vector<std::vector<float>> weights;  // (length,) of each row; empty if there are none
+
+  // of the event loop alone
+  std::shared_ptr<Scheduler> scheduler;  // while it is under way
+  std::list<JobPtr>::iterator place;     // among those under way
+
+  // of a lane's request alone
+  std::shared_ptr<const Plan> plan;
+  std::string request_id;
+  bool keep_alive = true;
+
+ private:
+  std::vector<float> values_;
+  std::size_t unanswered_;
+};
+
+}  // namespace seqserve

@@ -1,0 +1,46 @@
+// What runs together, and the buffers that its tensors are built in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "schedule/job.hpp"
+
+namespace seqserve {
+
+// Sequences that run together, each from its position on.
+struct Run {
+  // max_steps: so many steps of each, or what is left of it.
+  Run(std::vector<SequencePtr> taken, long max_steps);
+
+  long num_rows() const { return static_cast<long>(sequences.size()); }
+  // Time what happens between the two, by the thread that calls them.
+  void begin();
+  void end();
+
+  std::vector<SequencePtr> sequences;
+  std::vector<long> counts;
+  long num_steps = 0;  // the largest count
+  long num_real = 0;   // the counts' sum
+  double cpu_s = 0.0;  // of its thread, once it is over
+  double elapsed_s = 0.0;
+
+ private:
+  double begun_cpu_s_ = 0.0, begun_s_ = 0.0;
+};
+using RunPtr = std::shared_ptr<Run>;
+
+// One engine thread's buffers, used anew for every run; they grow to the largest run seen.
+struct Workspace {
+  // Put a run's steps in place: zero past each row's own.
+  void fill(const Run& run, long num_features);
+  // Room for so many floats of a state tensor.
+  float* state_room(std::size_t index, std::size_t size);
+
+  std::vector<float> inputs;          // (batch, time, features)
+  std::vector<std::int64_t> lengths;  // (batch,)
+  std::vector<std::vector<float>> state;
+};
+
+}  // namespace seqserve

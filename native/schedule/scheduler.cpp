@@ -1,0 +1,126 @@
+#include "schedule/scheduler.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "clock.hpp"
+
+namespace seqserve {
+
+namespace {
+
+constexpr std::size_t kWindow = 48;  // sequences that one choice of a run looks at
+
+bool is_due_before(const SequencePtr& one, const SequencePtr& other) {
+  double due_s = one->job->due_s, other_s = other->job->due_s;
+  return due_s != other_s ? due_s < other_s : one->serial < other->serial;
+}
+
+}  // namespace
+
+StateSpec::StateSpec(std::vector<long> of_one, float initial)
+    : shape(std::move(of_one)), initial(initial), size(1) {
+  for (long axis : shape) size *= static_cast<std::size_t>(axis);
+}
+
+Scheduler::Scheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost,
+                     std::shared_ptr<RunTally> tally, long num_features)
+    : bounds(bounds), cost(std::move(cost)), num_features(num_features), tally_(std::move(tally)) {}
+
+void Scheduler::enqueue(const JobPtr& job) {
+  for (std::size_t row = 0; row < job->sequences.size(); ++row) {
+    SequencePtr sequence = job->sequence(row);
+    sequence->serial = ++serial_;
+    put_back(sequence);
+  }
+}
+
+void Scheduler::forget(Job& job) {
+  std::erase_if(pool_, [&](const SequencePtr& sequence) {
+    if (sequence->job != &job) return false;
+    leave(*sequence);
+    return true;
+  });
+}
+
+void Scheduler::prepare(const Run& run, Workspace& workspace) const {
+  workspace.fill(run, num_features);
+}
+
+std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) {
+  keep_state(run, outputs);
+  long rows = run.num_rows(), steps = run.num_steps;
+  double predicted_s = cost->predict(rows, steps);
+  tally_->compute_s.observe(run.elapsed_s);
+  tally_->rows.observe(static_cast<double>(rows));
+  tally_->predicted_s.add(predicted_s);
+  tally_->cpu_s.add(run.cpu_s);
+  tally_->misprediction_s.add(std::abs(run.cpu_s - predicted_s));
+  tally_->real_cells.add(static_cast<double>(run.num_real));
+  tally_->padded_cells.add(static_cast<double>(rows * steps - run.num_real));
+  cost->observe(rows, steps, run.cpu_s);
+  num_running_ -= rows;
+  std::vector<JobPtr> answered;
+  for (std::size_t row = 0; row < run.sequences.size(); ++row) {
+    const SequencePtr& sequence = run.sequences[row];
+    sequence->position += run.counts[row];
+    sequence->left -= run.counts[row];
+    Job& job = *sequence->job;
+    if (!job.gone && sequence->left > 0) {
+      put_back(sequence);
+      continue;
+    }
+    leave(*sequence);
+    if (job.gone) continue;
+    auto at = static_cast<long>(row);
+    const float* weights = outputs.weights ? outputs.weights + at * steps : nullptr;
+    const float* logits = outputs.logits + at * outputs.num_classes;
+    if (job.answer(*sequence, logits, outputs.num_classes, weights)) {
+      answered.push_back(job.shared_from_this());
+    }
+  }
+  return answered;
+}
+
+std::vector<JobPtr> Scheduler::fail(const Run& run) {
+  num_running_ -= run.num_rows();
+  std::vector<JobPtr> failed;
+  for (const auto& sequence : run.sequences) leave(*sequence);
+  for (const auto& sequence : run.sequences) {
+    Job& job = *sequence->job;
+    if (job.gone) continue;
+    job.gone = true;
+    forget(job);
+    failed.push_back(job.shared_from_this());
+  }
+  return failed;
+}
+
+void Scheduler::put_back(const SequencePtr& sequence) {
+  pool_.insert(std::upper_bound(pool_.begin(), pool_.end(), sequence, is_due_before), sequence);
+}
+
+RunPtr Scheduler::run_next(std::vector<SequencePtr> sequences, long max_steps) {
+  for (const auto& sequence : sequences) sequence->chosen = true;
+  std::erase_if(pool_, [](const SequencePtr& sequence) { return sequence->chosen; });
+  num_running_ += static_cast<long>(sequences.size());
+  double at_s = now_s();
+  for (const auto& sequence : sequences) {
+    sequence->chosen = false;
+    if (sequence->position == 0) tally_->queue_s.observe(at_s - sequence->job->submitted_s);
+  }
+  return std::make_shared<Run>(std::move(sequences), max_steps);
+}
+
+long Scheduler::share() const {
+  long there = static_cast<long>(pool_.size()) + num_running_;
+  long fair = (there + bounds.engine_threads - 1) / bounds.engine_threads;
+  return std::clamp(fair, 1L, bounds.max_batch_size);
+}
+
+std::vector<SequencePtr> Scheduler::window() const {
+  auto count = std::min(pool_.size(), kWindow);
+  return {pool_.begin(), pool_.begin() + static_cast<long>(count)};
+}
+
+}  // namespace seqserve

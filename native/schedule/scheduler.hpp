@@ -1,0 +1,102 @@
+// What both schedulers share: the sequences that wait in order of when they are due, and runs.
+#pragma once
+
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "schedule/cost.hpp"
+#include "schedule/run.hpp"
+#include "tally.hpp"
+
+namespace seqserve {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+// How much a scheduler runs and holds at a time: the settings of the same names.
+struct Bounds {
+  long engine_threads, max_batch_size;
+  double max_run_s;
+  long chunk_steps;  // 0: as the cost model says
+  long max_active_sequences;
+  double max_padding_ratio;
+  long max_queue_size, max_queue_cells;
+};
+
+// A state tensor that goes from run to run: (*shape) a sequence.
+struct StateSpec {
+  StateSpec(std::vector<long> shape, float initial);
+
+  std::vector<long> shape;
+  float initial;
+  std::size_t size;
+};
+
+// What a graph answers with.
+struct Outputs {
+  const float* logits;              // (batch, classes)
+  long num_classes;
+  const float* weights;             // (batch, time), or null
+  std::vector<const float*> state;  // (batch, *shape) each, in the order of the specs
+};
+
+// Decides what one model runs next. All is called under the engine's lock, but what reads counters.
+class Scheduler : public std::enable_shared_from_this<Scheduler> {
+ public:
+  Scheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost, std::shared_ptr<RunTally> tally,
+            long num_features);
+  virtual ~Scheduler() = default;
+
+  // The run to make next; null if nothing can run now.
+  virtual RunPtr take() = 0;
+  virtual long num_waiting() const = 0;  // sequences that have not run at all
+  virtual long num_active() const = 0;   // that are running, or between two chunks
+
+  // Let a request's sequences wait for their turn.
+  virtual void enqueue(const JobPtr& job);
+  // Drop what of a request has not run: nobody waits for it any more.
+  virtual void forget(Job& job);
+  // Put a run's tensors in place; without the lock, as no one else touches what runs.
+  virtual void prepare(const Run& run, Workspace& workspace) const;
+  // Note a run's outputs; the jobs that are answered by it.
+  std::vector<JobPtr> complete(const Run& run, const Outputs& outputs);
+  // Give up the jobs that had a sequence in this run, and no other; those that somebody waits for.
+  std::vector<JobPtr> fail(const Run& run);
+
+  // When the first sequence that could run is due; kNever if there is none.
+  double next_due() const { return pool_.empty() ? kNever : pool_.front()->job->due_s; }
+
+  const Bounds bounds;
+  const std::shared_ptr<CostTable> cost;
+  const long num_features;
+  bool is_busy = false;  // among those that the engine looks through
+
+  // for tests: what waits, the first due first
+  const std::vector<SequencePtr>& pool() const { return pool_; }
+
+ protected:
+  // Put a run's new state where the next one of each sequence finds it.
+  virtual void keep_state(const Run& run, const Outputs& outputs) = 0;
+  // Forget a sequence that will not run again.
+  virtual void leave(Sequence& sequence) = 0;
+
+  // Take these out of the pool.
+  RunPtr run_next(std::vector<SequencePtr> sequences, long max_steps);
+  // Rows that one run may take, so that every engine thread gets as many.
+  long share() const;
+  // Those that are due first, as many as one choice looks at.
+  std::vector<SequencePtr> window() const;
+
+  std::vector<SequencePtr> pool_;  // what may run next, the first due first
+  std::atomic<long> num_running_{0};
+
+ private:
+  void put_back(const SequencePtr& sequence);
+
+  std::shared_ptr<RunTally> tally_;
+  unsigned long serial_ = 0;
+};
+using SchedulerPtr = std::shared_ptr<Scheduler>;
+
+}  // namespace seqserve

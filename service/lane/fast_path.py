@@ -1,0 +1,107 @@
+"""Requests that need no reading: what Python adds to `native/lane/`, which knows them by heart.
+
+What was read slowly once, and found right, is taught: the head, and the words around the body's
+numbers. From then on a request with the same words goes to the engine, and its answer comes back,
+without Python looking at either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from service import native
+from service.api.calls import Asked, Services
+from service.api.exchange import accepted_id
+from service.api.v2 import INFER
+from service.errors import OverloadedError
+from service.lane.heads import HotHead
+from service.manifest import Manifest
+
+MAX_HEADS = 4_096
+
+Received = tuple[int, HotHead, native.Job | None, OverloadedError | None]
+
+
+class FastPath:
+    """What a server knows by heart; used on the event loop alone, but for `forget`.
+
+    Args:
+        services: Of the server.
+    """
+
+    def __init__(self, services: Services) -> None:
+        settings = services.settings
+        self._engine = services.engine
+        self._core = native.FastPath(
+            services.engine.core, settings.request_timeout_s, settings.max_body_bytes
+        )
+        self._heads: list[HotHead] = []  # by id
+        self._ids: dict[HotHead, int] = {}
+        self._default_headers: Sequence[tuple[bytes, bytes]] = ()
+
+    def forget(self) -> None:
+        """Other models serve now: what was taught may mean something else."""
+        self._core.forget()
+        self._ids = {}
+
+    def learn(self, words: bytes, hot: HotHead, asked: Asked, body: bytes) -> None:
+        """Learn what a request meant.
+
+        Args:
+            words: Its head, to the empty line.
+            hot: What they say.
+            asked: What it asked.
+            body: Of the request.
+        """
+        plan = asked.plan() if asked.plan is not None else None
+        if plan is None or hot.handler is not INFER:
+            return
+        json_bytes = int(hot.head.json_length) if hot.head.json_length else -1
+        model = _key(asked.served.manifest)
+        if hot not in self._ids:
+            self._learn_head(words, hot, model, json_bytes)
+        self._core.learn_plan(model, body, json_bytes, plan)
+
+    def _learn_head(self, words: bytes, hot: HotHead, model: str, json_bytes: int) -> None:
+        if len(self._heads) >= MAX_HEADS:
+            self.forget()
+            self._heads.clear()
+        head_id = self._ids[hot] = len(self._heads)
+        self._heads.append(hot)
+        request_id = accepted_id(hot.head.fields.get(b"x-request-id", b""))
+        known = native.HotHead(head_id, model, hot.keep_alive, json_bytes, request_id)
+        self._core.learn_head(words, known)
+
+    def receive(
+        self, data: bytes
+    ) -> tuple[int, HotHead, native.Job | None, OverloadedError | None] | None:
+        """Have the request run that these bytes begin with, if it is whole and known.
+
+        Returns:
+            How many bytes it has, its head, its job, and why it is refused, if it is.
+        """
+        received = self._core.receive(data)
+        if received is None:
+            return None
+        num_bytes, head_id, job, refusal = received
+        return num_bytes, self._heads[head_id], job, refusal
+
+    def respond(
+        self, job: native.Job, default_headers: Sequence[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """The whole response to an answered job; None if an answer is no finite number."""
+        if default_headers is not self._default_headers:  # once a second: the time is in them
+            self._default_headers = default_headers
+            self._core.default_lines = header_lines(tuple(default_headers))
+        return self._core.respond(job)
+
+
+def _key(manifest: Manifest) -> str:
+    return f"{manifest.name} {manifest.version} {manifest.sha256}"
+
+
+@lru_cache(256)
+def header_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers as they travel, each line ended."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -1,0 +1,214 @@
+"""What `native/` gives Python: schedulers, engine, and the requests known by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence as Items
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.errors import OverloadedError
+
+Floats = NDArray[np.float32]
+
+PATIENCE: list[float]
+CAUTION: float
+
+class Distribution:
+    def __init__(self, bounds: Items[float]) -> None: ...
+    def observe(self, value: float) -> None: ...
+    def counts(self) -> list[int]: ...
+    def total(self) -> float: ...
+
+class RunTally:
+    queue_s: Distribution
+    compute_s: Distribution
+    rows: Distribution
+    cpu_s: float
+    predicted_s: float
+    misprediction_s: float
+    real_cells: float
+    padded_cells: float
+    def __init__(self, seconds: Items[float], rows: Items[float]) -> None: ...
+
+class CostTable:
+    def __init__(self, seconds: Items[Items[float]], stride: int, max_steps: int) -> None: ...
+    def predict(self, rows: int, steps: int) -> float: ...
+    def longest(self, rows: int, max_s: float) -> int: ...
+    def observe(self, rows: int, steps: int, cpu_s: float) -> None: ...
+    @property
+    def cell_s(self) -> float: ...
+    @property
+    def max_rows(self) -> int: ...
+    @property
+    def max_steps(self) -> int: ...
+
+class Bounds:
+    def __init__(
+        self,
+        engine_threads: int,
+        max_batch_size: int,
+        max_run_s: float,
+        chunk_steps: int,
+        max_active_sequences: int,
+        max_padding_ratio: float,
+        max_queue_size: int,
+        max_queue_cells: int,
+    ) -> None: ...
+
+class Sequence:
+    job: Job
+    row: int
+    position: int
+    left: int
+    slot: int
+
+class Job:
+    on_done: Callable[[Job], None]
+    failure: Exception | None
+    submitted_s: float
+    deadline_s: float
+    due_s: float
+    priority: int
+    num_cells: int
+    num_sequences: int
+    work_s: float
+    gone: bool
+    request_id: str
+    keep_alive: bool
+    sequences: list[Sequence]
+    def __init__(self, sequences: Items[Floats], priority: int, timeout_s: float) -> None: ...
+    @property
+    def is_answered(self) -> bool: ...
+    @property
+    def logits(self) -> Floats: ...
+    @property
+    def weights(self) -> list[Floats]: ...
+
+class Workspace: ...
+
+class Run:
+    sequences: list[Sequence]
+    counts: list[int]
+    num_rows: int
+    num_steps: int
+    num_real: int
+    cpu_s: float
+    elapsed_s: float
+
+class Scheduler:
+    num_waiting: int
+    num_active: int
+    next_due: float
+    pool: list[Sequence]
+    def enqueue(self, job: Job) -> None: ...
+    def forget(self, job: Job) -> None: ...
+    def take(self) -> Run | None: ...
+    def prepare(self, run: Run, workspace: Workspace) -> None: ...
+    def tensors(
+        self, run: Run, workspace: Workspace
+    ) -> tuple[Floats, NDArray[np.int64], *tuple[Floats, ...]]: ...
+    def complete(
+        self, run: Run, logits: Floats, weights: Floats | None, state: Items[Floats]
+    ) -> list[Job]: ...
+    def fail(self, run: Run) -> list[Job]: ...
+
+class CellScheduler(Scheduler):
+    free_slots: list[int]
+    def __init__(
+        self,
+        bounds: Bounds,
+        cost: CostTable,
+        tally: RunTally,
+        num_features: int,
+        state: Items[tuple[Items[int], float]],
+    ) -> None: ...
+
+class SequenceScheduler(Scheduler):
+    def __init__(
+        self, bounds: Bounds, cost: CostTable, tally: RunTally, num_features: int
+    ) -> None: ...
+    def cut(self, lengths: Items[int]) -> list[int]: ...
+
+class Backlog:
+    wait_s: float
+    is_empty: bool
+    def __init__(self, num_threads: int) -> None: ...
+    def note_lag(self, lag_s: float) -> None: ...
+    def add(self, work_s: float) -> None: ...
+    def remove(self, work_s: float, done: bool) -> None: ...
+
+class Admission:
+    def __init__(self, name: str, scheduler: Scheduler, backlog: Backlog) -> None: ...
+    def enter(self, job: Job, timeout_s: float) -> None: ...
+    def leave(self, job: Job, done: bool) -> None: ...
+
+class Engine:
+    ready_fd: int
+    is_closed: bool
+    next_deadline_s: float
+    def __init__(self, num_threads: int) -> None: ...
+    def add(self, scheduler: Scheduler, name: str) -> None: ...
+    def num_waiting(self, scheduler: Scheduler) -> int: ...
+    def check_room(self, timeout_s: float) -> None: ...
+    def note_lag(self, lag_s: float) -> None: ...
+    def submit(self, scheduler: Scheduler, job: Job, timeout_s: float) -> None: ...
+    def give_up(self, job: Job) -> bool: ...
+    def expire(self, now_s: float) -> list[Job]: ...
+    def collect(self) -> list[Job]: ...
+    def give_up_failed(self, jobs: Items[Job]) -> list[Job]: ...
+    def close(self) -> None: ...
+    def next(self, workspace: Workspace) -> tuple[Scheduler, Run] | None: ...
+    def take(self) -> tuple[Scheduler, Run] | None: ...
+    def complete(
+        self,
+        taken: tuple[Scheduler, Run],
+        logits: Floats,
+        weights: Floats | None,
+        state: Items[Floats],
+    ) -> None: ...
+    def fail(self, taken: tuple[Scheduler, Run]) -> list[Job]: ...
+
+def numbers_of(body: bytes, json_bytes: int) -> tuple[int, int, bool] | None: ...
+def read_numbers(array: bytes, count: int) -> Floats | None: ...
+def write_numbers(values: Floats) -> bytes: ...
+
+class HotHead:
+    def __init__(
+        self, head_id: int, model: str, keep_alive: bool, json_bytes: int, request_id: str
+    ) -> None: ...
+
+class Plan:
+    def __init__(
+        self,
+        *,
+        is_text: bool,
+        num_bytes: int,
+        inputs_start: int,
+        batch: int,
+        steps: int,
+        features: int,
+        lengths: Items[int],
+        lengths_start: int,
+        scheduler: Scheduler,
+        max_length: int,
+        priority: int,
+        timeout_s: float,
+        header_lines: bytes,
+        before: bytes,
+        logits_are_binary: bool,
+        behind: bytes,
+        elapsed_s: Distribution,
+    ) -> None: ...
+
+class FastPath:
+    default_lines: bytes
+    def __init__(self, engine: Engine, timeout_s: float, max_body_bytes: int) -> None: ...
+    def learn_head(self, head: bytes, hot: HotHead) -> None: ...
+    def learn_plan(self, model: str, body: bytes, json_bytes: int, plan: Plan) -> None: ...
+    def forget(self) -> None: ...
+    def receive(
+        self, data: bytes
+    ) -> tuple[int, int, Job | None, OverloadedError | None] | None: ...
+    def respond(self, job: Job) -> bytes | None: ...
