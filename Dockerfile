@@ -6,9 +6,10 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build
 
-# binutils is for `strip`, below; nothing of this stage but the venv goes further.
-RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends binutils >/dev/null
+# g++ (with it comes `strip`) and Python's headers, if the base has none; nothing of this stage but
+# the venv goes further.
+COPY deploy/toolchain.sh ./
+RUN ./toolchain.sh python
 
 # The dependencies alone first, so that a change of the code does not install them again. An index
 # other than PyPI: docker build --secret id=pip_conf,src=pip.conf (it is not kept in any layer).
@@ -21,13 +22,25 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 # What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
 # training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
-# that two wheels bring.
+# that three wheels bring.
 RUN cd /opt/seqserve/lib/python3.*/site-packages \
     && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
         onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
+        simdjson/*.cpp simdjson/*.h \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
-    && find uvloop httptools -name '*.so' -exec strip --strip-debug {} +
+    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
+
+# The native part alone, so that a change of the Python code does not compile it again: the install
+# below finds it in build/, newer than its sources.
+ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+COPY setup.py ./
+COPY native/ native/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    touch LICENSE README.md \
+    && pip wheel -q --no-deps -w /tmp . \
+    && strip build/lib.*/service/native.*.so
 
 COPY LICENSE README.md ./
 COPY service/ service/

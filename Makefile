@@ -2,7 +2,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 DEV := .venv/bin
 RUN := .venv-serve/bin
-PIP_FLAGS := --quiet --disable-pip-version-check
+# constraints.txt for what is installed, and for what builds `service.native` too
+PIP_ENV := env PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+	PIP_DISABLE_PIP_VERSION_CHECK=1
+NATIVE := setup.py $(shell find native)
+CPP := $(filter %.cpp %.hpp,$(NATIVE))
 
 .DEFAULT_GOAL := help
 export ORT_DISABLE_TELEMETRY := 1
@@ -11,15 +15,18 @@ export ORT_DISABLE_TELEMETRY := 1
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Two environments: what serves never sees torch.
-.venv-serve/ready: constraints.txt pyproject.toml
+# Two environments: what serves never sees torch. Both build `service.native` in its place in
+# service/, so both do it anew when native/ is changed.
+.venv-serve/ready: constraints.txt pyproject.toml $(NATIVE)
+	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv-serve
-	$(RUN)/pip install $(PIP_FLAGS) -c constraints.txt -e .
+	$(PIP_ENV) $(RUN)/pip install --quiet -e .
 	@touch $@
 
-.venv/ready: constraints.txt pyproject.toml
+.venv/ready: constraints.txt pyproject.toml $(NATIVE)
+	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
-	$(DEV)/pip install $(PIP_FLAGS) -c constraints.txt -e '.[train,dev]'
+	$(PIP_ENV) $(DEV)/pip install --quiet -e '.[train,dev]'
 	@touch $@
 
 .PHONY: serve
@@ -34,6 +41,7 @@ test: check ## Run every check and test
 check: .venv/ready ## Format, lint, types, import contracts, README's tables
 	$(DEV)/ruff format --check .
 	$(DEV)/ruff check .
+	$(DEV)/clang-format --dry-run --Werror $(CPP)
 	$(DEV)/mypy
 	$(DEV)/lint-imports
 	$(DEV)/python -m training table --check
@@ -42,6 +50,13 @@ check: .venv/ready ## Format, lint, types, import contracts, README's tables
 format: .venv/ready ## Format the code and mend what the linter can
 	$(DEV)/ruff format .
 	$(DEV)/ruff check --fix .
+	$(DEV)/clang-format -i $(CPP)
+
+.PHONY: sanitize
+sanitize: .venv/ready ## Tests of the native part under ASan and UBSan, then under TSan (about 10 minutes)
+	./deploy/sanitize.sh address tests/native tests/engine tests/schedulers tests/http
+	./deploy/sanitize.sh thread tests/native tests/engine tests/schedulers \
+		tests/http/test_lane.py tests/http/test_plans.py tests/http/test_right_answers.py
 
 .PHONY: train
 train: .venv/ready ## Train and export every bundled model (about 20 minutes on two cores)

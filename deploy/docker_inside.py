@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
 FOLDERS = ("/", "/opt/seqserve", "/srv", "/srv/repository", "/tmp", "/var/tmp")
-UNWANTED = ("torch", "onnx", "models", "training", "tests")
+UNWANTED = ("torch", "onnx", "models", "training", "tests", "native", "pybind11", "setuptools")
+COMPILERS = ("cc", "c++", "gcc", "g++", "clang", "clang++")
 
 
 def is_writable(folder: str) -> bool:
@@ -30,5 +32,6 @@ found = {
     "no_new_privileges": int(status["NoNewPrivs"]),
     "writable": [folder for folder in FOLDERS if is_writable(folder)],
     "unwanted": [name for name in UNWANTED if importlib.util.find_spec(name)],
+    "compilers": [name for name in COMPILERS if shutil.which(name)],
 }
 sys.stdout.write(json.dumps(found))

@@ -61,12 +61,13 @@ def start(stack: Stack) -> str:
 
 
 def look_inside(stack: Stack, container: str) -> None:
-    """Not root, nothing writable, no capability, no torch; labelled with its true version."""
+    """Not root, nothing writable, no capability, torch or compiler; its version label is true."""
     found = json.loads(
         run("docker", "exec", "-i", container, "python", "-", stdin=INSIDE.read_text())
     )
     expected = {
-        "uid": 10001, "capabilities": 0, "no_new_privileges": 1, "writable": [], "unwanted": [],
+        "uid": 10001, "capabilities": 0, "no_new_privileges": 1,
+        "writable": [], "unwanted": [], "compilers": [],
     }  # fmt: skip
     if found != expected:
         raise RuntimeError(f"inside the container: {found}, expected {expected}")
@@ -75,7 +76,7 @@ def look_inside(stack: Stack, container: str) -> None:
     version = fetch(f"{stack.url}/v2")[1]["version"]
     if labelled != version:
         raise RuntimeError(f"the image's label says version {labelled}, the service {version}")
-    say("inside: uid 10001, no capabilities, nothing writable, neither torch nor training")
+    say("inside: uid 10001, no capabilities, nothing writable; no torch, training, compiler")
 
 
 def read_logs(stack: Stack) -> None:

@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
+./deploy/toolchain.sh python3
 python3 -m venv "$folder"
 "$folder/bin/pip" install --quiet --disable-pip-version-check '.[train,dev]'
 {

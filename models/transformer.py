@@ -10,17 +10,63 @@ A layer, normalised before each part (Xiong et al., ICML 2020):
     h <- h + A(norm(h));    h <- h + W_2 gelu(W_1 norm(h) + b_1) + b_2
 
 Positions are the sinusoids of Vaswani et al., section 3.5: computed, so of any length.
+
+All but the attention's two products runs on the real steps only, one after the other in one matrix:
+padding costs nothing there (Zeng et al., "ByteTransformer", IPDPS 2023).
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from models.recurrent import Recurrent
 from models.sequence import Encoding, State, last_step, step_mask
+
+
+class Packing(NamedTuple):
+    """From a padded batch to its real steps, one after the other, and back."""
+
+    steps: Tensor  # (real steps,), the place of each among batch * time
+    places: Tensor  # (batch * time,), the real step of each; padding has the one before it
+    # which of the vectors of one head, 3 * heads a real step, stands at each (batch, heads, time)
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    bias: Tensor  # (batch, 1, time, time), to be added to scores: -inf for keys in the padding
+
+
+def packing_of(mask: Tensor, num_heads: int, dtype: torch.dtype) -> Packing:
+    """The packing of a batch.
+
+    Args:
+        mask: bool (batch, time), True at real steps; every sequence has one at least.
+        num_heads: Heads that share a step's query, and its key and its value.
+        dtype: Of the scores.
+    """
+    batch_size, num_steps = mask.shape
+    flat = mask.reshape(-1)
+    places = torch.cumsum(flat, 0) - 1
+    heads = torch.arange(num_heads, device=mask.device).unsqueeze(1)
+    query = places.reshape(batch_size, 1, num_steps) * (3 * num_heads) + heads
+    bias = torch.where(mask, 0.0, -torch.inf).to(dtype)[:, None, None, :]
+    return Packing(
+        steps=torch.nonzero(flat).reshape(-1),
+        places=places,
+        query=query,
+        key=query + num_heads,
+        value=query + 2 * num_heads,
+        # a row for each step that asks, though all are alike: onnxruntime adds matrices faster
+        bias=bias.expand(batch_size, 1, num_steps, num_steps),
+    )
+
+
+def take(rows: Tensor, places: Tensor) -> Tensor:
+    """`rows[places]`, (count, d) and (...) to (..., d); one Gather in ONNX, as indexing is not."""
+    return nn.functional.embedding(places, rows)
 
 
 class SelfAttention(nn.Module):
@@ -36,32 +82,30 @@ class SelfAttention(nn.Module):
         super().__init__()
         if width % num_heads:
             raise ValueError(f"width {width} is not a multiple of num_heads {num_heads}")
-        self.num_heads = num_heads
+        self.head_width = width // num_heads
         self.query_key_value = nn.Linear(width, 3 * width)
         self.output = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, hidden: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
-            hidden: (batch, time, width).
-            mask: bool (batch, time), True at real steps.
+            hidden: (real steps, width).
+            packing: Which sequence each step is of.
         Returns:
-            outputs: (batch, time, width).
+            outputs: (real steps, width).
             weights: (batch, heads, time, time), rows (the third axis asks) sum to 1.
         """
-        batch_size, num_steps, width = hidden.shape
-        parts = self.query_key_value(hidden).reshape(
-            batch_size, num_steps, 3, self.num_heads, width // self.num_heads
-        )
-        query, key, value = parts.permute(2, 0, 3, 1, 4).unbind(0)  # (batch, heads, time, d)
-        scores = torch.matmul(query, key.transpose(2, 3)) / math.sqrt(query.shape[3])
-        scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        weights = torch.softmax(scores, dim=3)
+        parts = self.query_key_value(hidden).reshape(-1, self.head_width)
+        query = take(parts, packing.query)  # (batch, heads, time, d)
+        key = take(parts, packing.key)
+        value = take(parts, packing.value)
+        scores = torch.matmul(query, key.transpose(2, 3)) / math.sqrt(self.head_width)
+        weights = torch.softmax(scores + packing.bias, dim=3)
         context = torch.matmul(self.dropout(weights), value)  # (batch, heads, time, d)
-        joined = context.transpose(1, 2).reshape(batch_size, num_steps, width)
-        return self.output(joined), weights
+        joined = context.transpose(1, 2).reshape(-1, hidden.shape[1])  # (batch * time, width)
+        return self.output(take(joined, packing.steps)), weights
 
 
 class TransformerLayer(nn.Module):
@@ -77,9 +121,9 @@ class TransformerLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, time, width) to the same, and weights (batch, heads, time, time)."""
-        attended, weights = self.attention(self.attention_norm(hidden), mask)
+    def forward(self, hidden: Tensor, packing: Packing) -> tuple[Tensor, Tensor]:
+        """(real steps, width) to the same, and weights (batch, heads, time, time)."""
+        attended, weights = self.attention(self.attention_norm(hidden), packing)
         hidden = hidden + self.dropout(attended)
         hidden = hidden + self.dropout(self.perceptron(self.perceptron_norm(hidden)))
         return hidden, weights
@@ -98,6 +142,7 @@ class SelfAttentionStack(nn.Module):
 
     def __init__(self, width: int, num_heads: int, num_layers: int, dropout: float) -> None:
         super().__init__()
+        self.num_heads = num_heads
         self.layers = nn.ModuleList(
             TransformerLayer(width, num_heads, dropout) for _ in range(num_layers)
         )
@@ -108,12 +153,17 @@ class SelfAttentionStack(nn.Module):
 
         averaged over heads and over the real steps that ask.
         """
-        mask = step_mask(lengths, hidden.shape[1])
+        batch_size, num_steps, width = hidden.shape
+        mask = step_mask(lengths, num_steps)
+        packing = packing_of(mask, self.num_heads, hidden.dtype)
+        packed = take(hidden.reshape(-1, width), packing.steps)  # (real steps, width)
         for layer in self.layers:
-            hidden, weights = layer(hidden, mask)  # weights (batch, heads, time, time)
-        real = mask.unsqueeze(2).to(hidden.dtype)  # (batch, time, 1)
-        outputs = self.norm(hidden) * real
-        received = (weights.mean(dim=1) * real).sum(dim=1) / lengths.unsqueeze(1)
+            packed, weights = layer(packed, packing)  # weights (batch, heads, time, time)
+        filled = take(self.norm(packed), packing.places).reshape(batch_size, num_steps, width)
+        real = mask.to(hidden.dtype)
+        outputs = filled * real.unsqueeze(2)
+        received = torch.matmul(real[:, None, None, :], weights).sum(dim=(1, 2))  # (batch, time)
+        received = received / (self.num_heads * lengths).unsqueeze(1)
         return Encoding(outputs, last_step(outputs, lengths), {}, received)
 
 

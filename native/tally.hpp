@@ -1,7 +1,7 @@
 // Observations counted in plain numbers; Python brings them to Prometheus's metrics now and then.
 //
-// Each tally has one writer at a time (the event loop, or whoever holds the engine's lock) and may be
-// read at any moment by any thread.
+// Each tally has one writer at a time (the event loop, or whoever holds the engine's lock) and may
+// be read at any moment by any thread.
 #pragma once
 
 #include <algorithm>

@@ -76,6 +76,7 @@ class Job:
     work_s: float
     gone: bool
     request_id: str
+    waited_s: float
     keep_alive: bool
     sequences: list[Sequence]
     def __init__(self, sequences: Items[Floats], priority: int, timeout_s: float) -> None: ...
@@ -196,8 +197,7 @@ class Plan:
         priority: int,
         timeout_s: float,
         header_lines: bytes,
-        before: bytes,
-        logits_are_binary: bool,
+        pieces: Items[tuple[bytes, bool, bool]],
         behind: bytes,
         elapsed_s: Distribution,
     ) -> None: ...
@@ -206,9 +206,10 @@ class FastPath:
     default_lines: bytes
     def __init__(self, engine: Engine, timeout_s: float, max_body_bytes: int) -> None: ...
     def learn_head(self, head: bytes, hot: HotHead) -> None: ...
+    def comes_again(self, model: str, body: bytes, json_bytes: int) -> bool: ...
     def learn_plan(self, model: str, body: bytes, json_bytes: int, plan: Plan) -> None: ...
     def forget(self) -> None: ...
     def receive(
-        self, data: bytes
+        self, data: bytes, waited_s: float = 0.0
     ) -> tuple[int, int, Job | None, OverloadedError | None] | None: ...
     def respond(self, job: Job) -> bytes | None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tests.servers import CHECKOUT, serving
 ABSENT = ["torch", "onnx", "onnxscript", "accelerate", "sklearn", "matplotlib", "pytest"]
 LIST_MODULES = "import service.app, service.__main__, json, sys; print(json.dumps([*sys.modules]))"
 
-pytestmark = pytest.mark.timeout(300)  # installs; half a minute with a warm package cache
+pytestmark = pytest.mark.timeout(300)  # installs; a minute with a warm package cache
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +26,20 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("runtime")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(CHECKOUT / name, source)
-    for name in ("service", "models", "training"):
-        ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("native", "service", "models", "training"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.so")  # what is native is built anew
         shutil.copytree(CHECKOUT / name, source / name, ignore=ignored)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     interpreter = folder / "venv" / "bin" / "python"
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", interpreter]
     constraints = CHECKOUT / "constraints.txt"
-    install = [*pip, "install", "--quiet", "--no-compile", "-c", constraints, source]
-    subprocess.run(install, check=True)
+    environment = os.environ | dict.fromkeys(
+        ["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"], constraints
+    )
+    install = [*pip, "install", "--quiet", "--no-compile", source]
+    subprocess.run(install, env=environment, check=True)
     return str(interpreter)
 
 
@@ -56,7 +60,7 @@ def test_the_service_imports_and_nothing_of_training_comes_with_it(
     listed = run(python, LIST_MODULES, tmp_path)
     assert listed.returncode == 0, listed.stderr
     modules = set(json.loads(listed.stdout))
-    assert "service.engine.engine" in modules
+    assert {"service.engine.engine", "service.native"} <= modules
     assert not modules & {"models", "training", *ABSENT}
 
 

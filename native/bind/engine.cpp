@@ -22,8 +22,8 @@ std::optional<Taken> next(Engine& engine, Workspace& workspace) {
   return taken;
 }
 
-void complete(Engine& engine, const Taken& taken, const Floats& logits, const std::optional<Floats>& weights,
-              const std::vector<Floats>& state) {
+void complete(Engine& engine, const Taken& taken, const Floats& logits,
+              const std::optional<Floats>& weights, const std::vector<Floats>& state) {
   Outputs outputs = outputs_of(logits, weights, state);
   py::gil_scoped_release released;
   taken.second->end();
@@ -56,17 +56,15 @@ void bind_engine(py::module_& module) {
   py::class_<Admission>(module, "Admission")
       .def(py::init<std::string, const Scheduler&, Backlog&>(), py::keep_alive<1, 3>(),
            py::keep_alive<1, 4>())
-      .def("enter", [](Admission& it, Job& job, double timeout_s) {
-        raise_if(it.enter(job, timeout_s));
-      })
+      .def("enter",
+           [](Admission& it, Job& job, double timeout_s) { raise_if(it.enter(job, timeout_s)); })
       .def("leave", &Admission::leave);
   py::class_<Engine>(module, "Engine")
       .def(py::init<long>(), py::arg("num_threads"))
       .def("add", &Engine::add)
       .def("num_waiting", &Engine::num_waiting)
-      .def("check_room", [](const Engine& it, double timeout_s) {
-        raise_if(it.refuses(timeout_s));
-      })
+      .def("check_room",
+           [](const Engine& it, double timeout_s) { raise_if(it.refuses(timeout_s)); })
       .def("note_lag", &Engine::note_lag)
       .def("submit", [](Engine& it, const SchedulerPtr& scheduler, const JobPtr& job,
                         double timeout_s) { raise_if(it.submit(scheduler, job, timeout_s)); })

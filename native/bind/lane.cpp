@@ -1,6 +1,5 @@
-#include "lane/fast_path.hpp"
-
 #include "bind/bind.hpp"
+#include "lane/fast_path.hpp"
 #include "lane/numbers.hpp"
 
 namespace seqserve {
@@ -12,8 +11,8 @@ namespace {
 std::string_view view(const py::bytes& bytes) { return std::string_view(bytes); }
 
 // (bytes read, the head's id, job, refusal); None if the bytes are for Python.
-py::object receive(FastPath& path, const py::bytes& data) {
-  Received received = path.receive(view(data));
+py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
+  Received received = path.receive(view(data), waited_s);
   if (received.num_bytes == 0) return py::none();
   py::object refusal = py::none();
   if (received.refusal) refusal = overloaded_error(*received.refusal);
@@ -32,6 +31,11 @@ py::object numbers_of(const py::bytes& body, long json_bytes) {
   if (!words) return py::none();
   auto start = words->numbers.data() - view(body).data();
   return py::make_tuple(start, start + static_cast<long>(words->numbers.size()), words->is_text);
+}
+
+bool comes_again(FastPath& path, const std::string& model, const py::bytes& body, long json_bytes) {
+  auto words = body_words(view(body), json_bytes);
+  return words && path.comes_again(model, *words);
 }
 
 void learn_plan(FastPath& path, const std::string& model, const py::bytes& body, long json_bytes,
@@ -58,35 +62,40 @@ void bind_lane(py::module_& module) {
   module.def("read_numbers", &read_array, py::arg("array"), py::arg("count"));
   module.def("write_numbers", &write_array, py::arg("values"));
   py::class_<HotHead>(module, "HotHead")
-      .def(py::init<long, std::string, bool, long, std::string>(), py::arg("head_id"), py::arg("model"),
-           py::arg("keep_alive"), py::arg("json_bytes"), py::arg("request_id"));
+      .def(py::init<long, std::string, bool, long, std::string>(), py::arg("head_id"),
+           py::arg("model"), py::arg("keep_alive"), py::arg("json_bytes"), py::arg("request_id"));
   py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
       .def(py::init([](bool is_text, std::size_t num_bytes, std::size_t inputs_start, long batch,
                        long steps, long features, std::vector<long> lengths,
                        std::size_t lengths_start, SchedulerPtr scheduler, long max_length,
                        long priority, double timeout_s, std::string header_lines,
-                       std::string before, bool logits_are_binary, std::string behind,
-                       std::shared_ptr<Distribution> elapsed_s) {
-             return std::make_shared<Plan>(Plan{
-                 is_text, num_bytes, inputs_start, batch, steps, features, std::move(lengths),
-                 lengths_start, std::move(scheduler), max_length, priority, timeout_s,
-                 std::move(header_lines), std::move(before), logits_are_binary, std::move(behind),
-                 std::move(elapsed_s)});
+                       const std::vector<std::tuple<std::string, bool, bool>>& pieces,
+                       std::string behind, std::shared_ptr<Distribution> elapsed_s) {
+             std::vector<Piece> made;
+             for (const auto& [before, is_weights, is_binary] : pieces) {
+               made.push_back({before, is_weights, is_binary});
+             }
+             return std::make_shared<Plan>(Plan{is_text, num_bytes, inputs_start, batch, steps,
+                                                features, std::move(lengths), lengths_start,
+                                                std::move(scheduler), max_length, priority,
+                                                timeout_s, std::move(header_lines), std::move(made),
+                                                std::move(behind), std::move(elapsed_s)});
            }),
            py::kw_only(), py::arg("is_text"), py::arg("num_bytes"), py::arg("inputs_start"),
            py::arg("batch"), py::arg("steps"), py::arg("features"), py::arg("lengths"),
            py::arg("lengths_start"), py::arg("scheduler"), py::arg("max_length"),
-           py::arg("priority"), py::arg("timeout_s"), py::arg("header_lines"), py::arg("before"),
-           py::arg("logits_are_binary"), py::arg("behind"), py::arg("elapsed_s"));
+           py::arg("priority"), py::arg("timeout_s"), py::arg("header_lines"), py::arg("pieces"),
+           py::arg("behind"), py::arg("elapsed_s"));
   py::class_<FastPath>(module, "FastPath")
       .def(py::init<Engine&, double, std::size_t>(), py::keep_alive<1, 2>(), py::arg("engine"),
            py::arg("timeout_s"), py::arg("max_body_bytes"))
       .def("learn_head", [](FastPath& it, const py::bytes& head,
                             const HotHead& hot) { it.learn_head(view(head), hot); })
+      .def("comes_again", &comes_again, py::arg("model"), py::arg("body"), py::arg("json_bytes"))
       .def("learn_plan", &learn_plan, py::arg("model"), py::arg("body"), py::arg("json_bytes"),
            py::arg("plan"))
       .def("forget", &FastPath::forget)
-      .def("receive", &receive)
+      .def("receive", &receive, py::arg("data"), py::arg("waited_s") = 0.0)
       .def("respond", &respond)
       .def_property(
           "default_lines", [](const FastPath& it) { return py::bytes(it.default_lines); },

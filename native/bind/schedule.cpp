@@ -63,7 +63,6 @@ std::vector<StateSpec> specs(const std::vector<std::pair<std::vector<long>, floa
   return made;
 }
 
-
 void bind_job(py::module_& module) {
   py::class_<Sequence, SequencePtr>(module, "Sequence")
       .def_property_readonly("job", [](const Sequence& it) { return it.job->shared_from_this(); })
@@ -81,6 +80,7 @@ void bind_job(py::module_& module) {
       .def_readonly("work_s", &Job::work_s)
       .def_readwrite("gone", &Job::gone)
       .def_readonly("request_id", &Job::request_id)
+      .def_readonly("waited_s", &Job::waited_s)
       .def_readwrite("keep_alive", &Job::keep_alive)
       .def_property_readonly("is_answered", &Job::is_answered)
       .def_property_readonly("logits", &logits_of)
@@ -120,7 +120,8 @@ void bind_tally(py::module_& module) {
       .def_readonly("compute_s", &RunTally::compute_s)
       .def_readonly("rows", &RunTally::rows)
       .def_property_readonly("cpu_s", [](const RunTally& it) { return it.cpu_s.value(); })
-      .def_property_readonly("predicted_s", [](const RunTally& it) { return it.predicted_s.value(); })
+      .def_property_readonly("predicted_s",
+                             [](const RunTally& it) { return it.predicted_s.value(); })
       .def_property_readonly("misprediction_s",
                              [](const RunTally& it) { return it.misprediction_s.value(); })
       .def_property_readonly("real_cells", [](const RunTally& it) { return it.real_cells.value(); })
@@ -167,10 +168,11 @@ void bind_schedule(py::module_& module) {
       .def("take", &Scheduler::take)
       .def("prepare", &Scheduler::prepare)
       .def("tensors", &tensors)
-      .def("complete", [](Scheduler& it, const Run& run, const Floats& logits,
-                          const std::optional<Floats>& weights, const std::vector<Floats>& state) {
-        return it.complete(run, outputs_of(logits, weights, state));
-      })
+      .def("complete",
+           [](Scheduler& it, const Run& run, const Floats& logits,
+              const std::optional<Floats>& weights, const std::vector<Floats>& state) {
+             return it.complete(run, outputs_of(logits, weights, state));
+           })
       .def("fail", &Scheduler::fail);
   py::class_<CellScheduler, Scheduler, std::shared_ptr<CellScheduler>>(module, "CellScheduler")
       .def(py::init([](const Bounds& bounds, std::shared_ptr<CostTable> cost,

@@ -70,7 +70,7 @@ class Engine {
   void be_busy(const SchedulerPtr& scheduler);
   void wake(long count);
 
-  std::mutex lock_;  // of the schedulers
+  std::mutex lock_;                 // of the schedulers
   std::vector<SchedulerPtr> busy_;  // those that may have something to run
 
   std::mutex inbox_lock_;  // held for a few instructions only; taken while `lock_` is, never around

@@ -6,7 +6,8 @@ namespace seqserve {
 
 namespace {
 
-constexpr std::size_t kMaxHeads = 4'096, kMaxPlans = 8'192;  // forgotten all at once beyond
+constexpr std::size_t kMaxHeads = 4'096, kMaxPlans = 8'192, kMaxCame = 65'536;
+// forgotten all at once beyond
 
 std::string new_request_id() {  // no secret; a forked child must not go on with its parent's
   thread_local std::mt19937_64 random{std::random_device{}()};
@@ -14,7 +15,8 @@ std::string new_request_id() {  // no secret; a forked child must not go on with
   std::string id(32, '0');
   for (std::size_t half = 0; half < 2; ++half) {
     auto bits = random();
-    for (std::size_t digit = 0; digit < 16; ++digit, bits >>= 4) id[16 * half + digit] = kHex[bits & 15];
+    for (std::size_t digit = 0; digit < 16; ++digit, bits >>= 4)
+      id[16 * half + digit] = kHex[bits & 15];
   }
   return id;
 }
@@ -35,6 +37,11 @@ void FastPath::learn_head(std::string_view head, HotHead hot) {
   heads_.insert_or_assign(words->key, std::move(hot));
 }
 
+bool FastPath::comes_again(const std::string& model, const BodyWords& words) {
+  if (came_.size() >= kMaxCame) came_.clear();
+  return !came_.insert(std::hash<std::string>{}(plan_key(model, words.key))).second;
+}
+
 void FastPath::learn_plan(const std::string& model, const BodyWords& words, PlanPtr plan) {
   if (plans_.size() >= kMaxPlans) plans_.clear();
   plans_.insert_or_assign(plan_key(model, words.key), std::move(plan));
@@ -45,7 +52,7 @@ void FastPath::forget() {
   plans_.clear();
 }
 
-Received FastPath::receive(std::string_view data) {
+Received FastPath::receive(std::string_view data, double waited_s) {
   auto head = head_words(data);
   if (!head || head->body_bytes > max_body_bytes_ || engine_.is_closed()) return {};
   auto known = heads_.find(head->key);
@@ -58,11 +65,13 @@ Received FastPath::receive(std::string_view data) {
   if (!words) return {};
   auto plan = plans_.find(plan_key(hot.model, words->key));
   if (plan == plans_.end()) return {};
-  received.job = make_job(plan->second, words->numbers);
+  double left_s = plan->second->timeout_s - waited_s;
+  if (left_s <= 0.0) return {};
+  received.job = make_job(plan->second, words->numbers, waited_s);
   if (!received.job) return {};
   received.job->request_id = hot.request_id.empty() ? new_request_id() : hot.request_id;
   received.job->keep_alive = hot.keep_alive;
-  received.refusal = engine_.submit(plan->second->scheduler, received.job, plan->second->timeout_s);
+  received.refusal = engine_.submit(plan->second->scheduler, received.job, left_s);
   return received;
 }
 

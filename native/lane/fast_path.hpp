@@ -1,4 +1,5 @@
-// The fast path: requests that were understood once are understood by their very bytes from then on.
+// The fast path: requests that were understood once are understood by their very bytes from then
+// on.
 //
 // What is new, or not plain in any way, is left to Python, which reads it slowly and rightly, words
 // what is wrong with it, and teaches what its words mean. So this takes only what Python took, and
@@ -8,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/engine.hpp"
 #include "lane/plan.hpp"
@@ -38,13 +40,15 @@ class FastPath {
 
   // What a head means, from its very bytes.
   void learn_head(std::string_view head, HotHead hot);
+  // Whether a body's words came before; only such are worth learning: some callers number theirs.
+  bool comes_again(const std::string& model, const BodyWords& words);
   // What a body's words mean to a model.
   void learn_plan(const std::string& model, const BodyWords& words, PlanPtr plan);
   // Other models serve now.
   void forget();
 
-  // Take the whole request that these bytes begin with.
-  Received receive(std::string_view data);
+  // Take the whole request that these bytes begin with; its head came `waited_s` ago.
+  Received receive(std::string_view data, double waited_s);
 
   // The server's own headers, each line ended; they have the time in them.
   std::string default_lines;
@@ -55,6 +59,7 @@ class FastPath {
   std::size_t max_body_bytes_;
   std::unordered_map<std::string, HotHead> heads_;
   std::unordered_map<std::string, PlanPtr> plans_;
+  std::unordered_set<std::size_t> came_;  // hashes of words
 };
 
 }  // namespace seqserve

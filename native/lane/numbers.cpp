@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 namespace seqserve {
 
@@ -19,6 +20,36 @@ constexpr double kExactPower[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
 constexpr std::uint64_t kExactMantissa = 1ull << 53;
 constexpr int kMaxDigits = 19;  // that a 64-bit integer takes, whatever they are
 
+constexpr std::uint64_t kWholePower[] = {1,       10,        100,        1'000,      10'000,
+                                         100'000, 1'000'000, 10'000'000, 100'000'000};
+
+// The number that eight digits are, the first in the lowest byte: pairs, then fours, then all.
+std::uint64_t of_eight_digits(std::uint64_t digits) {
+  digits = (digits & 0x0f0f0f0f0f0f0f0f) * 2'561 >> 8;
+  digits = (digits & 0x00ff00ff00ff00ff) * 6'553'601 >> 16;
+  return (digits & 0x0000ffff0000ffff) * 42'949'672'960'001 >> 32;
+}
+
+// Take all digits from here on, up to eight at a time; where they end. What does not fit into 64
+// bits is lost: the caller counts them.
+const char* read_digits(const char* at, const char* end, std::uint64_t& value) {
+  while (end - at >= 8) {
+    std::uint64_t eight;
+    std::memcpy(&eight, at, sizeof eight);  // the first byte is the lowest
+    // a high bit in the first byte that is no digit: '9' + 0x46 has none, nor has '0' - 0x30
+    std::uint64_t others = (eight + 0x4646464646464646) | (eight - 0x3030303030303030);
+    others &= 0x8080808080808080;
+    int count = others ? std::countr_zero(others) / 8 : 8;
+    if (count > 0) {
+      value = value * kWholePower[count] + of_eight_digits(eight << (64 - 8 * count));
+      at += count;
+    }
+    if (count < 8) return at;
+  }
+  while (at < end && is_digit(*at)) value = 10 * value + static_cast<unsigned>(*at++ - '0');
+  return at;
+}
+
 // One number of JSON's grammar, at `at`; where it ends, or null if it is none.
 //
 // A mantissa and a power of ten that are both exact give the nearest double by one operation:
@@ -29,13 +60,13 @@ const char* read_number(const char* at, const char* end, double& value) {
   if (negative) ++at;
   const char* digits = at;
   std::uint64_t mantissa = 0;
-  while (at < end && is_digit(*at)) mantissa = 10 * mantissa + static_cast<unsigned>(*at++ - '0');
+  at = read_digits(at, end, mantissa);
   if (at == digits || (*digits == '0' && at - digits > 1)) return nullptr;
   auto num_digits = at - digits;
   long exponent = 0;
   if (at < end && *at == '.') {
     const char* fraction = ++at;
-    while (at < end && is_digit(*at)) mantissa = 10 * mantissa + static_cast<unsigned>(*at++ - '0');
+    at = read_digits(at, end, mantissa);
     if (at == fraction) return nullptr;
     num_digits += at - fraction;
     exponent = fraction - at;
@@ -53,7 +84,8 @@ const char* read_number(const char* at, const char* end, double& value) {
   if (num_digits <= kMaxDigits && mantissa <= kExactMantissa && exponent >= -22 && exponent <= 22) {
     auto exact = static_cast<double>(mantissa);
     value = exponent < 0 ? exact / kExactPower[-exponent] : exact * kExactPower[exponent];
-    if (negative) value = -value;
+    bool is_whole_zero = mantissa == 0 && at == digits + 1;  // -0 has no sign, -0.0 has one
+    if (negative && !is_whole_zero) value = -value;
     return at;
   }
   return std::from_chars(start, at, value).ec == std::errc() ? at : nullptr;
@@ -81,8 +113,14 @@ void write_numbers(const float* values, std::size_t count, std::string& text) {
   char digits[32];
   for (std::size_t index = 0; index < count; ++index) {
     if (index > 0) text += ',';
+    if (!std::isfinite(values[index])) {
+      text += "null";
+      continue;
+    }
     auto written = std::to_chars(digits, digits + sizeof digits, values[index]);
-    text.append(digits, written.ptr);
+    std::string_view number(digits, static_cast<std::size_t>(written.ptr - digits));
+    text.append(number);
+    if (number.find_first_of(".e") == number.npos) text += ".0";
   }
 }
 

@@ -36,9 +36,38 @@ void drop_padding(const Plan& plan, const std::vector<long>& lengths, std::vecto
   values.erase(to, values.end());
 }
 
+// The weights as one tensor (batch, longest), zero past each row's own.
+std::vector<float> padded_weights(const Job& job) {
+  std::size_t longest = 0;
+  for (const auto& row : job.weights) longest = std::max(longest, row.size());
+  std::vector<float> values(longest * job.weights.size(), 0.0f);
+  auto to = values.begin();
+  for (const auto& row : job.weights) {
+    std::copy(row.begin(), row.end(), to);
+    to += static_cast<long>(longest);
+  }
+  return values;
+}
+
+std::string make_body(const Job& job) {
+  std::string body, blobs;
+  for (const Piece& piece : job.plan->pieces) {
+    body.append(piece.before);
+    std::vector<float> weights;
+    if (piece.is_weights) weights = padded_weights(job);
+    const auto& values = piece.is_weights ? weights : job.logits;
+    if (piece.is_binary) {
+      blobs.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+    } else {
+      write_numbers(values.data(), values.size(), body);
+    }
+  }
+  return body.append(job.plan->behind).append(blobs);
+}
+
 }  // namespace
 
-JobPtr make_job(const PlanPtr& plan, std::string_view numbers) {
+JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s) {
   auto count = static_cast<std::size_t>(plan->batch * plan->steps * plan->features);
   std::vector<float> values;
   if (plan->is_text) {
@@ -54,22 +83,15 @@ JobPtr make_job(const PlanPtr& plan, std::string_view numbers) {
   drop_padding(*plan, lengths, values);
   if (!plan->is_text && !all_finite(values.data(), values.size())) return nullptr;
   auto job = std::make_shared<Job>(std::move(values), lengths, plan->features, plan->priority,
-                                   plan->timeout_s);
+                                   plan->timeout_s - waited_s);
   job->plan = plan;
+  job->waited_s = waited_s;
   return job;
 }
 
 std::string make_response(const Job& job, const std::string& default_lines) {
   const Plan& plan = *job.plan;
-  std::string body = plan.before;
-  if (plan.logits_are_binary) {
-    body.append(plan.behind);
-    body.append(reinterpret_cast<const char*>(job.logits.data()),
-                job.logits.size() * sizeof(float));
-  } else {
-    write_numbers(job.logits.data(), job.logits.size(), body);
-    body.append(plan.behind);
-  }
+  std::string body = make_body(job);
   std::string response = "HTTP/1.1 200 OK\r\n";
   response.reserve(response.size() + default_lines.size() + plan.header_lines.size() +
                    job.request_id.size() + body.size() + 80);
@@ -77,7 +99,7 @@ std::string make_response(const Job& job, const std::string& default_lines) {
   response.append("content-length: ").append(std::to_string(body.size()));
   response.append("\r\nx-request-id: ").append(job.request_id);
   response.append(job.keep_alive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
-  plan.elapsed_s->observe(now_s() - job.submitted_s);
+  plan.elapsed_s->observe(now_s() - job.submitted_s + job.waited_s);
   return response.append(body);
 }
 

@@ -11,6 +11,13 @@
 
 namespace seqserve {
 
+// One tensor of the answer: the words before its numbers, or none where those stand at the end.
+struct Piece {
+  std::string before;
+  bool is_weights;  // else logits
+  bool is_binary;
+};
+
 struct Plan {
   // Where its numbers are: text has the inputs alone.
   bool is_text;
@@ -26,17 +33,18 @@ struct Plan {
   long priority;
   double timeout_s;
 
-  // The answer: logits between these words.
+  // The answer: its tensors, and the words behind them. Weights have the longest row's length.
   std::string header_lines;  // each ended
-  std::string before;
-  bool logits_are_binary;
+  std::vector<Piece> pieces;
   std::string behind;
   std::shared_ptr<Distribution> elapsed_s;  // of requests answered so
 };
 using PlanPtr = std::shared_ptr<const Plan>;
 
 // The job that a request asks for; null if its numbers are not as they should be.
-JobPtr make_job(const PlanPtr& plan, std::string_view numbers);
+//
+// waited_s: from the request's head to the last of its body, of the time that it may take.
+JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s);
 
 // The whole HTTP response to an answered job.
 //

@@ -65,9 +65,8 @@ RunPtr CellScheduler::take() {
 // Those that hold a slot, and as many others as there are slots.
 std::vector<SequencePtr> CellScheduler::with_slots(std::vector<SequencePtr> window) const {
   auto free = static_cast<long>(free_slots_.size());
-  std::erase_if(window, [&free](const SequencePtr& sequence) {
-    return sequence->slot < 0 && free-- <= 0;
-  });
+  std::erase_if(window,
+                [&free](const SequencePtr& sequence) { return sequence->slot < 0 && free-- <= 0; });
   if (!window.empty()) return window;
   for (const auto& sequence : pool_) {  // further behind
     if (sequence->slot < 0) continue;

@@ -59,7 +59,8 @@ void CostTable::refresh() {
       most = std::max(most, base_[row][point] * region_[row][region_of(at)]);
       seconds_[row][point] = most;
     }
-    double cell_s = seconds_[row][point_of(steps)] / static_cast<double>((row + 1) * static_cast<std::size_t>(steps));
+    double cell_s = seconds_[row][point_of(steps)] /
+                    static_cast<double>((row + 1) * static_cast<std::size_t>(steps));
     best_cell_s_ = std::min(best_cell_s_, cell_s);
   }
   cell_s_.store(best_cell_s_ * scale_, std::memory_order_relaxed);

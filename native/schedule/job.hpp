@@ -28,10 +28,10 @@ struct Sequence {
   long row;             // of the job
   const float* inputs;  // (length, features), in the job's memory
   long length;
-  long left;            // steps still to run
-  long position = 0;    // steps already run
-  long slot = -1;       // where its state lies, once it has run there
-  bool chosen = false;  // for the run that is being made
+  long left;                 // steps still to run
+  long position = 0;         // steps already run
+  long slot = -1;            // where its state lies, once it has run there
+  bool chosen = false;       // for the run that is being made
   unsigned long serial = 0;  // of those that are due at one moment, the first come is first
 };
 using SequencePtr = std::shared_ptr<Sequence>;  // holds the whole job
@@ -68,6 +68,7 @@ class Job : public std::enable_shared_from_this<Job> {
   // of a lane's request alone
   std::shared_ptr<const Plan> plan;
   std::string request_id;
+  double waited_s = 0.0;  // from its head to the last of its body
   bool keep_alive = true;
 
  private:

@@ -35,7 +35,7 @@ struct StateSpec {
 
 // What a graph answers with.
 struct Outputs {
-  const float* logits;              // (batch, classes)
+  const float* logits;  // (batch, classes)
   long num_classes;
   const float* weights;             // (batch, time), or null
   std::vector<const float*> state;  // (batch, *shape) each, in the order of the specs

@@ -25,7 +25,7 @@ class SequenceScheduler : public Scheduler {
 
  protected:
   void keep_state(const Run&, const Outputs&) override {}  // there is none
-  void leave(Sequence&) override {}                         // it holds nothing
+  void leave(Sequence&) override {}                        // it holds nothing
 
  private:
   using Batch = std::vector<SequencePtr>;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from service.api.exchange import BINARY_TYPE, Answer, Headers
 from service.api.results import VALUES_AT_ONCE, Results
 from service.codec.infer import WantedOutput
 from service.manifest import Manifest
+
+LENGTH_HEADER = b"inference-header-content-length"
 
 
 def infer_answer(
@@ -48,22 +51,36 @@ class AnswerTemplate(NamedTuple):
     """An answer without its numbers, as `native.Plan` takes it."""
 
     header_lines: bytes
-    before: bytes
-    logits_are_binary: bool
+    pieces: list[tuple[bytes, bool, bool]]
+    """Of each tensor: the words before its numbers, whether they are weights, and binary."""
     behind: bytes
 
 
 def answer_template(
-    manifest: Manifest, request_id: str | None, logits: WantedOutput, batch: int
+    manifest: Manifest, request_id: str | None, outputs: list[WantedOutput], lengths: Sequence[int]
 ) -> AnswerTemplate:
-    """What an answer of `batch` rows of logits alone says beside them."""
-    zeros = np.zeros((batch, len(manifest.outputs.labels)), dtype=np.float32)
-    answer = infer_answer(manifest, request_id, [logits], Results(zeros, []))
+    """What every answer says beside its numbers.
+
+    Args:
+        manifest: Of the model.
+        request_id: Of the request's body, echoed.
+        outputs: The tensors to send, in this order.
+        lengths: Of the request's sequences.
+    """
+    logits = np.zeros((len(lengths), len(manifest.outputs.labels)), dtype=np.float32)
+    weights: list[NDArray[np.float32] | None] = [np.zeros(n, dtype=np.float32) for n in lengths]
+    answer = infer_answer(manifest, request_id, outputs, Results(logits, weights))
+    headers = dict(answer.headers)
+    document = answer.body[: int(headers.get(LENGTH_HEADER, len(answer.body)))]
+    pieces = []
+    for name, is_binary in outputs:
+        before = b""
+        if not is_binary:
+            before, data, rest = document.partition(b'"data":[')  # in no string: it has quotes
+            before, document = before + data, rest[rest.index(b"]") :]
+        pieces.append((before, name == manifest.outputs.weights, is_binary))
     lines = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
-    if logits.is_binary:
-        return AnswerTemplate(lines, answer.body[: -zeros.nbytes], True, b"")
-    before, start, rest = answer.body.partition(b'"data":[')  # in no string: quotes are escaped
-    return AnswerTemplate(lines, before + start, False, rest[rest.index(b"]") :])
+    return AnswerTemplate(lines, pieces, document)
 
 
 @lru_cache(256)
@@ -86,7 +103,7 @@ def _answer(document: bytes, blobs: list[bytes]) -> Answer:
     if not blobs:
         return Answer(document)
     length = b"%d" % len(document)
-    headers: Headers = ((b"inference-header-content-length", length), BINARY_TYPE)
+    headers: Headers = ((LENGTH_HEADER, length), BINARY_TYPE)
     return Answer(b"".join((document, *blobs)), headers=headers)
 
 

@@ -101,13 +101,18 @@ def _plan(
 ) -> native.Plan | None:
     """What to do with every request that says the same beside its numbers; None if it varies."""
     manifest = served.manifest
-    if [output.name for output in read.outputs] != [manifest.outputs.logits]:
-        return None  # weights are as long as each sequence
+    if len({output.is_binary for output in read.outputs}) > 1:
+        return None  # a header says how long the JSON is, and that follows its numbers
     numbers = numbers_of(read, body, length, manifest)
     if numbers is None:
         return None
+    lengths = numbers.lengths
+    if not lengths:
+        if any(output.name == manifest.outputs.weights for output in read.outputs):
+            return None  # their shape follows the lengths
+        lengths = [1] * numbers.batch
     timeout_s = call.settings.request_timeout_s
-    template = answer_template(manifest, read.request_id, read.outputs[0], numbers.batch)
+    template = answer_template(manifest, read.request_id, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),
         scheduler=served.scheduler.core,

@@ -165,7 +165,9 @@ class Engine:
 def _tell(job: native.Job, failure: Exception | None = None) -> None:
     """Tell a job's caller; what goes wrong there must not keep others from their answers."""
     job.failure = failure
+    on_done = job.on_done
+    del job.on_done  # told once, and most callers hold their job: no cycle is to be left of it
     try:
-        job.on_done(job)
+        on_done(job)
     except Exception:
         log.exception("a caller failed on its answer")

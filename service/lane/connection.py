@@ -127,16 +127,16 @@ class Lane(HttpToolsProtocol):
                 return
         super().data_received(data)
 
-    def receive(self, data: bytes) -> bool:
+    def receive(self, data: bytes, waited_s: float = 0.0) -> bool:
         """Have the request run that these bytes begin with, if it is known by heart."""
         if self._fast is None or self._services is None:
             return False
-        received = self._fast.receive(data)
+        received = self._fast.receive(data, waited_s)
         if received is None:
             return False
         num_bytes, hot, job, refusal = received
         if self._turn is not None:  # which has gathered it
-            self.tasks.discard(self._turn)  # type: ignore[arg-type]
+            self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
@@ -178,7 +178,7 @@ class Lane(HttpToolsProtocol):
         self._write(turn, b"".join(head))
 
     def _write(self, turn: Turn | FastTurn, response: bytes) -> None:
-        self.tasks.discard(turn)  # type: ignore[arg-type]
+        self.tasks.discard(turn)
         self.server_state.total_requests += 1
         self._be_idle()
         self.transport.write(response)

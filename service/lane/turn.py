@@ -63,8 +63,10 @@ class Turn(Call):
 
     def _go_on(self, body: bytes) -> None:
         """Read the request, now that it is whole; unless it is known by heart."""
-        if self._parts and self._lane.receive(self._words + body):
-            return
+        if self._parts:
+            waited_s = time.perf_counter() - self.started_s
+            if self._lane.receive(self._words + body, waited_s):
+                return
         self._body = body
         self.run(body)
 
@@ -80,7 +82,7 @@ class Turn(Call):
 
     def take_over(self, job: native.Job) -> None:
         """Go on for a job that was submitted without this call."""
-        self.request_id, self.started_s = job.request_id, job.submitted_s
+        self.request_id, self.started_s = job.request_id, job.submitted_s - job.waited_s
         self.keep_alive = job.keep_alive
         self._find_served()
 
@@ -153,6 +155,7 @@ class FastTurn:
         """Answer with an error, unless an answer is sent already."""
         if not self.over:
             self.over = True
+            self._lane.tasks.discard(self)  # another one is sent instead
             self._services.engine.cancel(self._job)
             self.as_turn().fail(error)
 

@@ -26,6 +26,10 @@ class Job(native.Job):
         timeout_s: As long as its caller waits.
     """
 
+    # attributes go into the base's own dictionary: one more of its own, and Python's collector
+    # would take a job and a caller that hold each other for reachable, for ever
+    __slots__ = ()
+
     def __init__(
         self,
         sequences: Sequence[NDArray[np.float32]],

@@ -8,20 +8,18 @@ import itertools
 from functools import partial
 from typing import Any
 
+from service import native
 from service.app import bounds_of
-from service.engine.admission import Admission, Backlog
 from service.engine.engine import Engine
-from service.graphs.model import Arrays, Model, Result
-from service.repository import SCHEDULERS
-from service.schedulers.batch import Batch, Workspace
-from service.schedulers.cells import CellScheduler
+from service.graphs.model import Model, Result
 from service.schedulers.cost import CostModel
 from service.schedulers.job import NORMAL_PRIORITY, Job
-from service.schedulers.scheduler import Scheduler
+from service.schedulers.scheduler import Outputs, Scheduler
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.fakes import TIMEOUT_S, Steps, check_result
 
+DEFAULTS = dataclasses.replace(bounds_of(Settings()), engine_threads=1)
 RUN_S, ROW_S, CELL_S = 50e-6, 5e-6, 5e-6
 
 
@@ -39,7 +37,9 @@ def made_cost(
 
 
 class Asked(Job):
-    """A job, and a future of what its caller is told."""
+    """A job, what it asked, and a future of what its caller is told."""
+
+    __slots__ = ()  # see `Job`
 
     def __init__(
         self,
@@ -48,7 +48,8 @@ class Asked(Job):
         priority: int = NORMAL_PRIORITY,
     ) -> None:
         super().__init__(sequences, lambda job: settle(future, job), priority)
-        self.future = future
+        self.asked: list[Steps] = sequences
+        self.future: asyncio.Future[list[Result]] = future
 
 
 def settle(future: asyncio.Future[list[Result]], job: Job) -> None:
@@ -79,22 +80,29 @@ class Observed:
     Args:
         model: Its manifest says which scheduler.
         cost: What a run costs; default: `made_cost`'s.
+        metrics: To count in; default: its own.
         bounds: Fields of `Bounds` that are not to be the settings' defaults.
     """
 
-    def __init__(self, model: Model, cost: CostModel | None = None, **bounds: Any) -> None:
+    def __init__(
+        self,
+        model: Model,
+        cost: CostModel | None = None,
+        metrics: Metrics | None = None,
+        **bounds: Any,
+    ) -> None:
         self.model = model
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         manifest = model.manifest
         self._labels = {"model": manifest.name, "version": manifest.version, "precision": "fp32"}
-        all_bounds = dataclasses.replace(bounds_of(Settings()), engine_threads=1)
-        all_bounds = dataclasses.replace(all_bounds, **bounds)
-        self.scheduler = SCHEDULERS[manifest.batching](
+        all_bounds = dataclasses.replace(DEFAULTS, **bounds)
+        self.scheduler = Scheduler(
             model,
             all_bounds,
             cost or made_cost(all_bounds.max_batch_size),
             self.metrics.of_model(manifest.name, manifest.version),
         )
+        self.core = self.scheduler.core
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one of the model's samples."""
@@ -105,10 +113,11 @@ class Observed:
 
     def check_empty(self) -> None:
         """Fail if anything stayed behind."""
-        assert self.scheduler.num_waiting == 0
-        assert self.scheduler.num_active == 0
-        if isinstance(self.scheduler, CellScheduler):
-            slots = sorted(self.scheduler._free_slots)
+        assert self.core.pool == []
+        assert self.core.num_waiting == 0
+        assert self.core.num_active == 0
+        if isinstance(self.core, native.CellScheduler):
+            slots = sorted(self.core.free_slots)
             assert slots == list(range(self.scheduler.bounds.max_active_sequences))
 
 
@@ -116,13 +125,14 @@ class ByHand(Observed):
     """Plays the engine, a step at a time, by a clock of its own; close it."""
 
     def __init__(self, model: Model, cost: CostModel | None = None, **bounds: Any) -> None:
-        super().__init__(model, cost, **bounds)
+        super().__init__(model, cost, None, **bounds)
         self.loop = asyncio.new_event_loop()
         self.clock_s = 0.0
         self.settled: list[Asked] = []
-        self.backlog = Backlog(self.scheduler.bounds.engine_threads)
-        self.admission = Admission(self.scheduler, self.backlog)
-        self._workspace = Workspace()
+        self._asked: list[Asked] = []  # an engine holds of a job only what it runs
+        self.backlog = native.Backlog(self.scheduler.bounds.engine_threads)
+        self.admission = native.Admission(model.manifest.name, self.core, self.backlog)
+        self._workspace = native.Workspace()
 
     def close(self) -> None:
         """Close the event loop of the futures."""
@@ -135,52 +145,59 @@ class ByHand(Observed):
         job = Asked(list(sequences), self.loop.create_future(), priority)
         job.submitted_s = self.clock_s
         self.admission.enter(job, timeout_s)
-        self.scheduler.enqueue(job)
+        self.core.enqueue(job)
+        self._asked.append(job)
         return job
 
     def cancel(self, job: Asked) -> None:
         """Have the caller leave."""
         job.future.cancel()
         job.gone = True
-        self.admission.leave(job, done=False)
-        self.scheduler.forget(job)
+        self.admission.leave(job, False)
+        self.core.forget(job)
 
-    def take(self) -> Batch | None:
+    def take(self) -> native.Run | None:
         """What runs next."""
-        return self.scheduler.take()
+        return self.core.take()
 
-    def finish(self, batch: Batch) -> list[Asked]:
-        """Run a batch that was taken; the jobs settled by it."""
-        outputs = self.compute(batch)
-        batch.cpu_s = self.scheduler.cost.predict(batch.num_rows, batch.num_steps)
-        self.clock_s += batch.cpu_s
-        return self._settle(self.scheduler.complete(batch, outputs))
+    def finish(self, run: native.Run) -> list[Asked]:
+        """Make a run that was taken; the jobs settled by it."""
+        outputs = self.compute(run)
+        run.cpu_s = self.scheduler.cost.predict(run.num_rows, run.num_steps)
+        self.clock_s += run.cpu_s
+        return self._settle(self.core.complete(run, *outputs))
 
-    def compute(self, batch: Batch) -> Arrays:
-        """Run a batch, and do not give its outputs back yet."""
-        return self.scheduler.compute(batch, self._workspace)
+    def compute(self, run: native.Run) -> Outputs:
+        """Make a run, and do not give its outputs back yet."""
+        self.core.prepare(run, self._workspace)
+        return self.scheduler.compute(run, self._workspace)
 
-    def fail(self, batch: Batch, error: Exception) -> list[Asked]:
-        """Fail a batch that was taken; the jobs settled by it."""
-        return self._settle(self.scheduler.fail(batch, error))
+    def fail(self, run: native.Run, error: Exception) -> list[Asked]:
+        """Fail a run that was taken; the jobs settled by it."""
+        jobs = self.core.fail(run)
+        for job in jobs:
+            assert job.gone, "a failed job would run on"
+            job.failure = error
+        return self._settle(jobs)
 
     def tick(self) -> list[Asked]:
-        """Take a batch and run it; the jobs settled by it."""
-        batch = self.take()
-        assert batch is not None, "nothing to run"
-        return self.finish(batch)
+        """Take what runs next and run it; the jobs settled by it."""
+        run = self.take()
+        assert run is not None, "nothing to run"
+        return self.finish(run)
 
     def drain(self) -> None:
         """Run until nothing is left to take."""
-        while (batch := self.take()) is not None:
-            self.finish(batch)
+        while (run := self.take()) is not None:
+            self.finish(run)
 
-    def _settle(self, jobs: list[Job]) -> list[Asked]:
+    def _settle(self, jobs: list[native.Job]) -> list[Asked]:
         asked = [job for job in jobs if isinstance(job, Asked)]
+        assert len(asked) == len(jobs), "a job is not the one that was submitted"
         for job in asked:
             assert job not in self.settled, "a job settled twice"
             job.on_done(job)
-            self.admission.leave(job, done=job.failure is None)
+            self.admission.leave(job, job.failure is None)
         self.settled.extend(asked)
         return asked
 
@@ -188,6 +205,6 @@ class ByHand(Observed):
 def check_answered(job: Asked) -> None:
     """Fail unless each of the job's sequences has its own answer, in order."""
     results = job.future.result()
-    assert len(results) == len(job.sequences)
-    for result, sequence in zip(results, job.sequences, strict=True):
-        check_result(result, sequence.inputs)
+    assert len(results) == len(job.asked) == job.num_sequences
+    for result, sequence in zip(results, job.asked, strict=True):
+        check_result(result, sequence)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.engine.admission import CAUTION, Backlog
+from service import native
 from service.errors import OverloadedError
 from tests.engine.harness import ByHand
 from tests.fakes import SumModel, make_manifest, make_sequence
@@ -34,7 +34,7 @@ def test_a_deadline_that_the_estimate_says_cannot_be_met_is_refused_at_once(hand
 
 
 def test_when_to_try_again_is_the_estimate(hand: ByHand) -> None:
-    hand.backlog.add(7.3 / CAUTION)
+    hand.backlog.add(7.3 / native.CAUTION)
     with pytest.raises(OverloadedError) as refused:
         hand.submit(make_sequence([1]), timeout_s=2.0)
     assert refused.value.retry_after_s == 6  # in 5.3 s, in whole seconds
@@ -75,7 +75,7 @@ def test_the_queue_is_bounded_in_steps(hand: ByHand) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.floats(1e-4, 1.0), st.booleans()), max_size=30))
 def test_a_backlog_comes_back_to_nothing(work: list[tuple[float, bool]]) -> None:
-    backlog = Backlog(2)
+    backlog = native.Backlog(2)
     for work_s, _ in work:
         backlog.add(work_s)
     for work_s, done in work:

@@ -41,7 +41,7 @@ def test_a_deadline_that_is_past_already_takes_no_place_in_the_queue() -> None:
         await block(engine, served)
         with pytest.raises(InferenceTimeoutError):
             await (await submit(engine, served, BLOCKER, timeout_s=-0.5))
-        assert served.scheduler.num_waiting == 0
+        assert served.core.num_waiting == 0
 
     with running(served) as engine:
         asyncio.run(scenario())

@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.errors import (
-    DrainingError,
-    InferenceError,
-    OverloadedError,
-)
+from service.errors import DrainingError, InferenceError, OverloadedError
 from service.graphs.model import Arrays
 from service.schedulers.job import Job
 from tests.engine.gated import BLOCKER, block, check_answer, running, submit
@@ -103,7 +99,7 @@ def test_a_failing_batch_fails_its_own_jobs_and_the_next_one_works(kind: Kind) -
 
     with running(served) as engine:
         asyncio.run(scenario())
-        assert all(thread.is_alive() for thread in engine._threads)
+        assert all(thread.is_alive() for thread in engine.threads)
 
 
 @both
@@ -160,13 +156,13 @@ def test_close_finishes_what_was_submitted_and_refuses_the_rest(kind: Kind) -> N
         blocker = await block(engine, served)
         pair = await submit(engine, served, one, two)
         closing = asyncio.create_task(asyncio.to_thread(engine.close))
-        while not engine._closed:  # noqa: ASYNC110 - `close` tells nobody that it has begun
+        while not engine.core.is_closed:  # noqa: ASYNC110 - `close` tells nobody that it has begun
             await asyncio.sleep(0)
         with pytest.raises(DrainingError):
             await predict(engine, served.scheduler, [one])
         model.open()
         await closing
-        assert not any(thread.is_alive() for thread in engine._threads)
+        assert not any(thread.is_alive() for thread in engine.threads)
         await check_answer(blocker, BLOCKER)
         await check_answer(pair, one, two)
 
@@ -219,23 +215,27 @@ def test_an_event_loop_that_closed_does_not_end_a_thread() -> None:
         asyncio.run(leave_behind())
         served.model.open()
         asyncio.run(ask_again())
-        assert all(thread.is_alive() for thread in engine._threads)
+        assert all(thread.is_alive() for thread in engine.threads)
 
 
 def test_a_caller_that_fails_on_its_answer_keeps_nobody_from_theirs() -> None:
     served = Observed(GatedModel(make_manifest()))
     one, two = make_sequence([1, 2]), make_sequence([3, 4])
 
+    told: list[Job] = []
+
     def fail(job: Job) -> None:
+        told.append(job)
         raise ValueError("on purpose")
 
     async def scenario() -> None:
         await block(engine, served)
-        engine.submit(served.scheduler, [one], TIMEOUT_S, fail)
+        job = engine.submit(served.scheduler, [one], TIMEOUT_S, fail)
         after = await submit(engine, served, two)
         assert isinstance(served.model, GatedModel)
         served.model.open()
         await check_answer(after, two)
+        assert told == [job]
 
     with running(served) as engine:
         asyncio.run(scenario())

@@ -1,7 +1,7 @@
 """Every interleaving of a small scenario, one after the other: none loses, doubles or swaps.
 
 The engine has no threads here; the test is two of them, and the event loop, and the callers, and
-takes every order of their next steps down to a depth, then lets everything run out.
+the clock, and takes every order of their next steps down to a depth, then lets everything run out.
 """
 
 from __future__ import annotations
@@ -13,38 +13,54 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from service.engine.engine import Engine
-from service.errors import InferenceError
+from service import native
+from service.engine.engine import Engine, Taken
+from service.errors import InferenceError, InferenceTimeoutError
 from service.graphs.model import Result
-from service.schedulers.batch import Batch, Workspace
-from service.schedulers.scheduler import Scheduler
-from tests.engine.harness import Observed, predict
+from service.manifest import Manifest
+from service.schedulers.job import Job
+from service.telemetry.metrics import Metrics
+from tests.engine.harness import Observed, made_cost, settle
 from tests.fakes import SumModel, check_result, make_manifest, random_sequence
 
-DEPTH = 5  # 7 was run too, in six minutes
+DEPTH = 5  # 6 was run too, in three minutes
 NUM_THREADS = 2
 REQUESTS = ((3, 1), (2,), (1,))  # lengths of each one's sequences
+TIMEOUT_S = 1_000.0  # of the first; each other's is longer by as much
 RANDOM = np.random.default_rng(0)
 ASKED = [[random_sequence(RANDOM, length) for length in lengths] for lengths in REQUESTS]
+COST, METRICS = made_cost(2), Metrics()  # which take most of the time to make
 
 Kind = Literal["cells", "sequences"]
+MANIFESTS: dict[Kind, Manifest] = {
+    "cells": make_manifest("cells"),
+    "sequences": make_manifest("sequences"),
+}
 Action = tuple[str, int]
 
 
 class World:
     """An engine whose threads are played by hand, in a state that some actions led to."""
 
-    def __init__(self, kind: Kind, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, kind: Kind) -> None:
         self.served = Observed(
-            SumModel(make_manifest(kind)), max_batch_size=2, chunk_steps=2, max_active_sequences=2
+            SumModel(MANIFESTS[kind]),
+            COST,
+            METRICS,
+            max_batch_size=2,
+            chunk_steps=2,
+            max_active_sequences=2,
         )
         self.engine = Engine(0)
         self.engine.add(self.served.scheduler)
-        self.loop = loop
+        self.loop = asyncio.new_event_loop()
+        self.jobs: list[Job] = []
         self.answers: list[asyncio.Future[list[Result]]] = []
-        self.running: list[tuple[Scheduler, Batch]] = []
-        self.workspace = Workspace()
+        self.num_told: list[int] = []
+        self.running: list[Taken] = []
+        self.workspace = native.Workspace()
         self.hit_by_failure: set[int] = set()
+        self.num_late = 0
 
     def choices(self) -> Iterator[Action]:
         """What may happen next."""
@@ -58,6 +74,9 @@ class World:
         for index, answer in enumerate(self.answers):
             if not answer.done():
                 yield "leave", index
+        if self.num_late < len(self.answers):
+            yield "late", self.num_late
+        yield "collect", 0
         yield "turn", 0
 
     def do(self, action: Action) -> None:
@@ -78,9 +97,14 @@ class World:
             self._turn(0)
         for index, answer in enumerate(self.answers):
             assert answer.done(), "an answer was lost"
+            assert self.num_told[index] == (not answer.cancelled()), "a caller was told twice"
             if answer.cancelled():
                 continue
-            if error := answer.exception():
+            error = answer.exception()
+            if isinstance(error, InferenceTimeoutError):
+                assert index < self.num_late, "too late before its time"
+                continue
+            if error is not None:
                 assert isinstance(error, InferenceError)
                 assert index in self.hit_by_failure, "a failure reached a stranger"
                 continue
@@ -88,35 +112,52 @@ class World:
                 check_result(result, sequence)
         self.served.check_empty()
         assert self.engine.num_waiting(self.served.scheduler) == 0
+        assert self.engine.core.expire(float("inf")) == []
+        self.loop.close()
 
-    async def _predict(self, index: int) -> asyncio.Future[list[Result]]:
-        return predict(self.engine, self.served.scheduler, ASKED[index])
+    async def _submit(self, index: int) -> None:
+        answer: asyncio.Future[list[Result]] = self.loop.create_future()
+
+        def on_done(job: Job) -> None:
+            self.num_told[index] += 1
+            settle(answer, job)
+
+        timeout_s = TIMEOUT_S * (1 + index)
+        job = self.engine.submit(self.served.scheduler, ASKED[index], timeout_s, on_done)
+        self.jobs.append(job)
+        self.answers.append(answer)
+        self.num_told.append(0)
 
     def _ask(self, index: int) -> None:
-        self.answers.append(self.loop.run_until_complete(self._predict(index)))
+        self.loop.run_until_complete(self._submit(index))
 
     def _take(self, _: int) -> None:
-        if (taken := self.engine._take()) is not None:
+        if (taken := self.engine.core.take()) is not None:
             self.running.append(taken)
 
     def _finish(self, place: int) -> None:
-        scheduler, batch = self.running.pop(place)
-        outputs = scheduler.compute(batch, self.workspace)
-        self._settle(scheduler, scheduler.complete(batch, outputs))
+        taken = self.running.pop(place)
+        taken[0].prepare(taken[1], self.workspace)
+        self.engine.run(taken, self.workspace)
 
     def _fail(self, place: int) -> None:
-        scheduler, batch = self.running.pop(place)
-        asked = {id(steps): index for index, all_ in enumerate(ASKED) for steps in all_}
-        self.hit_by_failure |= {asked[id(sequence.inputs)] for sequence in batch.sequences}
-        self._settle(scheduler, scheduler.fail(batch, InferenceError("on purpose")))
-
-    def _settle(self, scheduler: Scheduler, jobs: list) -> None:  # type: ignore[type-arg]
-        self.engine._busy[id(scheduler)] = scheduler
-        if jobs:
-            self.engine._hand_over(jobs)
+        taken = self.running.pop(place)
+        self.hit_by_failure |= {self.jobs.index(s.job) for s in taken[1].sequences}  # type: ignore[arg-type]
+        self.engine.fail(taken, ValueError("on purpose"))
 
     def _leave(self, index: int) -> None:
         self.answers[index].cancel()
+        self.engine.cancel(self.jobs[index])
+
+    def _late(self, index: int) -> None:
+        """The deadline of one more request passes."""
+        self.num_late += 1
+        for job in self.engine.core.expire(self.jobs[index].deadline_s):
+            self.engine._on_late(job)
+
+    def _collect(self, _: int) -> None:
+        """The event loop's turn, but for what the failures have it do."""
+        self.engine.collect()
 
     def _turn(self, _: int) -> None:
         self.loop.run_until_complete(asyncio.sleep(0))
@@ -124,12 +165,11 @@ class World:
 
 @pytest.mark.parametrize("kind", ["cells", "sequences"])
 def test_no_interleaving_loses_doubles_or_swaps_an_answer(kind: Kind) -> None:
-    loop = asyncio.new_event_loop()
     paths: list[list[Action]] = [[]]
     num_ended = 0
     while paths:
         path = paths.pop()
-        world = World(kind, loop)
+        world = World(kind)
         for action in path:
             world.do(action)
         if len(path) < DEPTH:
@@ -139,5 +179,4 @@ def test_no_interleaving_loses_doubles_or_swaps_an_answer(kind: Kind) -> None:
         except AssertionError as error:
             raise AssertionError(f"{error} after {path}") from error
         num_ended += 1
-    loop.close()
-    assert num_ended > 900
+    assert num_ended > 3_000

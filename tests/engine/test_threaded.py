@@ -103,7 +103,7 @@ def play(kind: str, num_threads: int, bounds: dict[str, Any], asked: list[Reques
 
     try:
         answered = asyncio.run(everyone())
-        assert all(thread.is_alive() for thread in engine._threads)
+        assert all(thread.is_alive() for thread in engine.threads)
     finally:
         engine.close()
     served.check_empty()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -97,3 +97,35 @@ def test_wrong_outputs_are_refused_at_load(
     model.always = True
     with pytest.raises(BundleError, match=f"output {name} has shape"):
         check_invariance(model, chunk_steps=4)
+
+
+@pytest.mark.parametrize("kind", ["cells", "sequences"])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        lambda a: a.astype(np.float64),
+        lambda a: np.nan_to_num(a).astype(np.int64),  # padding is NaN
+        lambda a: a.astype(">f4"),
+        np.asfortranarray,
+        lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    ],
+)
+def test_outputs_of_another_layout_are_what_they_say(
+    kind: Literal["cells", "sequences"], layout: Callable[[NDArray[Any]], NDArray[Any]]
+) -> None:
+    names = ["logits", *(("hash_out", "count_out") if kind == "cells" else ("weights",))]
+    model = damaged(kind, lambda outputs: {name: layout(outputs[name]) for name in names})
+    model.always = True
+    served = Observed(model, chunk_steps=2)
+    asked = [make_sequence(range(start, 40)) for start in (20, 18, 21)]
+    engine = Engine(1)
+    engine.add(served.scheduler)
+
+    async def scenario() -> None:
+        results = await predict(engine, served.scheduler, asked)
+        for result, sequence in zip(results, asked, strict=True):
+            check_result(result, sequence)
+
+    asyncio.run(scenario())
+    engine.close()
+    served.check_empty()

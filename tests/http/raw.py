@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httptools
 import httpx
+import numpy as np
 
 from tests.servers import Server
 
@@ -99,3 +101,27 @@ def exchange(server: Server, pieces: Iterable[bytes], wanted: int) -> list[RawAn
                 break
             reader.feed(data)
     return reader.answers
+
+
+def comparable(answer: RawAnswer) -> tuple[int, Any, Any, bytes]:
+    """What does not differ from one second or request to the next, nor by who wrote the numbers.
+
+    Returns:
+        Status, headers, the document (each output's numbers as float32s), binary tensors.
+    """
+    headers = [
+        (name, value)
+        for name, value in answer.headers
+        if name != b"date"
+        and not name.endswith(b"content-length")
+        and not (name == b"x-request-id" and len(value) == 32)  # a new one
+    ]
+    assert len(answer.body) == int(answer.header(b"content-length"))
+    length = int(answer.header(b"inference-header-content-length") or len(answer.body))
+    if answer.header(b"content-type").startswith(b"text/"):
+        return answer.status, headers, answer.body, b""
+    document = json.loads(answer.body[:length])
+    for output in document.get("outputs", ()):
+        if "data" in output:
+            output["data"] = np.array(output["data"], dtype=np.float32).tobytes()
+    return answer.status, headers, document, answer.body[length:]

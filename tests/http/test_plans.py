@@ -1,137 +1,260 @@
-"""Requests whose words were seen before are read by a kept plan, and just as without it."""
+"""Requests whose words are known are answered just as those that nobody has seen before."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from hypothesis import example, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.codec.infer import read_tensors
-from service.codec.plans import MAX_PLANS, MAX_WORDS_BYTES, Place, Plan, Plans, WantedOutput
-from service.codec.plans import words_of as known_words_of
-from service.errors import ServiceError
-from tests.fakes import make_manifest
+from tests.http import raw
+from tests.http.asking import as_binary, as_json, asked, plain
+from tests.http.echo import KINDS, EchoModel, Kind, echo_manifest
+from tests.http.inside import Inside, inside
+from tests.http.raw import RawAnswer, comparable
 
-FLOAT = np.dtype("<f4")
-MANIFEST = make_manifest()
-
-
-def words_of(body: bytes, length: int) -> Any:
-    words = known_words_of(body, length)
-    assert words is not None
-    return words
+NUM_UNTIL_KNOWN = 2
+"""Times that words must have come, at most, to be known the next time."""
 
 
-def plan_of(num_values: int, name: str = "inputs") -> Plan:
-    place = Place(name, FLOAT, [1, num_values, 1], num_values, 0)
-    return Plan(None, None, 2, None, [WantedOutput("logits", True)], {}, [place], 4 * num_values)
+@pytest.fixture(scope="module", params=KINDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Inside]:
+    """Two models alike, one of them in two precisions."""
+    kind: Kind = request.param
+    models = [
+        EchoModel(echo_manifest(kind), b"one"),
+        EchoModel(echo_manifest(kind), b"one in bytes"),
+        EchoModel(echo_manifest(kind, "other"), b"other"),
+    ]
+    with inside(tmp_path_factory.mktemp("none"), *models) as server:
+        yield server
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.binary(min_size=1, max_size=60), st.lists(st.floats(width=32), min_size=1))
-def test_a_plan_reads_just_what_lies_in_the_body(words: bytes, values: list[float]) -> None:
-    plans, array = Plans(), np.array(values, dtype=FLOAT)
-    body = words + array.tobytes()
-    found = words_of(body, len(words))
-    plans.keep(MANIFEST, found, plan_of(len(values)))
-    kept = plans.get(MANIFEST, found)
-    assert kept is not None
-    arrays = kept.arrays_of(body, found)
-    assert arrays is not None
-    assert arrays["inputs"].shape == (1, len(values), 1)
-    assert arrays["inputs"].tobytes() == array.tobytes()
+@pytest.fixture(autouse=True)
+def _ignorant(server: Inside) -> None:
+    server.fast_path.forget()
 
 
-def test_other_words_other_models_and_other_sizes_are_not_known() -> None:
-    plans, body = Plans(), b"words" + b"1234"
-    words = words_of(body, 5)
-    plans.keep(MANIFEST, words, plan_of(1))
-    assert plans.get(MANIFEST, words) is not None
-    assert plans.get(make_manifest(name="other"), words) is None
-    assert plans.get(MANIFEST, words_of(b"other1234", 5)) is None
-    for wrong in (body + b"more", body[:-1]):
-        kept = plans.get(MANIFEST, words_of(wrong, 5))
-        assert kept is not None
-        assert kept.arrays_of(wrong, words_of(wrong, 5)) is None, "refused elsewhere"
+async def ask(server: Inside, whole: bytes, *, fast: bool) -> RawAnswer:
+    """The answer on a connection of its own."""
+    client = server.connect(fast=fast)
+    answer = await client.ask(whole)
+    client.leave()
+    return answer
 
 
-def test_plans_take_no_more_room_than_they_may() -> None:
-    plans = Plans()
-    for number in range(3 * MAX_PLANS):
-        plans.keep(MANIFEST, words_of(b"%d|blob" % number, len(b"%d|" % number)), plan_of(1))
-    assert len(plans._plans) <= MAX_PLANS
-    long = b"x" * (MAX_WORDS_BYTES + 1)
-    assert known_words_of(long + b"blob", len(long)) is None
-    assert known_words_of(b'{"data":[1],"id":"' + long + b'"}', 2 * len(long)) is None
+async def ask_until_known(server: Inside, whole: bytes) -> None:
+    """Have the words of a request known, whatever its numbers; it must be answered well."""
+    for _ in range(NUM_UNTIL_KNOWN):
+        assert (await ask(server, whole, fast=True)).status == 200
 
 
-numbers = st.one_of(
-    st.floats(width=32), st.integers(-5, 5), st.sampled_from([1e39, 5e-324, 2**70, "1", None, [1]])
-)
-values = st.lists(numbers, max_size=9)
+def test_whatever_is_asked_again_and_again(server: Inside) -> None:
+    async def scenario(wholes: list[bytes]) -> None:
+        wanted = [comparable(await ask(server, whole, fast=False)) for whole in wholes]
+        client = server.connect()
+        for _ in range(4):
+            for whole, expected in zip(wholes, wanted, strict=True):
+                assert comparable(await client.ask(whole)) == expected, whole
+
+    @settings(max_examples=250, deadline=None)
+    @given(st.lists(asked(), min_size=1, max_size=4))
+    def check(wanted: list[list[bytes]]) -> None:
+        server.fast_path.forget()
+        asyncio.run(scenario([whole for same in wanted for whole in same]))
+
+    before = server.num_fast
+    check()
+    assert server.num_fast > before + 300, "hardly anything was known"
 
 
-@st.composite
-def documents(draw: st.DrawFn) -> bytes:
-    """One of a few ways to say a request, with any numbers in it."""
-    inputs: dict[str, Any] = {
-        "name": "inputs",
-        "shape": [1, draw(st.integers(1, 4)), 2],
-        "datatype": "FP32",
-        "data": draw(values),
-    }
-    if draw(st.booleans()):  # as many as there should be
-        good = st.floats(-9, 9) | st.integers(-9, 9)
-        size = 2 * inputs["shape"][1]
-        inputs["data"] = draw(st.lists(good, min_size=size, max_size=size))
-    if draw(st.integers(0, 3)) == 0:
-        pairs = inputs["data"]
-        inputs["data"] = [[pairs[start : start + 2] for start in range(0, len(pairs), 2)]]
-    lengths: dict[str, Any] = {"name": "lengths", "shape": [1], "datatype": "INT64", "data": [1]}
-    tensors = draw(st.sampled_from([[inputs], [inputs, lengths], [lengths, inputs]]))
-    body: dict[str, Any] = {"inputs": tensors}
-    if draw(st.booleans()):
-        body = {"id": draw(st.sampled_from(["a", '"data":[1]', "]"])), **body}
-    if draw(st.integers(0, 5)) == 0:
-        body = {"x": {"data": draw(values)}, **body}
-    if draw(st.integers(0, 5)) == 0:
-        lengths |= {"shape": [0], "parameters": {"binary_data_size": 0}}
-        del lengths["data"]
-    if draw(st.booleans()):
-        body["outputs"] = [{"name": "logits", "parameters": {"binary_data": draw(st.booleans())}}]
-    text = json.dumps(body, separators=draw(st.sampled_from([(",", ":"), (", ", ": ")])))
-    if draw(st.integers(0, 5)) == 0:  # the same name again
-        text = text.replace('"shape"', '"data":[7,7],"shape"', 1)
-    return text.encode()
+SHAPE, NUMBERS = [1, 3, 2], [[1, -2.5, 3e2, 0, 5, 6], [7.25, 8, -9, 1e-3, 0.1, -0.0]]
+PADDED, PADDED_NUMBERS = [2, 3, 2], [[*NUMBERS[0], *NUMBERS[1]], [*NUMBERS[1], *NUMBERS[0]]]
+JSON = ("Content-Type", "application/json")
+OCTETS = ("Content-Type", "application/octet-stream")
+MINE = ("X-Request-ID", "mine")
 
 
-def outcome(body: bytes, plans: Plans) -> Any:
-    try:
-        plan, arrays = read_tensors(body, len(body), MANIFEST, plans)
-    except ServiceError as error:
-        return error.message, error.field
-    found = {name: (a.dtype, a.shape, a.tobytes()) for name, a in arrays.items()}
-    return plan._replace(arrays={}, places=[]), found
+def both(make: Any, *headers: tuple[str, str], **options: Any) -> list[bytes]:
+    """A request, and another that says the same of other numbers."""
+    more = options.pop("more", {})
+    return [make(plain(SHAPE, numbers, **more), *headers, **options) for numbers in NUMBERS]
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.lists(documents(), min_size=1, max_size=12))
-@example([b'{"inputs":[{"name":"inputs","shape":[1,1,2],"datatype":"FP32","data":[1,2]}]}'] * 2)
-def test_json_is_read_by_a_plan_as_it_is_without(bodies: list[bytes]) -> None:
-    plans = Plans()
-    for body in [*bodies, *bodies]:
-        assert outcome(body, plans) == outcome(body, Plans())
+def of_two(
+    make: Any, first: list[int], second: list[int] | None = None, **options: Any
+) -> list[bytes]:
+    """A request of two rows, and another of other numbers and, if so, other lengths."""
+    more = options.pop("more", {})
+    return [
+        make(plain(PADDED, numbers, counts, **more), **options)
+        for numbers, counts in zip(PADDED_NUMBERS, (first, second or first), strict=True)
+    ]
 
 
-def test_json_with_other_numbers_is_known() -> None:
-    plans = Plans()
-    body = b'{"inputs":[{"name":"inputs","shape":[1,1,2],"datatype":"FP32","data":[1,2]}]}'
-    read_tensors(body, len(body), MANIFEST, plans)
-    (kept,) = plans._plans.values()
-    other = body.replace(b"[1,2]", b"[-3.5, 4e2 ]")
-    _, arrays = read_tensors(other, len(other), MANIFEST, plans)
-    assert arrays["inputs"].tolist() == [[[-3.5, 400.0]]]
-    assert list(plans._plans.values()) == [kept]
+BINARY_LOGITS = [{"name": "logits", "parameters": {"binary_data": True}}]
+KNOWN = {
+    "json": both(as_json),
+    "compact json": both(as_json, spaces=False),
+    "version": both(as_json, path="echo/versions/1"),
+    "query": both(as_json, path="/v2/models/echo/infer?x=1"),
+    "other model": both(as_json, path="other"),
+    "id": both(as_json, more={"id": 'é"]'}),
+    "int8": both(as_json, more={"parameters": {"precision": "int8"}}),
+    "first": both(as_json, more={"parameters": {"priority": 1}}),
+    "last": both(as_binary, more={"parameters": {"priority": 3, "timeout": 9_000_000}}),
+    "timeout": both(as_json, more={"parameters": {"timeout": 9_000_000}}),
+    "binary answer": both(as_json, more={"parameters": {"binary_data_output": True}}),
+    "binary logits": both(as_binary, more={"outputs": BINARY_LOGITS}),
+    "logits twice": both(as_json, more={"outputs": [{"name": "logits"}] * 2}),
+    "binary": both(as_binary),
+    "octets": both(as_binary, OCTETS),
+    "own id": both(as_json, MINE),
+    "bad id": both(as_json, ("X-Request-ID", "m i n e")),
+    "close": both(as_json, ("Connection", "close")),
+    "old": both(as_json, http="1.0"),
+    "old, kept": both(as_json, ("Connection", "keep-alive"), http="1.0"),
+    "rows": of_two(as_json, [3, 3]),
+    "lengths": of_two(as_json, [1, 3]),
+    "binary lengths": of_two(as_binary, [1, 3], [3, 2]),
+    "binary but lengths": of_two(as_binary, [2, 1], lengths=False),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_other_numbers_are_known(server: Inside, name: str) -> None:
+    first, second = KNOWN[name]
+    varies = server.has_weights and name == "binary lengths"  # so does the shape of the weights
+
+    async def scenario() -> None:
+        wanted = [comparable(await ask(server, whole, fast=False)) for whole in (first, second)]
+        assert wanted[0] != wanted[1]
+        await ask_until_known(server, first)
+        before = server.num_fast
+        for place in (1, 0, 1):
+            answer = await ask(server, (first, second)[place], fast=True)
+            assert comparable(answer) == wanted[place]
+        assert server.num_fast == before + (0 if varies else 3)
+
+    asyncio.run(scenario())
+
+
+NESTED = plain(SHAPE, [[[1, 2], [3, 4], [5, 6]]])
+NEVER_KNOWN = {
+    "nested": as_json(NESTED),
+    "many words": as_json(plain(SHAPE, id="x" * 1_100)),
+    "words behind": as_json({**plain(SHAPE), "id": "x" * 1_100}),
+    "many binary words": as_binary(plain(SHAPE, id="x" * 1_100)),
+    "lengths first": as_json({"inputs": plain(SHAPE, None, [3])["inputs"][::-1]}),
+    "other data first": as_json({"x": {"data": [1]}, **plain(SHAPE)}),
+    "task level": as_json({"sequences": [[[1, 2]]]}, JSON, path="/v1/models/echo/predict"),
+    "both ways": as_json(plain(SHAPE, outputs=[{"name": "logits"}, *BINARY_LOGITS])),
+    "ordinary": as_json(plain(SHAPE), path="%65cho"),
+    "chunked": raw.request(
+        "/v2/models/echo/infer", json.dumps(plain(SHAPE)).encode(), chunks=[9, 99]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEVER_KNOWN)
+def test_what_is_not_plain_is_read_every_time(server: Inside, name: str) -> None:
+    async def scenario() -> None:
+        before = server.num_fast
+        wanted = comparable(await ask(server, NEVER_KNOWN[name], fast=False))
+        assert wanted[0] == 200
+        for _ in range(4):
+            assert comparable(await ask(server, NEVER_KNOWN[name], fast=True)) == wanted
+        assert server.num_fast == before
+
+    asyncio.run(scenario())
+
+
+def spoiled(good: bytes, was: bytes, now: bytes) -> bytes:
+    """The same request with something else in its body, just as long if it can be."""
+    head, _, body = good.partition(b"\r\n\r\n")
+    assert body.count(was) == 1
+    body = body.replace(was, now)
+    lines = [line for line in head.split(b"\r\n") if not line.startswith(b"Content-Length")]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
+
+
+TEXT, BLOB, LENGTHS = KNOWN["json"][0], KNOWN["binary"][0], KNOWN["binary lengths"][0]
+NUMBER = np.float32(-2.5).tobytes()
+LAST_LENGTH = np.int64(3).tobytes()
+REFUSED = [
+    *((TEXT, b"-2.5", now) for now in (
+        b"NaN", b"Infinity", b"-Infinity", b"1e39", b"-1e400", b"null", b'"1"', b"true", b"[1]",
+        b"01", b"+1", b"1.", b".5", b"1 2", b"1,2", b"", b"{}", b"nan", b"1e", b"\xff", b"]",
+    )),
+    *((BLOB, NUMBER, np.float32(now).tobytes()) for now in (np.nan, np.inf, -np.inf)),
+    (BLOB, NUMBER, b""),
+    (BLOB, NUMBER, NUMBER[:3]),
+    (BLOB, NUMBER, NUMBER * 2),
+    *((LENGTHS, LAST_LENGTH, np.int64(now).tobytes()) for now in (0, 4, -1, 1 << 40, -(1 << 63))),
+    (LENGTHS, LAST_LENGTH, LAST_LENGTH[:7]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("good", "was", "now"), REFUSED)
+def test_known_words_with_bad_numbers(server: Inside, good: bytes, was: bytes, now: bytes) -> None:
+    async def scenario() -> None:
+        bad = spoiled(good, was, now)
+        refusal = comparable(await ask(server, bad, fast=False))
+        assert refusal[0] in (400, 422)
+        await ask_until_known(server, good)
+        before = server.num_fast
+        for _ in range(NUM_UNTIL_KNOWN + 1):
+            assert comparable(await ask(server, bad, fast=True)) == refusal
+        assert server.num_fast == before
+        assert (await ask(server, good, fast=True)).status == 200
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_what_lies_in_the_padding_does_not_matter(server: Inside, value: float) -> None:
+    numbers = [*NUMBERS[0], 1, 2, value, value, value, value]
+    good, padded = (as_binary(plain(PADDED, n, [3, 1])) for n in (PADDED_NUMBERS[0], numbers))
+
+    async def scenario() -> None:
+        wanted = comparable(await ask(server, padded, fast=False))
+        assert wanted[0] == 200
+        await ask_until_known(server, good)
+        assert comparable(await ask(server, padded, fast=True)) == wanted
+
+    asyncio.run(scenario())
+
+
+def test_every_request_has_an_id_of_its_own(server: Inside) -> None:
+    async def scenario() -> None:
+        await ask_until_known(server, TEXT)
+        answers = [await ask(server, TEXT, fast=True) for _ in range(50)]
+        ids = {answer.header(b"x-request-id") for answer in answers}
+        assert len(ids) == len(answers)
+        assert all(re.fullmatch(b"[0-9a-f]{32}", id_) for id_ in ids)
+        await ask_until_known(server, KNOWN["own id"][0])
+        answer = await ask(server, KNOWN["own id"][1], fast=True)
+        assert answer.header(b"x-request-id") == b"mine"
+
+    asyncio.run(scenario())
+
+
+def test_what_was_known_of_other_models_is_known_no_more(server: Inside) -> None:
+    async def scenario() -> None:
+        await ask_until_known(server, TEXT)
+        before = server.num_fast
+        await ask(server, TEXT, fast=True)
+        assert server.num_fast == before + 1
+        server.fast_path.forget()
+        await ask(server, TEXT, fast=True)
+        assert server.num_fast == before + 1
+
+    asyncio.run(scenario())

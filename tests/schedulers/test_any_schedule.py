@@ -16,9 +16,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from service import native
 from service.errors import InferenceError, OverloadedError
-from service.schedulers.batch import Batch
-from service.schedulers.cells import CellScheduler
 from tests.engine.harness import Asked, ByHand, check_answered
 from tests.fakes import SumModel, make_manifest, random_sequence
 
@@ -47,31 +46,31 @@ class AnySchedule(RuleBasedStateMachine):
         self.hand = ByHand(self.model, **bounds)
         self.random = np.random.default_rng(0)
         self.jobs: list[Asked] = []
-        self.in_flight: list[Batch] = []
+        self.in_flight: list[native.Run] = []
         self.failed: list[Asked] = []
 
     @rule(lengths=LENGTHS, priority=st.integers(0, 4))
     def submit(self, lengths: list[int], priority: int) -> None:
-        under_way = sum(len(job.sequences) for job in self.jobs if not job.future.done())
+        under_way = sum(job.num_sequences for job in self.jobs if not job.future.done())
         sequences = [random_sequence(self.random, length) for length in lengths]
         try:
             self.jobs.append(self.hand.submit(*sequences, priority=priority))
         except OverloadedError:
             assert under_way + len(lengths) > self.hand.scheduler.bounds.max_queue_size
-        assert self.hand.scheduler.num_waiting <= self.hand.scheduler.bounds.max_queue_size
+        assert self.hand.core.num_waiting <= self.hand.scheduler.bounds.max_queue_size
 
     @precondition(lambda self: len(self.in_flight) < 3)
     @rule()
     def take(self) -> None:
-        batch = self.hand.take()
-        if batch is not None:
-            assert not any(sequence.job.gone for sequence in batch.sequences)
-            self.in_flight.append(batch)
-        elif isinstance(self.hand.scheduler, CellScheduler):
-            assert not any(s.slot >= 0 for s in self.hand.scheduler._pool)
-            assert not (self.hand.scheduler.num_waiting and self.hand.scheduler._free_slots)
+        run = self.hand.take()
+        if run is not None:
+            assert not any(sequence.job.gone for sequence in run.sequences)
+            self.in_flight.append(run)
+        elif isinstance(self.hand.core, native.CellScheduler):
+            assert not any(s.slot >= 0 for s in self.hand.core.pool)
+            assert not (self.hand.core.num_waiting and self.hand.core.free_slots)
         else:
-            assert self.hand.scheduler.num_waiting == 0
+            assert self.hand.core.num_waiting == 0
 
     @precondition(lambda self: self.in_flight)
     @rule(which=WHICH)
@@ -81,9 +80,9 @@ class AnySchedule(RuleBasedStateMachine):
     @precondition(lambda self: self.in_flight)
     @rule(which=WHICH)
     def fail(self, which: int) -> None:
-        batch = self.in_flight.pop(which % len(self.in_flight))
-        hit = {id(sequence.job) for sequence in batch.sequences if not sequence.job.gone}
-        failed = self.hand.fail(batch, InferenceError("on purpose"))
+        run = self.in_flight.pop(which % len(self.in_flight))
+        hit = {id(sequence.job) for sequence in run.sequences if not sequence.job.gone}
+        failed = self.hand.fail(run, InferenceError("on purpose"))
         assert {id(job) for job in failed} == hit
         assert all(isinstance(job.future.exception(), InferenceError) for job in failed)
         self.failed.extend(failed)
@@ -96,11 +95,11 @@ class AnySchedule(RuleBasedStateMachine):
 
     @invariant()
     def slots_are_nobody_elses(self) -> None:
-        if not hasattr(self, "hand") or not isinstance(self.hand.scheduler, CellScheduler):
+        if not hasattr(self, "hand") or not isinstance(self.hand.core, native.CellScheduler):
             return
-        held = [s.slot for s in self.hand.scheduler._pool if s.slot >= 0]
-        held += [s.slot for batch in self.in_flight for s in batch.sequences]
-        slots = sorted(held + self.hand.scheduler._free_slots)
+        held = [s.slot for s in self.hand.core.pool if s.slot >= 0]
+        held += [s.slot for run in self.in_flight for s in run.sequences]
+        slots = sorted(held + self.hand.core.free_slots)
         assert slots == list(range(self.hand.scheduler.bounds.max_active_sequences))
 
     def teardown(self) -> None:

@@ -50,7 +50,7 @@ def test_a_short_sequence_does_not_wait_for_long_ones(
     hand = ByHand(SumModel(make_manifest("cells")), max_batch_size=max_batch_size)
     long = submit_lengths(hand, lengths)
     for _ in range(after_ticks):
-        if hand.scheduler.num_active or hand.scheduler.num_waiting:
+        if hand.core.num_active or hand.core.num_waiting:
             hand.tick()
     (short,) = submit_lengths(hand, [1], priority=1)
     if short.due_s < min((job.due_s for job in long if not job.future.done()), default=np.inf):
@@ -111,7 +111,7 @@ def test_rows_are_shared_out_over_the_threads(start: Start) -> None:
     assert second is not None
     assert (first.num_rows, second.num_rows) == (3, 3)
     assert hand.take() is None
-    assert hand.scheduler.num_active == 6
+    assert hand.core.num_active == 6
 
 
 def test_those_with_about_as_much_left_run_together(start: Start) -> None:

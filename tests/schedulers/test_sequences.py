@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service import native
 from service.errors import OverloadedError
-from service.schedulers.batch import Batch
-from service.schedulers.sequences import SequenceScheduler
 from tests.engine.harness import Asked, ByHand, check_answered, made_cost
 from tests.fakes import SumModel, make_manifest, random_sequence
 
@@ -50,7 +49,7 @@ def take_lengths(hand: ByHand) -> list[int]:
     return sorted(batch.counts)
 
 
-def padding_ratio(batch: Batch) -> float:
+def padding_ratio(batch: native.Run) -> float:
     return batch.num_rows * batch.num_steps / batch.num_real
 
 
@@ -88,9 +87,11 @@ def test_batches_keep_their_bounds_and_the_oldest_is_in_the_next(
 
 def test_sequences_of_one_length_fill_a_batch(start: Start) -> None:
     hand = start(max_batch_size=4)
-    submit_lengths(hand, [7] * 6)
+    submit_lengths(hand, [7] * 8)
     assert take_lengths(hand) == [7, 7, 7, 7]
-    assert take_lengths(hand) == [7, 7]
+    assert take_lengths(hand) == [7, 7, 7, 7]
+    submit_lengths(hand, [7] * 6)  # four and two cost just what three and three do
+    assert len(take_lengths(hand)) + len(take_lengths(hand)) == 6
 
 
 def test_the_nearest_lengths_join_and_the_outlier_runs_alone(start: Start) -> None:
@@ -167,14 +168,14 @@ def test_the_cuts_cost_no_more_than_any_others(
             rows, part = stop - start, ordered[start:stop]
             seconds = hand.scheduler.cost.predict(rows, int(part.max()))
             allowed = rows * part.max() <= max_padding_ratio * part.sum()
-            if rows > 1 and not (allowed and seconds <= hand.scheduler.bounds.max_run_s):
+            if rows > 1 and not (allowed and seconds <= hand.scheduler.bounds.max_run_ms / 1_000):
                 return float("inf")
             total_s += seconds
         return total_s
 
     submit_lengths(hand, lengths)
-    assert isinstance(hand.scheduler, SequenceScheduler)
-    found = hand.scheduler._cut(ordered)
+    assert isinstance(hand.core, native.SequenceScheduler)
+    found = hand.core.cut(ordered.tolist())
     places = range(1, len(lengths))
     every_way = (
         [*chosen, len(lengths)]

@@ -17,6 +17,8 @@ MAX_IR_VERSION = 10
 QUANTISED_OPSETS = {"": OPSET, "com.microsoft": 1}
 QUANTISED = {"DynamicQuantizeLSTM": "LSTM", "MatMulIntegerToFloat": "MatMul"}
 """onnxruntime's own operators that a variant may have, and what each stands for."""
+COUNTED_AS = {**QUANTISED, "Gemm": "MatMul"}
+"""A Gemm is a MatMul with its bias."""
 
 RECURRENT = {*OPERATORS.values(), "DynamicQuantizeLSTM"}
 CONTROL_FLOW = {"Loop", "Scan", "If"}
@@ -128,8 +130,8 @@ def _quantised_problem(graph: onnx.ModelProto, original: onnx.ModelProto) -> str
             return f"operator {node.domain}.{node.op_type} is none that a variant may have"
         if node.op_type in CONTROL_FLOW:
             return f"control flow ({node.op_type}); sequences belong in one operator"
-        found[QUANTISED.get(node.op_type, node.op_type)] += 1
-    expected = Counter(node.op_type for node in original.graph.node)
+        found[COUNTED_AS.get(node.op_type, node.op_type)] += 1
+    expected = Counter(COUNTED_AS.get(node.op_type, node.op_type) for node in original.graph.node)
     for kind in RECURRENT | {"MatMul"}:
         if found[kind] != expected[kind]:
             return f"{found[kind]} operators for the {expected[kind]} {kind} of the fp32 graph"

@@ -3,7 +3,7 @@
 Dynamic quantisation takes one scale for a whole tensor, all rows of a batch together: a neighbour
 with large values would coarsen everybody's. So no scale here depends on what comes in:
 
-- a MatMul with weights reads its input in a fixed range, found by calibration;
+- a MatMul or Gemm with weights reads its input in a fixed range, found by calibration;
 - onnxruntime's LSTM takes the range of what it is given, at every step. It is given sentinels: two
   input columns that hold the ends of the calibrated range, and two hidden units that stay at -1
   and 1 (their forget gate open, their input gate shut). No weight reads either, so they change
@@ -13,7 +13,8 @@ Weights have 7 bits: without VNNI, products of 8-bit activations and 8-bit weigh
 pairs, and answers would depend on the machine. A MatMul's have a scale for each column; an LSTM's
 may have one for each matrix instead, which is faster and coarser.
 
-onnxruntime has no int8 GRU or RNN: they stay as they are.
+onnxruntime has no int8 GRU or RNN: they stay as they are. So does a head's Gemm, which has one row
+a sequence: nothing to gain, and what comes out is the answer.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ SATURATED = 30.0
 """At and beyond this, sigmoid is 0 or 1 and tanh is -1 or 1 in float32."""
 GATES = 4  # of an LSTM, in ONNX's order: input, output, forget, cell
 SENTINELS = 2
+HEAD_WEIGHTS = "model.head."
+"""How the names of a head's weights begin."""
 
 Range = tuple[float, float]
 """The smallest and the largest value that a tensor is to hold."""
@@ -92,7 +95,10 @@ def _matrices(graph: onnx.ModelProto) -> set[str]:
 
 
 def _is_target(node: onnx.NodeProto, matrices: set[str]) -> bool:
-    return node.op_type == "LSTM" or (node.op_type == "MatMul" and node.input[1] in matrices)
+    if node.op_type == "LSTM":
+        return True
+    is_head = node.op_type == "Gemm" and node.input[1].startswith(HEAD_WEIGHTS)
+    return node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices and not is_head
 
 
 class _Rewriter:
@@ -130,9 +136,11 @@ class _Rewriter:
         return strip(self.graph)
 
     def matmul(self, node: onnx.NodeProto, limits: Range) -> None:
-        """A MatMul with weights, its input in a fixed range."""
+        """A MatMul or Gemm with weights, its input in a fixed range."""
         name = node.output[0]
-        weights, scales = quantize_columns(self._value(node.input[1]))
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        weights = self._value(node.input[1])
+        weights, scales = quantize_columns(weights.T if attributes.get("transB") else weights)
         scale, zero = input_scale(*limits)
         of_input = [self._add(f"{name}.scale", scale), self._add(f"{name}.zero", zero)]
         quantized = self._node("QuantizeLinear", [node.input[0], *of_input], f"{name}.uint8")
@@ -143,6 +151,7 @@ class _Rewriter:
             self._add(f"{name}.weights_scale", scales),
             of_input[1],
             self._add(f"{name}.weights_zero", np.zeros_like(scales, dtype=np.int8)),
+            *node.input[2:],  # a Gemm's bias
         ]
         self._node("MatMulIntegerToFloat", parts, name, domain=DOMAIN)
 
