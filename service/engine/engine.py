@@ -142,11 +142,9 @@ class Engine:
         """Make a run, whose tensors lie in the workspace, and say what came of it."""
         scheduler = self._schedulers[taken[0]]
         try:
-            outputs = scheduler.compute(taken[1], workspace)
+            self.core.complete(taken, *scheduler.compute(taken[1], workspace))
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread lives on
             self.fail(taken, error)
-        else:
-            self.core.complete(taken, *outputs)
 
     def fail(self, taken: Taken, error: Exception) -> None:
         """Fail the jobs that had a sequence in a run, and no other."""

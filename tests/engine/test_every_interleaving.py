@@ -23,7 +23,7 @@ from service.telemetry.metrics import Metrics
 from tests.engine.harness import Observed, made_cost, settle
 from tests.fakes import SumModel, check_result, make_manifest, random_sequence
 
-DEPTH = 5  # 6 was run too, in three minutes
+DEPTH = 5  # 7 was run too, in two minutes
 NUM_THREADS = 2
 REQUESTS = ((3, 1), (2,), (1,))  # lengths of each one's sequences
 TIMEOUT_S = 1_000.0  # of the first; each other's is longer by as much
