@@ -39,6 +39,8 @@ class Engine:
         self._pin_to = pin_to
         self._schedulers: dict[native.Scheduler, Scheduler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that asks
+        # under way: `native/` holds a job, but not what Python has hung on it, whom to tell
+        self._jobs: set[native.Job] = set()
         self._deadlines = Deadlines(self.core, self._on_late)
         self.threads = [
             threading.Thread(target=self._start, args=(index,), name=f"engine-{index}", daemon=True)
@@ -108,6 +110,7 @@ class Engine:
 
     def watch(self, job: native.Job) -> None:
         """See to it that a job that was submitted is told of its end: `on_done`, on this loop."""
+        self._jobs.add(job)
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
@@ -117,19 +120,31 @@ class Engine:
     def cancel(self, job: native.Job) -> None:
         """Drop what of a job has not run: its caller left, and is told nothing more."""
         self.core.give_up(job)
+        self._jobs.discard(job)
 
     def collect(self) -> None:
         """Tell the callers whose jobs are answered; on the event loop."""
         for job in self.core.collect():
-            _tell(job)
+            self._tell(job)
 
     def _on_late(self, job: native.Job) -> None:
         waited_s = job.deadline_s - job.submitted_s
-        _tell(job, InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
+        self._tell(job, InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
 
     def _on_failed(self, jobs: list[native.Job], failure: InferenceError) -> None:
         for job in self.core.give_up_failed(jobs):
-            _tell(job, failure)
+            self._tell(job, failure)
+
+    def _tell(self, job: native.Job, failure: Exception | None = None) -> None:
+        """Tell a job's caller; what goes wrong there must not keep others from their answers."""
+        self._jobs.discard(job)
+        job.failure = failure
+        try:
+            on_done = job.on_done
+            del job.on_done  # told once, and most callers hold their job: no cycle is to be left
+            on_done(job)
+        except Exception:
+            log.exception("a caller failed on its answer")
 
     def _start(self, index: int) -> None:
         if self._pin_to:
@@ -158,14 +173,3 @@ class Engine:
             self._loop.call_soon_threadsafe(self._on_failed, jobs, failure)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.warning("failures without an event loop", jobs=len(jobs))
-
-
-def _tell(job: native.Job, failure: Exception | None = None) -> None:
-    """Tell a job's caller; what goes wrong there must not keep others from their answers."""
-    job.failure = failure
-    on_done = job.on_done
-    del job.on_done  # told once, and most callers hold their job: no cycle is to be left of it
-    try:
-        on_done(job)
-    except Exception:
-        log.exception("a caller failed on its answer")

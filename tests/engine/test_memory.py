@@ -86,3 +86,28 @@ def test_nothing_is_left_of_a_caller_who_holds_its_job(kind: Kind) -> None:
 
     with running(served) as engine:
         asyncio.run(scenario())
+
+
+@both
+def test_a_caller_that_nobody_holds_is_told_all_the_same(kind: Kind) -> None:
+    """And so are those who are answered with it."""
+    served = Observed(GatedModel(make_manifest(kind)))
+    told: list[int] = []
+
+    async def scenario() -> None:
+        await block(engine, served)
+        for number in range(3):
+            engine.submit(
+                served.scheduler,
+                [make_sequence([number])],
+                TIMEOUT_S,
+                lambda job, number=number: told.append(number),  # type: ignore[misc]
+            )
+        gc.collect()
+        assert isinstance(served.model, GatedModel)
+        served.model.open()
+        await check_answer(await submit(engine, served, BLOCKER), BLOCKER)
+
+    with running(served) as engine:
+        asyncio.run(scenario())
+    assert sorted(told) == [0, 1, 2]
