@@ -59,7 +59,6 @@ class Bounds:
 
 class Sequence:
     job: Job
-    row: int
     position: int
     left: int
     slot: int
@@ -80,8 +79,6 @@ class Job:
     keep_alive: bool
     sequences: list[Sequence]
     def __init__(self, sequences: Items[Floats], priority: int, timeout_s: float) -> None: ...
-    @property
-    def is_answered(self) -> bool: ...
     @property
     def logits(self) -> Floats: ...
     @property
@@ -134,7 +131,6 @@ class SequenceScheduler(Scheduler):
 
 class Backlog:
     wait_s: float
-    is_empty: bool
     def __init__(self, num_threads: int) -> None: ...
     def note_lag(self, lag_s: float) -> None: ...
     def add(self, work_s: float) -> None: ...

@@ -49,7 +49,6 @@ void bind_engine(py::module_& module) {
   py::class_<Backlog>(module, "Backlog")
       .def(py::init<long>(), py::arg("num_threads"))
       .def_property_readonly("wait_s", &Backlog::wait_s)
-      .def_property_readonly("is_empty", &Backlog::is_empty)
       .def("note_lag", &Backlog::note_lag)
       .def("add", &Backlog::add)
       .def("remove", &Backlog::remove);

@@ -66,7 +66,6 @@ std::vector<StateSpec> specs(const std::vector<std::pair<std::vector<long>, floa
 void bind_job(py::module_& module) {
   py::class_<Sequence, SequencePtr>(module, "Sequence")
       .def_property_readonly("job", [](const Sequence& it) { return it.job->shared_from_this(); })
-      .def_readonly("row", &Sequence::row)
       .def_readonly("position", &Sequence::position)
       .def_readonly("left", &Sequence::left)
       .def_readonly("slot", &Sequence::slot);
@@ -82,7 +81,6 @@ void bind_job(py::module_& module) {
       .def_readonly("request_id", &Job::request_id)
       .def_readonly("waited_s", &Job::waited_s)
       .def_readwrite("keep_alive", &Job::keep_alive)
-      .def_property_readonly("is_answered", &Job::is_answered)
       .def_property_readonly("logits", &logits_of)
       .def_property_readonly("weights", &weights_of)
       .def_property_readonly("num_sequences", [](const Job& job) { return job.sequences.size(); })

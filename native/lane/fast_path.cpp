@@ -6,8 +6,8 @@ namespace seqserve {
 
 namespace {
 
+// Forgotten all at once beyond.
 constexpr std::size_t kMaxHeads = 4'096, kMaxPlans = 8'192, kMaxCame = 65'536;
-// forgotten all at once beyond
 
 std::string new_request_id() {  // no secret; a forked child must not go on with its parent's
   thread_local std::mt19937_64 random{std::random_device{}()};

@@ -1,5 +1,6 @@
 #include "lane/numbers.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cmath>

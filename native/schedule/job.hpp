@@ -50,7 +50,6 @@ class Job : public std::enable_shared_from_this<Job> {
               const float* weights);
 
   SequencePtr sequence(std::size_t row) { return {shared_from_this(), &sequences[row]}; }
-  bool is_answered() const { return unanswered_ == 0; }
 
   long priority;
   double submitted_s, deadline_s, due_s;

@@ -214,7 +214,7 @@ class Call(ABC):
             raise InvalidRequestError(f"{field} must be above 0, not {wanted_s:g}", field)
         return min(wanted_s, allowed_s) - (time.perf_counter() - self.started_s)
 
-    def elapsed_s(self, outcome: str) -> native.Distribution:
+    def tally_of(self, outcome: str) -> native.Distribution:
         """The tally of the requests to this model that ended like this one."""
         model = version = ""  # a caller's unknown names must not become labels
         if self._served is not None:
@@ -283,7 +283,7 @@ class Call(ABC):
     def _end(self, outcome: str) -> None:
         """Count how it ended: `ok` or the error's code."""
         self.over = True
-        self.elapsed_s(outcome).observe(time.perf_counter() - self.started_s)
+        self.tally_of(outcome).observe(time.perf_counter() - self.started_s)
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
         """Go on with what takes long in a thread, so that the event loop does not stand still."""

@@ -64,9 +64,8 @@ class Head:
 
 def request_id_of(given: bytes) -> str:
     """The caller's id where it can do no harm in a log, else a new one."""
-    return (
-        accepted_id(given) or f"{random.getrandbits(128):032x}"
-    )  # no secret; `random` seeds anew in a forked child
+    # no secret; `random` seeds anew in a forked child
+    return accepted_id(given) or f"{random.getrandbits(128):032x}"
 
 
 def accepted_id(given: bytes) -> str:

@@ -119,7 +119,7 @@ def _plan(
         max_length=manifest.limits.max_length,
         priority=read.priority,
         timeout_s=min(read.wanted_s or timeout_s, timeout_s),
-        elapsed_s=call.elapsed_s("ok"),
+        elapsed_s=call.tally_of("ok"),
         **template._asdict(),
     )
 

@@ -34,7 +34,6 @@ class FastPath:
 
     def __init__(self, services: Services) -> None:
         settings = services.settings
-        self._engine = services.engine
         max_bytes = min(settings.max_body_bytes, TIMES_AS_FAST * settings.inline_body_bytes)
         self._core = native.FastPath(services.engine.core, settings.request_timeout_s, max_bytes)
         self._heads: list[HotHead] = []  # by id
@@ -78,9 +77,7 @@ class FastPath:
         known = native.HotHead(head_id, model, hot.keep_alive, json_bytes, request_id)
         self._core.learn_head(words, known)
 
-    def receive(
-        self, data: bytes, waited_s: float = 0.0
-    ) -> tuple[int, HotHead, native.Job | None, OverloadedError | None] | None:
+    def receive(self, data: bytes, waited_s: float = 0.0) -> Received | None:
         """Have the request run that these bytes begin with, if it is whole and known.
 
         Args:

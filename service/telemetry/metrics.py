@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -24,6 +23,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import native
+from service.telemetry.process import ProcessTotals
 from service.telemetry.tally import Histogram, Shown, ShownTotal
 
 MODEL = ["model", "version"]
@@ -189,36 +189,6 @@ class Metrics:
         """All metrics, of all workers, in Prometheus's text format."""
         self.refresh()
         return generate_latest(self._scraped)
-
-
-class ProcessTotals:
-    """What prometheus-client tells of one process, added up over the workers."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._collector = ProcessCollector(registry=None)
-        self._cpu_s = 0.0
-        self._cpu: Counter | None = None
-        self._gauges: dict[str, Gauge] = {}
-        for family in self._collector.collect():
-            if family.type == "counter":
-                self._cpu = Counter(family.name, family.documentation, registry=registry)
-            else:
-                # start_time_seconds and max_fds are no amounts
-                amount = family.name.endswith(("_bytes", "open_fds"))
-                mode: Literal["livesum", "livemin"] = "livesum" if amount else "livemin"
-                self._gauges[family.name] = Gauge(
-                    family.name, family.documentation, registry=registry, multiprocess_mode=mode
-                )
-
-    def refresh(self) -> None:
-        """Note how this process is now."""
-        for family in self._collector.collect():
-            value = family.samples[0].value
-            if family.name in self._gauges:
-                self._gauges[family.name].set(value)
-            elif self._cpu is not None:
-                self._cpu.inc(value - self._cpu_s)
-                self._cpu_s = value
 
 
 class Outcome:
