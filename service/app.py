@@ -23,7 +23,7 @@ from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.schedulers.bounds import Bounds
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag

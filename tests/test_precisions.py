@@ -15,7 +15,8 @@ from service.engine.engine import Engine
 from service.errors import InvalidRequestError, ModelNotReadyError
 from service.graphs.model import Result
 from service.manifest import MANIFEST_FILE, Precision
-from service.repository import Repository, Served
+from service.repository.loading import Served
+from service.repository.repository import Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
@@ -70,7 +71,10 @@ def ask(repository: Repository, *questions: tuple[Served, Steps]) -> list[Result
 
     async def run() -> list[list[Result]]:
         return await asyncio.gather(
-            *(predict(repository._engine, served.scheduler, [steps]) for served, steps in questions)
+            *(
+                predict(repository._loader._engine, served.scheduler, [steps])
+                for served, steps in questions
+            )
         )
 
     return [result for results in asyncio.run(run()) for result in results]

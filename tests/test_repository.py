@@ -16,7 +16,7 @@ from service.engine.engine import Engine
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.graphs.model import Result
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
-from service.repository import Entry, Repository
+from service.repository.repository import Entry, Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict

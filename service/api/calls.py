@@ -30,7 +30,8 @@ from service.errors import (
     UnsupportedMediaTypeError,
 )
 from service.graphs.model import Result
-from service.repository import Repository, Served
+from service.repository.loading import Served
+from service.repository.repository import Repository
 from service.schedulers.job import Job
 from service.settings import Settings
 from service.telemetry.metrics import Metrics

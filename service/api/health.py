@@ -15,7 +15,7 @@ from service.api.documents import MODEL_DOCUMENT, versioned
 from service.api.routes import read_body
 from service.codec.bodies import decode_json
 from service.errors import ModelNotReadyError
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 

@@ -27,7 +27,7 @@ from service.codec.simd import read_sequences
 from service.codec.tensors import check_sequence, check_sequences, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError, UnsupportedMediaTypeError
 from service.manifest import Manifest
-from service.repository import Served
+from service.repository.loading import Served
 from service.tasks.audio import read_recording
 from service.tasks.classification import MAX_TOP_K, classify
 
@@ -64,8 +64,8 @@ Sequences = list[NDArray[np.float32]]
 async def models(request: Request) -> Response:
     """Every model that answers, with what it takes, its labels and its measured quality."""
     services: Services = request.app.state.services
-    ready = [entry.served.manifest for entry in services.repository.index() if entry.served]
-    body = {"models": [_describe(manifest) for manifest in ready]}
+    ready = [entry.loaded.served for entry in services.repository.index() if entry.loaded]
+    body = {"models": [_describe(served.manifest) for served in ready]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 

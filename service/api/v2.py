@@ -23,7 +23,7 @@ from service.codec.plans import numbers_of
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.manifest import Manifest
-from service.repository import Served
+from service.repository.loading import Served
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
 

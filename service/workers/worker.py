@@ -21,7 +21,7 @@ from prometheus_client import values
 from pydantic_settings import CliApp
 
 from service.app import create_app
-from service.repository import Repository
+from service.repository.repository import Repository
 from service.serving import forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs

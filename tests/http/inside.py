@@ -22,7 +22,8 @@ from service.engine.engine import Engine
 from service.lane.connection import Lane
 from service.lane.fast_path import FastPath, Received
 from service.manifest import Precision
-from service.repository import Entry, Repository, Served
+from service.repository.loading import Loaded, Served
+from service.repository.repository import Entry, Repository
 from service.schedulers.scheduler import Scheduler
 from service.serving import make_config
 from service.settings import Settings
@@ -198,9 +199,13 @@ class Inside:
         self.engine.add(served.scheduler)
         self._served.append(served)
         if precision == "fp32":
-            entries[manifest.name] = Entry(manifest.name, manifest.version, "READY", served=served)
+            entries[manifest.name] = Entry(
+                manifest.name, manifest.version, "READY", loaded=Loaded(served, {})
+            )
         else:
-            entries[manifest.name].others["int8"] = served
+            loaded = entries[manifest.name].loaded
+            assert loaded is not None
+            loaded.others["int8"] = served
 
     def _count_received(self, data: bytes, waited_s: float = 0.0) -> Received | None:
         received = self._receive(data, waited_s)

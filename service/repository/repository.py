@@ -1,4 +1,4 @@
-"""The bundles: found on disk, verified, checked for invariance, warmed, and only then served."""
+"""The models of a folder: each loaded, then served by its name, or refused with its reason."""
 
 from __future__ import annotations
 
@@ -18,26 +18,12 @@ from service.errors import (
     ModelNotFoundError,
     ModelNotReadyError,
 )
-from service.graphs.invariance import TOLERANCE, check_invariance
-from service.graphs.model import OnnxModel
-from service.manifest import Manifest, Precision, read_graph, read_manifest
+from service.manifest import Precision
+from service.repository.loading import Loaded, Loader, Served
 from service.schedulers.bounds import Bounds
-from service.schedulers.cost import calibrate
-from service.schedulers.scheduler import Scheduler
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
-
-CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
-
-
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """A model that answers, in one precision."""
-
-    manifest: Manifest
-    scheduler: Scheduler
-    precision: Precision = "fp32"
 
 
 @dataclasses.dataclass
@@ -48,10 +34,7 @@ class Entry:
     version: str
     state: Literal["LOADING", "READY", "UNAVAILABLE"] = "LOADING"
     reason: str = ""
-    served: Served | None = None
-    """What answers a request that asks for no precision."""
-    others: dict[str, Served | str] = dataclasses.field(default_factory=dict)
-    """Its other precisions, each serving or why it does not."""
+    loaded: Loaded | None = None
 
 
 class Repository:
@@ -74,10 +57,8 @@ class Repository:
         precision: Precision = "fp32",
     ) -> None:
         self._folder = folder
-        self._engine = engine
         self._metrics = metrics
-        self._bounds = bounds
-        self._precision = precision
+        self._loader = Loader(engine, metrics, bounds, precision)
         self._entries = {
             model.name: Entry(model.name, version)
             for model in sorted(folder.iterdir())
@@ -140,12 +121,12 @@ class Repository:
             raise ModelNotFoundError(
                 f"model {name!r} has no version {version!r}; it serves {entry.version}", "version"
             )
-        if entry.served is None:
+        if entry.loaded is None:
             reason = entry.reason or "it is still loading"
             raise ModelNotReadyError(f"model {name!r} is not ready: {reason}", "name")
-        if precision is None or precision == entry.served.precision:
-            return entry.served
-        return _other(entry, entry.served.manifest, precision, field)
+        if precision is None or precision == entry.loaded.served.precision:
+            return entry.loaded.served
+        return _other(entry.loaded, precision, field)
 
     def _load_all(self) -> None:
         for entry in self.index():
@@ -153,7 +134,7 @@ class Repository:
                 return
             started_s = time.perf_counter()
             try:
-                self._load(entry)
+                entry.loaded = self._loader.load(self._folder / entry.name / entry.version)
                 entry.state = "READY"
                 self.on_change()
             except BundleError as error:
@@ -171,63 +152,21 @@ class Repository:
         self._metrics.load_failures.inc()
         log.error("model refused", model=entry.name, version=entry.version, reason=reason)
 
-    def _load(self, entry: Entry) -> None:
-        """Make a model serve; a bad graph refuses it if it is the one that answers by default."""
-        folder = self._folder / entry.name / entry.version
-        manifest = read_manifest(folder)
-        default = self._precision if self._precision in manifest.precisions else "fp32"
-        served = self._serve(folder, manifest, default)
-        for precision in manifest.precisions:
-            if precision != default:
-                entry.others[precision] = self._serve_or_refuse(folder, manifest, precision)
-        entry.served = served
 
-    def _serve_or_refuse(
-        self, folder: Path, manifest: Manifest, precision: Precision
-    ) -> Served | str:
-        try:
-            return self._serve(folder, manifest, precision)
-        except Exception as error:  # noqa: BLE001 - the other precision serves all the same
-            reason = str(error) if isinstance(error, BundleError) else repr(error)
-        self._metrics.load_failures.inc()
-        model = {"model": manifest.name, "version": manifest.version, "precision": precision}
-        log.error("precision refused", **model, reason=reason)
-        return reason
-
-    def _serve(self, folder: Path, manifest: Manifest, precision: Precision) -> Served:
-        model = OnnxModel(read_graph(folder, manifest, precision), manifest)
-        tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
-        check_invariance(model, self._bounds.chunk_steps or CHECKED_CHUNK, tolerance)
-        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
-        scheduler = Scheduler(model, self._bounds, calibrate(model, self._bounds), metrics)
-        self._engine.add(scheduler)
-        metrics.watch(
-            lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
-        )
-        self._metrics.model_info.labels(
-            manifest.name,
-            manifest.version,
-            precision,
-            manifest.family,
-            manifest.task,
-            manifest.batching,
-        ).set(1)
-        return Served(manifest, scheduler, precision)
-
-
-def _other(entry: Entry, manifest: Manifest, precision: str, field: str) -> Served:
+def _other(loaded: Loaded, precision: str, field: str) -> Served:
     """A precision that is not the one that answers by default."""
-    found = entry.others.get(precision)
+    found, manifest = loaded.others.get(precision), loaded.served.manifest
     if found is None:
         refused = manifest.refused_variants.items()
         why = "".join(f": {reason}" for name, reason in refused if name == precision)
         there = " and ".join(manifest.precisions)
         raise InvalidRequestError(
-            f"{field} {precision!r} is none of model {entry.name!r}, which has {there}{why}", field
+            f"{field} {precision!r} is none of model {manifest.name!r}, which has {there}{why}",
+            field,
         )
     if isinstance(found, str):
         raise ModelNotReadyError(
-            f"{precision} of model {entry.name!r} is not ready: {found}", field
+            f"{precision} of model {manifest.name!r} is not ready: {found}", field
         )
     return found
 

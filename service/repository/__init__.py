@@ -1,0 +1,1 @@
+"""The bundles: found on disk, loaded, and only then served."""
