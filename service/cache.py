@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.model import Result
-from service.manifest import Manifest, Precision
+from service.graphs.model import Arrays
+from service.repository.loading import Served
 from service.telemetry.metrics import CacheMetrics
 
 ENTRY_BYTES, RESULT_BYTES = 400, 300
-"""What Python needs for one entry and for each result in it, beside the arrays' values."""
+"""What Python needs for one entry and for each array in it, beside the values."""
 
 
 class ResultCache:
@@ -30,10 +32,10 @@ class ResultCache:
     def __init__(self, max_bytes: int, metrics: CacheMetrics) -> None:
         self._max_bytes = max_bytes
         self._metrics = metrics
-        self._entries: OrderedDict[bytes, tuple[list[Result], int]] = OrderedDict()
+        self._entries: OrderedDict[bytes, tuple[Arrays, int]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: bytes) -> list[Result] | None:
+    def get(self, key: bytes) -> Arrays | None:
         """What was put for this key, if it is still held."""
         entry = self._entries.get(key)
         self._metrics.asked(hit=entry is not None)
@@ -42,9 +44,9 @@ class ResultCache:
         self._entries.move_to_end(key)
         return entry[0]
 
-    def put(self, key: bytes, results: Sequence[Result]) -> None:
+    def put(self, key: bytes, results: Arrays) -> None:
         """Hold a copy of these results, in place of what was used least lately."""
-        size = ENTRY_BYTES + sum(map(_size, results))
+        size = ENTRY_BYTES + sum(RESULT_BYTES + array.nbytes for array in results.values())
         if size > self._max_bytes:
             return
         if key in self._entries:
@@ -52,36 +54,26 @@ class ResultCache:
         while self._bytes + size > self._max_bytes:
             self._bytes -= self._entries.popitem(last=False)[1][1]
         # copies: an engine's arrays may be views that hold a whole batch's memory
-        self._entries[key] = [_copy(result) for result in results], size
+        self._entries[key] = {name: array.copy() for name, array in results.items()}, size
         self._bytes += size
         self._metrics.holds(self._bytes)
 
 
-def cache_key(
-    manifest: Manifest, precision: Precision, sequences: Sequence[NDArray[np.float32]]
-) -> bytes:
+def cache_key(served: Served, work: Sequence[NDArray[Any]] | Arrays) -> bytes:
     """A hash of everything that the results depend on.
 
     Args:
-        manifest: Of the model that computes.
-        precision: That it computes with.
-        sequences: float32 (time_i, features) each.
+        served: What computes.
+        work: Sequences (time_i, ...), or tensors by name.
     """
     digest = hashlib.blake2b(digest_size=32)
-    variant = manifest.variants.get(precision) if precision != "fp32" else None
-    graph = (variant or manifest).sha256
-    identity = (manifest.name, manifest.version, graph, precision, len(sequences))
+    identity = (served.name, served.version, served.sha256, served.precision, len(work))
     digest.update(repr(identity).encode())
-    for sequence in sequences:
-        digest.update(repr(sequence.shape).encode())
-        digest.update(np.ascontiguousarray(sequence).data)
+    named = work.items() if isinstance(work, dict) else enumerate(work)
+    for name, array in sorted(named):
+        digest.update(repr((name, array.shape, array.dtype.str)).encode())
+        if array.dtype.hasobject:  # of strings
+            digest.update(msgspec.msgpack.encode(array.ravel().tolist()))
+        else:
+            digest.update(np.ascontiguousarray(array).data)
     return digest.digest()
-
-
-def _size(result: Result) -> int:
-    weights = 0 if result.weights is None else result.weights.nbytes
-    return RESULT_BYTES + result.logits.nbytes + weights
-
-
-def _copy(result: Result) -> Result:
-    return Result(result.logits.copy(), None if result.weights is None else result.weights.copy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Items
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,11 +79,9 @@ class Job:
     waited_s: float
     keep_alive: bool
     sequences: list[Sequence]
-    def __init__(self, sequences: Items[Floats], priority: int, timeout_s: float) -> None: ...
-    @property
-    def logits(self) -> Floats: ...
-    @property
-    def weights(self) -> list[Floats]: ...
+    outputs: list[bytes]
+    lengths: list[int]
+    def __init__(self, sequences: Items[NDArray[Any]], priority: int, timeout_s: float) -> None: ...
 
 class Workspace: ...
 
@@ -95,6 +94,15 @@ class Run:
     cpu_s: float
     elapsed_s: float
 
+class GraphSpec:
+    def __init__(
+        self,
+        step_bytes: int,
+        is_ragged: bool,
+        outputs: Items[tuple[bool, int]],
+        state: Items[tuple[Items[int], float]],
+    ) -> None: ...
+
 class Scheduler:
     num_waiting: int
     num_active: int
@@ -106,9 +114,9 @@ class Scheduler:
     def prepare(self, run: Run, workspace: Workspace) -> None: ...
     def tensors(
         self, run: Run, workspace: Workspace
-    ) -> tuple[Floats, NDArray[np.int64], *tuple[Floats, ...]]: ...
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int64], *tuple[Floats, ...]]: ...
     def complete(
-        self, run: Run, logits: Floats, weights: Floats | None, state: Items[Floats]
+        self, run: Run, outputs: Items[NDArray[Any]], state: Items[NDArray[Any]]
     ) -> list[Job]: ...
     def fail(self, run: Run) -> list[Job]: ...
 
@@ -119,13 +127,12 @@ class CellScheduler(Scheduler):
         bounds: Bounds,
         cost: CostTable,
         tally: RunTally,
-        num_features: int,
-        state: Items[tuple[Items[int], float]],
+        graph: GraphSpec,
     ) -> None: ...
 
 class SequenceScheduler(Scheduler):
     def __init__(
-        self, bounds: Bounds, cost: CostTable, tally: RunTally, num_features: int
+        self, bounds: Bounds, cost: CostTable, tally: RunTally, graph: GraphSpec
     ) -> None: ...
     def cut(self, lengths: Items[int]) -> list[int]: ...
 
@@ -161,9 +168,8 @@ class Engine:
     def complete(
         self,
         taken: tuple[Scheduler, Run],
-        logits: Floats,
-        weights: Floats | None,
-        state: Items[Floats],
+        outputs: Items[NDArray[Any]],
+        state: Items[NDArray[Any]],
     ) -> None: ...
     def fail(self, taken: tuple[Scheduler, Run]) -> list[Job]: ...
 
@@ -193,7 +199,7 @@ class Plan:
         priority: int,
         timeout_s: float,
         header_lines: bytes,
-        pieces: Items[tuple[bytes, bool, bool]],
+        pieces: Items[tuple[bytes, int, bool]],
         behind: bytes,
         elapsed_s: Distribution,
     ) -> None: ...

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.model import Arrays, Result
+from service import native
+from service.graphs.model import Arrays
+from service.graphs.spec import spec_of
 from service.manifest import Manifest
+from service.schedulers.scheduler import Scheduler
 
 FACTOR, MODULUS = 251, 65_521  # FACTOR * MODULUS < 2**24
 NUM_FEATURES = 2
@@ -85,6 +88,26 @@ def expected(sequence: Steps) -> list[float]:
     return [float(value), float(len(sequence))]
 
 
+class Result(NamedTuple):
+    """The answer to one sequence."""
+
+    logits: NDArray[np.float32]  # (classes,)
+    weights: NDArray[np.float32] | None  # (time,)
+
+    @classmethod
+    def of(cls, outputs: Arrays, lengths: Sequence[int]) -> list[Result]:
+        """Those of a batch, by the names of a bundle's outputs."""
+        rows = enumerate(lengths)
+        if "weights" not in outputs:
+            return [cls(outputs["logits"][row], None) for row, _ in rows]
+        return [cls(outputs["logits"][row], outputs["weights"][row, :n]) for row, n in rows]
+
+
+def results_of(scheduler: Scheduler, job: native.Job) -> list[Result]:
+    """The answers to a job's sequences, in their order."""
+    return Result.of(scheduler.results(job), job.lengths)
+
+
 def check_result(result: Result, sequence: Steps) -> None:
     """Fail unless this is the answer to just this sequence, weights included if there are any."""
     assert result.logits.tolist() == expected(sequence)
@@ -102,6 +125,7 @@ class SumModel:
 
     def __init__(self, manifest: Manifest) -> None:
         self.manifest = manifest
+        self.spec = spec_of(manifest)
         self.runs: list[list[Steps]] = []
 
     def run(self, inputs: NDArray[np.float32], lengths: NDArray[np.int64], state: Arrays) -> Arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from typing import Any
 
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
-from service.graphs.model import Result
+from service.graphs.model import Arrays
+from service.manifest import Precision
+from service.repository.loading import Served
 from service.telemetry.metrics import CacheMetrics
-from tests.fakes import make_manifest, make_sequence
+from tests.engine.harness import Observed
+from tests.fakes import Steps, SumModel, make_manifest, make_sequence
 
 keys = st.integers(0, 12).map(lambda number: b"%d" % number)
 steps = st.lists(
@@ -22,13 +26,13 @@ steps = st.lists(
 )
 
 
-def results(size: int) -> list[Result]:
-    weights = np.arange(size, dtype=np.float32) if size % 2 else None
-    return [Result(np.full(size, size, dtype=np.float32), weights)]
+def results(size: int) -> Arrays:
+    arrays: Arrays = {"logits": np.full(size, size, dtype=np.float32)}
+    return arrays | ({"weights": np.arange(size, dtype=np.float32)} if size % 2 else {})
 
 
 def held_bytes(size: int) -> int:
-    return ENTRY_BYTES + RESULT_BYTES + 4 * size * (2 if size % 2 else 1)
+    return ENTRY_BYTES + (RESULT_BYTES + 4 * size) * (2 if size % 2 else 1)
 
 
 class Counted:
@@ -78,26 +82,30 @@ def test_against_a_plain_model(max_bytes: int, asked: list[tuple[bytes, int | No
 def test_what_is_held_is_no_view() -> None:
     counted = Counted(10_000)
     batch = np.ones((100, 4), dtype=np.float32)
-    counted.cache.put(b"key", [Result(batch[0], None)])
+    counted.cache.put(b"key", {"logits": batch[0]})
     batch[:] = 2
     held = counted.cache.get(b"key")
     assert held is not None
-    assert held[0].logits.tolist() == [1] * 4
-    assert held[0].logits.base is None
+    assert held["logits"].tolist() == [1] * 4
+    assert held["logits"].base is None
 
 
 sequences = st.lists(st.lists(st.integers(0, 98), min_size=1, max_size=4), min_size=1, max_size=3)
+
+
+def key_of(asked: list[Steps], precision: Precision = "fp32", **changes: Any) -> bytes:
+    """The key of these sequences, asked of a model with these changes."""
+    manifest = make_manifest(**changes)
+    scheduler = Observed(SumModel(manifest)).scheduler
+    served = dataclasses.replace(Served.of_bundle(manifest, scheduler), precision=precision)
+    return cache_key(served, asked)
 
 
 @given(sequences, sequences)
 def test_keys_are_alike_just_for_the_same_sequences(
     first: list[list[int]], second: list[list[int]]
 ) -> None:
-    manifest = make_manifest()
-    one, other = (
-        cache_key(manifest, "fp32", [make_sequence(values) for values in drawn])
-        for drawn in (first, second)
-    )
+    one, other = (key_of([make_sequence(values) for values in drawn]) for drawn in (first, second))
     assert (one == other) == (first == second)
 
 
@@ -106,19 +114,11 @@ def test_keys_are_alike_just_for_the_same_sequences(
 )
 def test_another_model_version_graph_or_precision_is_another_key(changes: dict[str, Any]) -> None:
     asked = [make_sequence([1, 2, 3])]
-    precision = changes.get("precision", "fp32")
-    changes = {name: value for name, value in changes.items() if name != "precision"}
-    assert cache_key(make_manifest(), "fp32", asked) != cache_key(
-        make_manifest(**changes), precision, asked
-    )
+    assert key_of(asked) != key_of(asked, **changes)
 
 
 def test_a_view_has_the_key_of_its_values() -> None:
     padded = np.zeros((2, 5, 2), dtype=np.float32)
     padded[1, :3] = make_sequence([1, 2, 3])
-    manifest = make_manifest()
-    views = (
-        cache_key(manifest, "fp32", [padded[1, :3]]),
-        cache_key(manifest, "fp32", [np.asfortranarray(padded[1, :3])]),
-    )
-    assert set(views) == {cache_key(manifest, "fp32", [make_sequence([1, 2, 3])])}
+    views = (key_of([padded[1, :3]]), key_of([np.asfortranarray(padded[1, :3])]))
+    assert set(views) == {key_of([make_sequence([1, 2, 3])])}

@@ -13,14 +13,13 @@ import pytest
 from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import InvalidRequestError, ModelNotReadyError
-from service.graphs.model import Result
 from service.manifest import MANIFEST_FILE, Precision
 from service.repository.loading import Served
 from service.repository.repository import Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
-from tests.fakes import TIMEOUT_S, Steps, make_sequence
+from tests.fakes import TIMEOUT_S, Result, Steps, make_sequence
 from tests.graphs.made import (
     VARIANT_FILE,
     expected_sums,

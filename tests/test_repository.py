@@ -14,13 +14,12 @@ from onnx import TensorProto
 from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import ModelNotFoundError, ModelNotReadyError
-from service.graphs.model import Result
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.repository.repository import Entry, Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
-from tests.fakes import TIMEOUT_S, make_sequence
+from tests.fakes import TIMEOUT_S, Result, make_sequence
 from tests.graphs.made import (
     expected_sums,
     sum_graph,

@@ -25,7 +25,6 @@ pybind11::object overloaded_error(const Refusal& refusal);
 void raise_if(const std::optional<Refusal>& refusal);
 
 // A graph's outputs; the arrays must outlive it.
-Outputs outputs_of(const Floats& logits, const std::optional<Floats>& weights,
-                   const std::vector<Floats>& state);
+Outputs outputs_of(const std::vector<pybind11::array>& tensors, const std::vector<Floats>& state);
 
 }  // namespace seqserve

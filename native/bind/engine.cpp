@@ -22,9 +22,9 @@ std::optional<Taken> next(Engine& engine, Workspace& workspace) {
   return taken;
 }
 
-void complete(Engine& engine, const Taken& taken, const Floats& logits,
-              const std::optional<Floats>& weights, const std::vector<Floats>& state) {
-  Outputs outputs = outputs_of(logits, weights, state);
+void complete(Engine& engine, const Taken& taken, const std::vector<py::array>& tensors,
+              const std::vector<Floats>& state) {
+  Outputs outputs = outputs_of(tensors, state);
   py::gil_scoped_release released;
   taken.second->end();
   engine.complete(taken, outputs);

@@ -21,7 +21,7 @@ py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
 
 // The answer to a job that `receive` gave; None if it has values that are no finite numbers.
 py::object respond(const FastPath& path, const Job& job) {
-  if (!all_finite(job.logits.data(), job.logits.size())) return py::none();
+  if (!all_finite(job)) return py::none();
   return py::bytes(make_response(job, path.default_lines));
 }
 
@@ -69,11 +69,11 @@ void bind_lane(py::module_& module) {
                        long steps, long features, std::vector<long> lengths,
                        std::size_t lengths_start, SchedulerPtr scheduler, long max_length,
                        long priority, double timeout_s, std::string header_lines,
-                       const std::vector<std::tuple<std::string, bool, bool>>& pieces,
+                       const std::vector<std::tuple<std::string, std::size_t, bool>>& pieces,
                        std::string behind, std::shared_ptr<Distribution> elapsed_s) {
              std::vector<Piece> made;
-             for (const auto& [before, is_weights, is_binary] : pieces) {
-               made.push_back({before, is_weights, is_binary});
+             for (const auto& [before, output, is_binary] : pieces) {
+               made.push_back({before, output, is_binary});
              }
              return std::make_shared<Plan>(Plan{is_text, num_bytes, inputs_start, batch, steps,
                                                 features, std::move(lengths), lengths_start,

@@ -10,57 +10,47 @@ namespace py = pybind11;
 
 namespace {
 
-JobPtr make_job(const std::vector<Floats>& sequences, long priority, double timeout_s) {
-  std::vector<float> values;
+constexpr int kContiguous = py::array::c_style;
+
+// sequences: (time, ...) each, of one type.
+JobPtr make_job(const std::vector<py::array>& sequences, long priority, double timeout_s) {
+  auto values = std::make_shared<std::vector<std::byte>>();
   std::vector<long> lengths;
-  long num_features = 0;
-  for (const auto& sequence : sequences) {
-    if (sequence.ndim() != 2) throw py::value_error("a sequence is (time, features)");
-    values.insert(values.end(), sequence.data(), sequence.data() + sequence.size());
+  for (const auto& given : sequences) {
+    py::array sequence = py::array::ensure(given, kContiguous);
+    if (sequence.ndim() < 1) throw py::value_error("a sequence is (time, ...)");
+    auto* bytes = static_cast<const std::byte*>(sequence.data());
+    values->insert(values->end(), bytes, bytes + sequence.nbytes());
     lengths.push_back(sequence.shape(0));
-    num_features = sequence.shape(1);
   }
-  return std::make_shared<Job>(std::move(values), lengths, num_features, priority, timeout_s);
+  Values held(values, values->data());
+  return std::make_shared<Job>(std::move(held), lengths, priority, timeout_s);
 }
 
-Floats logits_of(const Job& job) {
-  auto rows = static_cast<py::ssize_t>(job.sequences.size());
-  auto classes = static_cast<py::ssize_t>(job.logits.size()) / std::max<py::ssize_t>(rows, 1);
-  Floats logits({rows, classes});
-  std::copy(job.logits.begin(), job.logits.end(), logits.mutable_data());
-  return logits;
-}
-
-std::vector<Floats> weights_of(const Job& job) {
-  std::vector<Floats> weights;
-  for (const auto& row : job.weights) {
-    weights.emplace_back(static_cast<py::ssize_t>(row.size()), row.data());
-  }
-  return weights;
-}
-
-// A run's tensors (inputs, lengths, and state if any), in the workspace's own memory.
+// A run's tensors (inputs as bytes, lengths, and state if any), in the workspace's own memory.
 py::tuple tensors(const Scheduler& scheduler, const Run& run, const py::object& workspace) {
   auto& room = workspace.cast<Workspace&>();
   long rows = run.num_rows();
   py::list arrays;
-  arrays.append(py::array_t<float>({rows, run.num_steps, scheduler.num_features},
-                                   room.inputs.data(), workspace));
+  arrays.append(py::array_t<std::uint8_t>(
+      {rows, run.num_steps, static_cast<long>(scheduler.graph.step_bytes)},
+      reinterpret_cast<const std::uint8_t*>(room.inputs.data()), workspace));
   arrays.append(py::array_t<std::int64_t>({rows}, room.lengths.data(), workspace));
-  if (auto* cells = dynamic_cast<const CellScheduler*>(&scheduler)) {
-    for (std::size_t index = 0; index < cells->state().size(); ++index) {
-      std::vector<py::ssize_t> shape{rows};
-      for (long axis : cells->state()[index].shape) shape.push_back(axis);
-      arrays.append(py::array_t<float>(shape, room.state[index].data(), workspace));
-    }
+  const auto& state = scheduler.graph.state;
+  for (std::size_t index = 0; index < state.size(); ++index) {
+    std::vector<py::ssize_t> shape{rows};
+    for (long axis : state[index].shape) shape.push_back(axis);
+    arrays.append(py::array_t<float>(shape, room.state[index].data(), workspace));
   }
   return py::tuple(arrays);
 }
 
-std::vector<StateSpec> specs(const std::vector<std::pair<std::vector<long>, float>>& state) {
-  std::vector<StateSpec> made;
-  for (const auto& [shape, initial] : state) made.emplace_back(shape, initial);
-  return made;
+std::vector<py::bytes> outputs_bytes(const Job& job) {
+  std::vector<py::bytes> outputs;
+  for (const auto& values : job.outputs) {
+    outputs.emplace_back(reinterpret_cast<const char*>(values.data()), values.size());
+  }
+  return outputs;
 }
 
 void bind_job(py::module_& module) {
@@ -81,8 +71,13 @@ void bind_job(py::module_& module) {
       .def_readonly("request_id", &Job::request_id)
       .def_readonly("waited_s", &Job::waited_s)
       .def_readwrite("keep_alive", &Job::keep_alive)
-      .def_property_readonly("logits", &logits_of)
-      .def_property_readonly("weights", &weights_of)
+      .def_property_readonly("outputs", &outputs_bytes)
+      .def_property_readonly("lengths",
+                             [](const Job& job) {
+                               std::vector<long> lengths;
+                               for (const auto& it : job.sequences) lengths.push_back(it.length);
+                               return lengths;
+                             })
       .def_property_readonly("num_sequences", [](const Job& job) { return job.sequences.size(); })
       .def_property_readonly("sequences", [](Job& job) {
         std::vector<SequencePtr> sequences;
@@ -129,10 +124,12 @@ void bind_tally(py::module_& module) {
 
 }  // namespace
 
-Outputs outputs_of(const Floats& logits, const std::optional<Floats>& weights,
-                   const std::vector<Floats>& state) {
-  Outputs outputs{logits.data(), static_cast<long>(logits.shape(1)), nullptr, {}};
-  if (weights) outputs.weights = weights->data();
+Outputs outputs_of(const std::vector<py::array>& tensors, const std::vector<Floats>& state) {
+  Outputs outputs;
+  for (const auto& tensor : tensors) {
+    if (!(tensor.flags() & kContiguous)) throw py::value_error("an output is not contiguous");
+    outputs.tensors.push_back(static_cast<const std::byte*>(tensor.data()));
+  }
   for (const auto& tensor : state) outputs.state.push_back(tensor.data());
   return outputs;
 }
@@ -156,6 +153,16 @@ void bind_schedule(py::module_& module) {
            py::arg("engine_threads"), py::arg("max_batch_size"), py::arg("max_run_s"),
            py::arg("chunk_steps"), py::arg("max_active_sequences"), py::arg("max_padding_ratio"),
            py::arg("max_queue_size"), py::arg("max_queue_cells"));
+  py::class_<GraphSpec>(module, "GraphSpec")
+      .def(py::init([](std::size_t step_bytes, bool is_ragged,
+                       const std::vector<std::pair<bool, std::size_t>>& outputs,
+                       const std::vector<std::pair<std::vector<long>, float>>& state) {
+             GraphSpec graph{step_bytes, is_ragged, {}, {}};
+             for (const auto& [per_step, size] : outputs) graph.outputs.push_back({per_step, size});
+             for (const auto& [shape, initial] : state) graph.state.emplace_back(shape, initial);
+             return graph;
+           }),
+           py::arg("step_bytes"), py::arg("is_ragged"), py::arg("outputs"), py::arg("state"));
   py::class_<Scheduler, SchedulerPtr>(module, "Scheduler")
       .def_property_readonly("num_waiting", &Scheduler::num_waiting)
       .def_property_readonly("num_active", &Scheduler::num_active)
@@ -167,25 +174,21 @@ void bind_schedule(py::module_& module) {
       .def("prepare", &Scheduler::prepare)
       .def("tensors", &tensors)
       .def("complete",
-           [](Scheduler& it, const Run& run, const Floats& logits,
-              const std::optional<Floats>& weights, const std::vector<Floats>& state) {
-             return it.complete(run, outputs_of(logits, weights, state));
+           [](Scheduler& it, const Run& run, const std::vector<py::array>& outputs,
+              const std::vector<Floats>& state) {
+             return it.complete(run, outputs_of(outputs, state));
            })
       .def("fail", &Scheduler::fail);
   py::class_<CellScheduler, Scheduler, std::shared_ptr<CellScheduler>>(module, "CellScheduler")
-      .def(py::init([](const Bounds& bounds, std::shared_ptr<CostTable> cost,
-                       std::shared_ptr<RunTally> tally, long num_features,
-                       const std::vector<std::pair<std::vector<long>, float>>& state) {
-             return std::make_shared<CellScheduler>(bounds, std::move(cost), std::move(tally),
-                                                    num_features, specs(state));
-           }),
-           py::arg("bounds"), py::arg("cost"), py::arg("tally"), py::arg("num_features"),
-           py::arg("state"))
+      .def(py::init<const Bounds&, std::shared_ptr<CostTable>, std::shared_ptr<RunTally>,
+                    GraphSpec>(),
+           py::arg("bounds"), py::arg("cost"), py::arg("tally"), py::arg("graph"))
       .def_property_readonly("free_slots", &CellScheduler::free_slots);
   py::class_<SequenceScheduler, Scheduler, std::shared_ptr<SequenceScheduler>>(module,
                                                                                "SequenceScheduler")
-      .def(py::init<const Bounds&, std::shared_ptr<CostTable>, std::shared_ptr<RunTally>, long>(),
-           py::arg("bounds"), py::arg("cost"), py::arg("tally"), py::arg("num_features"))
+      .def(py::init<const Bounds&, std::shared_ptr<CostTable>, std::shared_ptr<RunTally>,
+                    GraphSpec>(),
+           py::arg("bounds"), py::arg("cost"), py::arg("tally"), py::arg("graph"))
       .def("cut", &SequenceScheduler::cut);
 }
 

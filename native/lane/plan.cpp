@@ -36,30 +36,40 @@ void drop_padding(const Plan& plan, const std::vector<long>& lengths, std::vecto
   values.erase(to, values.end());
 }
 
-// The weights as one tensor (batch, longest), zero past each row's own.
-std::vector<float> padded_weights(const Job& job) {
-  std::size_t longest = 0;
-  for (const auto& row : job.weights) longest = std::max(longest, row.size());
-  std::vector<float> values(longest * job.weights.size(), 0.0f);
+// What is of each step as one tensor (batch, longest, ...), zero past each row's own.
+std::vector<std::byte> padded(const Job& job, const std::vector<std::byte>& steps,
+                              std::size_t num_bytes) {
+  long longest = 0;
+  for (const auto& sequence : job.sequences) longest = std::max(longest, sequence.length);
+  auto size = static_cast<long>(num_bytes);
+  std::vector<std::byte> values(static_cast<std::size_t>(longest * size) * job.sequences.size());
   auto to = values.begin();
-  for (const auto& row : job.weights) {
-    std::copy(row.begin(), row.end(), to);
-    to += static_cast<long>(longest);
+  for (const auto& sequence : job.sequences) {
+    std::copy_n(steps.begin() + sequence.start * size, sequence.length * size, to);
+    to += longest * size;
   }
   return values;
+}
+
+const float* floats(const std::vector<std::byte>& bytes) {
+  return reinterpret_cast<const float*>(bytes.data());
 }
 
 std::string make_body(const Job& job) {
   std::string body, blobs;
   for (const Piece& piece : job.plan->pieces) {
     body.append(piece.before);
-    std::vector<float> weights;
-    if (piece.is_weights) weights = padded_weights(job);
-    const auto& values = piece.is_weights ? weights : job.logits;
+    const OutputSpec& spec = job.plan->scheduler->graph.outputs[piece.output];
+    const auto* values = &job.outputs[piece.output];
+    std::vector<std::byte> tensor;
+    if (spec.per_step && job.sequences.size() > 1) {
+      tensor = padded(job, *values, spec.num_bytes);
+      values = &tensor;
+    }
     if (piece.is_binary) {
-      blobs.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+      blobs.append(reinterpret_cast<const char*>(values->data()), values->size());
     } else {
-      write_numbers(values.data(), values.size(), body);
+      write_numbers(floats(*values), values->size() / sizeof(float), body);
     }
   }
   return body.append(job.plan->behind).append(blobs);
@@ -82,11 +92,19 @@ JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s) 
   if (lengths.empty()) return nullptr;
   drop_padding(*plan, lengths, values);
   if (!plan->is_text && !all_finite(values.data(), values.size())) return nullptr;
-  auto job = std::make_shared<Job>(std::move(values), lengths, plan->features, plan->priority,
+  auto held = std::make_shared<std::vector<float>>(std::move(values));
+  Values bytes(held, reinterpret_cast<const std::byte*>(held->data()));
+  auto job = std::make_shared<Job>(std::move(bytes), lengths, plan->priority,
                                    plan->timeout_s - waited_s);
   job->plan = plan;
   job->waited_s = waited_s;
   return job;
+}
+
+bool all_finite(const Job& job) {
+  return std::ranges::all_of(job.outputs, [](const auto& values) {
+    return all_finite(floats(values), values.size() / sizeof(float));
+  });
 }
 
 std::string make_response(const Job& job, const std::string& default_lines) {

@@ -14,7 +14,7 @@ namespace seqserve {
 // One tensor of the answer: the words before its numbers, or none where those stand at the end.
 struct Piece {
   std::string before;
-  bool is_weights;  // else logits
+  std::size_t output;  // of the graph; all are float32
   bool is_binary;
 };
 
@@ -33,7 +33,8 @@ struct Plan {
   long priority;
   double timeout_s;
 
-  // The answer: its tensors, and the words behind them. Weights have the longest row's length.
+  // The answer: its tensors, and the words behind them. What is of each step has the longest row's
+  // length.
   std::string header_lines;  // each ended
   std::vector<Piece> pieces;
   std::string behind;
@@ -45,6 +46,9 @@ using PlanPtr = std::shared_ptr<const Plan>;
 //
 // waited_s: from the request's head to the last of its body, of the time that it may take.
 JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s);
+
+// Whether an answered job, all of whose outputs are float32, has only finite numbers.
+bool all_finite(const Job& job);
 
 // The whole HTTP response to an answered job.
 //

@@ -15,11 +15,10 @@ long divided_up(long amount, long by) { return (amount + by - 1) / by; }
 }  // namespace
 
 CellScheduler::CellScheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost,
-                             std::shared_ptr<RunTally> tally, long num_features,
-                             std::vector<StateSpec> state)
-    : Scheduler(bounds, std::move(cost), std::move(tally), num_features), state_(std::move(state)) {
+                             std::shared_ptr<RunTally> tally, GraphSpec about)
+    : Scheduler(bounds, std::move(cost), std::move(tally), std::move(about)) {
   auto slots = static_cast<std::size_t>(bounds.max_active_sequences);
-  for (const auto& spec : state_) held_.emplace_back(new float[slots * spec.size]);
+  for (const auto& spec : graph.state) held_.emplace_back(new float[slots * spec.size]);
   for (long slot = 0; slot < bounds.max_active_sequences; ++slot) free_slots_.push_back(slot);
 }
 
@@ -55,6 +54,9 @@ RunPtr CellScheduler::take() {
     rows.resize(best_count);
     chunk = best.chunk;
   }
+  if (!graph.is_ragged) {
+    for (const auto& sequence : rows) chunk = std::min(chunk, sequence->left);
+  }
   auto run = run_next(std::move(rows), chunk);
   for (const auto& sequence : run->sequences) {
     if (sequence->slot < 0) start(*sequence);
@@ -87,6 +89,7 @@ CellScheduler::Choice CellScheduler::best_chunk(const std::vector<long>& left) c
   long longest = cost->longest(count, bounds.max_run_s);
   long done = 0, ended = 0;
   for (long steps : left) {
+    if (!graph.is_ragged && steps > left.front()) break;
     done += steps;
     ++ended;
     long chunk = steps;
@@ -107,10 +110,10 @@ void CellScheduler::start(Sequence& sequence) {
   ++num_active_;
   sequence.slot = free_slots_.back();
   free_slots_.pop_back();
-  for (std::size_t index = 0; index < state_.size(); ++index) {
-    auto size = state_[index].size;
+  for (std::size_t index = 0; index < graph.state.size(); ++index) {
+    auto size = graph.state[index].size;
     float* at = held_[index].get() + static_cast<std::size_t>(sequence.slot) * size;
-    std::fill_n(at, size, state_[index].initial);
+    std::fill_n(at, size, graph.state[index].initial);
   }
 }
 
@@ -125,8 +128,8 @@ void CellScheduler::leave(Sequence& sequence) {
 
 void CellScheduler::prepare(const Run& run, Workspace& workspace) const {
   Scheduler::prepare(run, workspace);
-  for (std::size_t index = 0; index < state_.size(); ++index) {
-    auto size = state_[index].size;
+  for (std::size_t index = 0; index < graph.state.size(); ++index) {
+    auto size = graph.state[index].size;
     float* to = workspace.state_room(index, size * run.sequences.size());
     for (const auto& sequence : run.sequences) {
       to = std::copy_n(held_[index].get() + static_cast<std::size_t>(sequence->slot) * size, size,
@@ -136,8 +139,8 @@ void CellScheduler::prepare(const Run& run, Workspace& workspace) const {
 }
 
 void CellScheduler::keep_state(const Run& run, const Outputs& outputs) {
-  for (std::size_t index = 0; index < state_.size(); ++index) {
-    auto size = state_[index].size;
+  for (std::size_t index = 0; index < graph.state.size(); ++index) {
+    auto size = graph.state[index].size;
     const float* from = outputs.state[index];
     for (const auto& sequence : run.sequences) {
       std::copy_n(from, size, held_[index].get() + static_cast<std::size_t>(sequence->slot) * size);

@@ -13,15 +13,13 @@ namespace seqserve {
 class CellScheduler : public Scheduler {
  public:
   CellScheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost,
-                std::shared_ptr<RunTally> tally, long num_features, std::vector<StateSpec> state);
+                std::shared_ptr<RunTally> tally, GraphSpec graph);
 
   RunPtr take() override;
   void enqueue(const JobPtr& job) override;
   void prepare(const Run& run, Workspace& workspace) const override;
   long num_waiting() const override { return num_waiting_; }
   long num_active() const override { return num_active_; }
-
-  const std::vector<StateSpec>& state() const { return state_; }
 
   // for tests: the slots that no sequence holds
   const std::vector<long>& free_slots() const { return free_slots_; }
@@ -40,7 +38,6 @@ class CellScheduler : public Scheduler {
   Choice best_chunk(const std::vector<long>& left) const;
   void start(Sequence& sequence);
 
-  std::vector<StateSpec> state_;
   std::vector<std::unique_ptr<float[]>> held_;  // (slots, *shape) of each state tensor
   std::vector<long> free_slots_;
   std::atomic<long> num_waiting_{0}, num_active_{0};

@@ -6,19 +6,16 @@
 
 namespace seqserve {
 
-Job::Job(std::vector<float> values, const std::vector<long>& lengths, long num_features,
-         long priority, double timeout_s)
+Job::Job(Values values, const std::vector<long>& lengths, long priority, double timeout_s)
     : priority(std::clamp(priority, kHighPriority, kLowPriority)),
       submitted_s(now_s()),
       deadline_s(submitted_s + timeout_s),
       due_s(submitted_s),
-      values_(std::move(values)),
+      values(std::move(values)),
       unanswered_(lengths.size()) {
   sequences.reserve(lengths.size());
-  const float* inputs = values_.data();
   for (long length : lengths) {
-    sequences.push_back({this, static_cast<long>(sequences.size()), inputs, length, length});
-    inputs += length * num_features;
+    sequences.push_back({this, static_cast<long>(sequences.size()), num_cells, length, length});
     num_cells += length;
   }
 }
@@ -28,16 +25,18 @@ void Job::expect(double seconds) {
   due_s = submitted_s + kPatience[static_cast<std::size_t>(priority - kHighPriority)] * seconds;
 }
 
-bool Job::answer(const Sequence& sequence, const float* row_logits, long num_classes,
-                 const float* row_weights) {
-  logits.resize(sequences.size() * static_cast<std::size_t>(num_classes));
-  std::copy_n(row_logits, num_classes, logits.begin() + sequence.row * num_classes);
-  if (row_weights != nullptr) {
-    weights.resize(sequences.size());
-    weights[static_cast<std::size_t>(sequence.row)].assign(row_weights,
-                                                           row_weights + sequence.length);
+void Job::keep(const Sequence& sequence, long count, const std::vector<OutputSpec>& specs,
+               const std::vector<const std::byte*>& given) {
+  outputs.resize(specs.size());
+  for (std::size_t index = 0; index < specs.size(); ++index) {
+    const auto [per_step, num_bytes] = specs[index];
+    auto& kept = outputs[index];
+    auto size = static_cast<long>(num_bytes);
+    kept.resize(num_bytes *
+                (per_step ? static_cast<std::size_t>(num_cells) : sequences.size()));
+    long at = per_step ? sequence.start + sequence.position : sequence.row;
+    std::copy_n(given[index], per_step ? count * size : size, kept.begin() + at * size);
   }
-  return --unanswered_ == 0;
 }
 
 }  // namespace seqserve

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <list>
 #include <memory>
 #include <string>
@@ -25,8 +26,8 @@ constexpr std::array<double, 3> kPatience = {1.0, 8.0, 64.0};
 // One sequence of a job.
 struct Sequence {
   Job* job;
-  long row;             // of the job
-  const float* inputs;  // (length, features), in the job's memory
+  long row;    // of the job
+  long start;  // steps of the job's sequences before it
   long length;
   long left;                 // steps still to run
   long position = 0;         // steps already run
@@ -36,18 +37,30 @@ struct Sequence {
 };
 using SequencePtr = std::shared_ptr<Sequence>;  // holds the whole job
 
+// One output of a graph: of each sequence, or of each of its steps.
+struct OutputSpec {
+  bool per_step;
+  std::size_t num_bytes;
+};
+
+// Any numbers, and what keeps them alive.
+using Values = std::shared_ptr<const std::byte>;
+
 class Job : public std::enable_shared_from_this<Job> {
  public:
   // values: the steps of all sequences, one behind the other; lengths: in steps, at least one each.
-  Job(std::vector<float> values, const std::vector<long>& lengths, long num_features, long priority,
-      double timeout_s);
+  Job(Values values, const std::vector<long>& lengths, long priority, double timeout_s);
   Job(const Job&) = delete;
 
   // Note how long it should compute, from which follows when it is due.
   void expect(double work_s);
-  // Note one sequence's logits (and weights, or null); true when it was the last one missing.
-  bool answer(const Sequence& sequence, const float* logits, long num_classes,
-              const float* weights);
+  // Keep what a run gave for so many steps of a sequence, from its position on.
+  //
+  // outputs: the sequence's own, in the specs' order, of a step or (steps,).
+  void keep(const Sequence& sequence, long count, const std::vector<OutputSpec>& specs,
+            const std::vector<const std::byte*>& outputs);
+  // Note that a sequence has all its outputs; true when it was the last one missing.
+  bool answer() { return --unanswered_ == 0; }
 
   SequencePtr sequence(std::size_t row) { return {shared_from_this(), &sequences[row]}; }
 
@@ -57,8 +70,9 @@ class Job : public std::enable_shared_from_this<Job> {
   long num_cells = 0;
   bool gone = false;  // nobody waits for the answer: see the engine
   std::vector<Sequence> sequences;
-  std::vector<float> logits;                // (batch, classes)
-  std::vector<std::vector<float>> weights;  // (length,) of each row; empty if there are none
+  const Values values;
+  // of each spec: (batch, ...), or (steps, ...) of all sequences, one behind the other
+  std::vector<std::vector<std::byte>> outputs;
 
   // of the event loop alone
   std::shared_ptr<Scheduler> scheduler;  // while it is under way
@@ -71,7 +85,6 @@ class Job : public std::enable_shared_from_this<Job> {
   bool keep_alive = true;
 
  private:
-  std::vector<float> values_;
   std::size_t unanswered_;
 };
 

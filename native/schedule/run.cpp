@@ -26,16 +26,16 @@ void Run::end() {
   elapsed_s = now_s() - begun_s_;
 }
 
-void Workspace::fill(const Run& run, long num_features) {
-  auto row_size = static_cast<std::size_t>(run.num_steps * num_features);
-  if (inputs.size() < row_size * run.counts.size()) inputs.resize(row_size * run.counts.size());
+void Workspace::fill(const Run& run, std::size_t step_bytes) {
+  auto size = static_cast<long>(step_bytes), row_size = run.num_steps * size;
+  auto num_bytes = static_cast<std::size_t>(row_size) * run.counts.size();
+  if (inputs.size() < num_bytes) inputs.resize(num_bytes);
   lengths.assign(run.counts.begin(), run.counts.end());
-  float* row = inputs.data();
+  std::byte* row = inputs.data();
   for (std::size_t index = 0; index < run.counts.size(); ++index, row += row_size) {
     const Sequence& sequence = *run.sequences[index];
-    float* end = std::copy_n(sequence.inputs + sequence.position * num_features,
-                             run.counts[index] * num_features, row);
-    std::fill(end, row + row_size, 0.0f);
+    const std::byte* from = sequence.job->values.get() + (sequence.start + sequence.position) * size;
+    std::fill(std::copy_n(from, run.counts[index] * size, row), row + row_size, std::byte{0});
   }
 }
 

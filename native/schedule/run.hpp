@@ -1,6 +1,7 @@
 // What runs together, and the buffers that its tensors are built in.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -34,11 +35,11 @@ using RunPtr = std::shared_ptr<Run>;
 // One engine thread's buffers, used anew for every run; they grow to the largest run seen.
 struct Workspace {
   // Put a run's steps in place: zero past each row's own.
-  void fill(const Run& run, long num_features);
+  void fill(const Run& run, std::size_t step_bytes);
   // Room for so many floats of a state tensor.
   float* state_room(std::size_t index, std::size_t size);
 
-  std::vector<float> inputs;          // (batch, time, features)
+  std::vector<std::byte> inputs;      // (batch, time, ...)
   std::vector<std::int64_t> lengths;  // (batch,)
   std::vector<std::vector<float>> state;
 };

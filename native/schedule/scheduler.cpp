@@ -24,8 +24,11 @@ StateSpec::StateSpec(std::vector<long> of_one, float initial)
 }
 
 Scheduler::Scheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost,
-                     std::shared_ptr<RunTally> tally, long num_features)
-    : bounds(bounds), cost(std::move(cost)), num_features(num_features), tally_(std::move(tally)) {}
+                     std::shared_ptr<RunTally> tally, GraphSpec graph)
+    : bounds(bounds),
+      cost(std::move(cost)),
+      graph(std::move(graph)),
+      tally_(std::move(tally)) {}
 
 void Scheduler::enqueue(const JobPtr& job) {
   for (std::size_t row = 0; row < job->sequences.size(); ++row) {
@@ -44,12 +47,12 @@ void Scheduler::forget(Job& job) {
 }
 
 void Scheduler::prepare(const Run& run, Workspace& workspace) const {
-  workspace.fill(run, num_features);
+  workspace.fill(run, graph.step_bytes);
 }
 
 std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) {
   keep_state(run, outputs);
-  long rows = run.num_rows(), steps = run.num_steps;
+  auto [rows, steps] = shape_of(run);
   double predicted_s = cost->predict(rows, steps);
   tally_->compute_s.observe(run.elapsed_s);
   tally_->rows.observe(static_cast<double>(rows));
@@ -59,27 +62,37 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
   tally_->real_cells.add(static_cast<double>(run.num_real));
   tally_->padded_cells.add(static_cast<double>(rows * steps - run.num_real));
   cost->observe(rows, steps, run.cpu_s);
-  num_running_ -= rows;
+  num_running_ -= run.num_rows();
   std::vector<JobPtr> answered;
   for (std::size_t row = 0; row < run.sequences.size(); ++row) {
     const SequencePtr& sequence = run.sequences[row];
+    Job& job = *sequence->job;
+    if (!job.gone) job.keep(*sequence, run.counts[row], graph.outputs, row_of(run, outputs, row));
     sequence->position += run.counts[row];
     sequence->left -= run.counts[row];
-    Job& job = *sequence->job;
     if (!job.gone && sequence->left > 0) {
       put_back(sequence);
       continue;
     }
     leave(*sequence);
-    if (job.gone) continue;
-    auto at = static_cast<long>(row);
-    const float* weights = outputs.weights ? outputs.weights + at * steps : nullptr;
-    const float* logits = outputs.logits + at * outputs.num_classes;
-    if (job.answer(*sequence, logits, outputs.num_classes, weights)) {
-      answered.push_back(job.shared_from_this());
-    }
+    if (!job.gone && job.answer()) answered.push_back(job.shared_from_this());
   }
   return answered;
+}
+
+// Where each output has what it says of one row.
+std::vector<const std::byte*> Scheduler::row_of(const Run& run, const Outputs& outputs,
+                                                std::size_t row) const {
+  std::vector<const std::byte*> given = outputs.tensors;
+  for (std::size_t index = 0; index < given.size(); ++index) {
+    const auto [per_step, num_bytes] = graph.outputs[index];
+    given[index] += row * num_bytes * (per_step ? static_cast<std::size_t>(run.num_steps) : 1);
+  }
+  return given;
+}
+
+std::pair<long, long> Scheduler::shape_of(const Run& run) const {
+  return {run.num_rows(), run.num_steps};
 }
 
 std::vector<JobPtr> Scheduler::fail(const Run& run) {

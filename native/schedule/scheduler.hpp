@@ -4,6 +4,7 @@
 #include <atomic>
 #include <limits>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "schedule/cost.hpp"
@@ -33,19 +34,25 @@ struct StateSpec {
   std::size_t size;
 };
 
-// What a graph answers with.
+// What a graph answers with, each in the order of the specs.
 struct Outputs {
-  const float* logits;  // (batch, classes)
-  long num_classes;
-  const float* weights;             // (batch, time), or null
-  std::vector<const float*> state;  // (batch, *shape) each, in the order of the specs
+  std::vector<const std::byte*> tensors;  // (batch, ...), or (batch, time, ...)
+  std::vector<const float*> state;        // (batch, *shape)
+};
+
+// What a scheduler needs to know of a graph's tensors.
+struct GraphSpec {
+  std::size_t step_bytes;  // of one step of the inputs
+  bool is_ragged;          // takes sequences of different lengths in one run
+  std::vector<OutputSpec> outputs;
+  std::vector<StateSpec> state;
 };
 
 // Decides what one model runs next. All is called under the engine's lock, but what reads counters.
 class Scheduler : public std::enable_shared_from_this<Scheduler> {
  public:
   Scheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost, std::shared_ptr<RunTally> tally,
-            long num_features);
+            GraphSpec graph);
   virtual ~Scheduler() = default;
 
   // The run to make next; null if nothing can run now.
@@ -69,7 +76,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   const Bounds bounds;
   const std::shared_ptr<CostTable> cost;
-  const long num_features;
+  const GraphSpec graph;
   bool is_busy = false;  // among those that the engine looks through
 
   // for tests: what waits, the first due first
@@ -83,6 +90,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   // Take these out of the pool.
   RunPtr run_next(std::vector<SequencePtr> sequences, long max_steps);
+  // How a run looks to the cost model: its rows and steps.
+  virtual std::pair<long, long> shape_of(const Run& run) const;
   // Rows that one run may take, so that every engine thread gets as many.
   long share() const;
   // Those that are due first, as many as one choice looks at.
@@ -93,6 +102,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
  private:
   void put_back(const SequencePtr& sequence);
+  std::vector<const std::byte*> row_of(const Run& run, const Outputs& outputs,
+                                       std::size_t row) const;
 
   std::shared_ptr<RunTally> tally_;
   unsigned long serial_ = 0;

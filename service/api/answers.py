@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from service.api.calls import VALUES_AT_ONCE
 from service.api.exchange import BINARY_TYPE, Answer, Headers
-from service.api.results import VALUES_AT_ONCE, Results
 from service.codec.infer import WantedOutput
-from service.manifest import Manifest
+from service.datatypes import datatype_of
+from service.graphs.model import Arrays
+from service.repository.loading import Served
 
 LENGTH_HEADER = b"inference-header-content-length"
 
 
 def infer_answer(
-    manifest: Manifest, request_id: str | None, outputs: list[WantedOutput], results: Results
+    served: Served, request_id: str | None, outputs: list[WantedOutput], results: Arrays
 ) -> Answer:
     """The answer to an inference request.
 
     Args:
-        manifest: Of the model.
+        served: The model.
         request_id: Of the request's body, echoed.
         outputs: The tensors to send, in this order.
         results: What the model answered.
     """
-    parts = [_opening(manifest.name, manifest.version)]
+    parts = [_opening(served.name, served.version)]
     if request_id is not None:
         parts += [b',"id":', orjson.dumps(request_id)]
     parts.append(b',"outputs":[')
     comma, blobs = b"", list[bytes]()
     for name, is_binary in outputs:
-        array = results.logits if name == manifest.outputs.logits else _padded(results.weights)
-        parts += [comma, _described(name, array.shape, is_binary)]
+        array = results[name]
+        parts += [comma, _described(name, array.dtype, array.shape, is_binary)]
         comma = b","
         if is_binary:
-            blobs.append(array.astype("<f4", copy=False).tobytes())
+            blobs.append(array.tobytes())
         else:
             _add_numbers(parts, array.ravel())
         parts.append(b"}")
@@ -51,34 +54,42 @@ class AnswerTemplate(NamedTuple):
     """An answer without its numbers, as `native.Plan` takes it."""
 
     header_lines: bytes
-    pieces: list[tuple[bytes, bool, bool]]
-    """Of each tensor: the words before its numbers, whether they are weights, and binary."""
+    pieces: list[tuple[bytes, int, bool]]
+    """Of each tensor: the words before its numbers, its place among the graph's outputs, and
+    whether it is binary."""
     behind: bytes
 
 
 def answer_template(
-    manifest: Manifest, request_id: str | None, outputs: list[WantedOutput], lengths: Sequence[int]
+    served: Served, request_id: str | None, outputs: list[WantedOutput], lengths: Sequence[int]
 ) -> AnswerTemplate:
     """What every answer says beside its numbers.
 
     Args:
-        manifest: Of the model.
+        served: The model, of sequences; all its outputs are float32.
         request_id: Of the request's body, echoed.
         outputs: The tensors to send, in this order.
         lengths: Of the request's sequences.
     """
-    logits = np.zeros((len(lengths), len(manifest.outputs.labels)), dtype=np.float32)
-    weights: list[NDArray[np.float32] | None] = [np.zeros(n, dtype=np.float32) for n in lengths]
-    answer = infer_answer(manifest, request_id, outputs, Results(logits, weights))
+    assert served.sequences is not None
+    specs = served.sequences.outputs
+    results: Arrays = {
+        spec.name: np.zeros(
+            (len(lengths), *([max(lengths)] if spec.per_step else []), *spec.shape), spec.dtype
+        )
+        for spec in specs
+    }
+    answer = infer_answer(served, request_id, outputs, results)
     headers = dict(answer.headers)
     document = answer.body[: int(headers.get(LENGTH_HEADER, len(answer.body)))]
+    places = {spec.name: place for place, spec in enumerate(specs)}
     pieces = []
     for name, is_binary in outputs:
         before = b""
         if not is_binary:
             before, data, rest = document.partition(b'"data":[')  # in no string: it has quotes
             before, document = before + data, rest[rest.index(b"]") :]
-        pieces.append((before, name == manifest.outputs.weights, is_binary))
+        pieces.append((before, places[name], is_binary))
     lines = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
     return AnswerTemplate(lines, pieces, document)
 
@@ -90,12 +101,16 @@ def _opening(name: str, version: str) -> bytes:
 
 
 @lru_cache(1_024)
-def _described(name: str, shape: tuple[int, int], is_binary: bool) -> bytes:
+def _described(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], is_binary: bool) -> bytes:
     """An output up to its numbers, or where they are binary up to its end."""
-    rows, columns = shape
-    described = b'{"name":%b,"datatype":"FP32","shape":[%d,%d],' % (orjson.dumps(name), *shape)
+    described = b'{"name":%b,"datatype":"%b","shape":%b,' % (
+        orjson.dumps(name),
+        datatype_of(dtype).encode(),
+        orjson.dumps(shape),
+    )
     if is_binary:
-        return b'%b"parameters":{"binary_data_size":%d}' % (described, 4 * rows * columns)
+        num_bytes = math.prod(shape) * dtype.itemsize
+        return b'%b"parameters":{"binary_data_size":%d}' % (described, num_bytes)
     return described + b'"data":'
 
 
@@ -107,7 +122,7 @@ def _answer(document: bytes, blobs: list[bytes]) -> Answer:
     return Answer(b"".join((document, *blobs)), headers=headers)
 
 
-def _add_numbers(parts: list[bytes], values: NDArray[np.float32]) -> None:
+def _add_numbers(parts: list[bytes], values: NDArray[Any]) -> None:
     """Add a JSON array of values (any,), in pieces: each holds the interpreter's lock."""
     if values.size <= VALUES_AT_ONCE:
         parts.append(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
@@ -118,12 +133,3 @@ def _add_numbers(parts: list[bytes], values: NDArray[np.float32]) -> None:
         parts += [before, orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]]
         before = b","
     parts.append(b"]")
-
-
-def _padded(rows: list[NDArray[np.float32] | None]) -> NDArray[np.float32]:
-    """Rows of their own lengths as one array (batch, longest), zero past each."""
-    present = [row for row in rows if row is not None]
-    padded = np.zeros((len(present), max(map(len, present))), dtype=np.float32)
-    for row, values in enumerate(present):
-        padded[row, : len(values)] = values
-    return padded

@@ -20,12 +20,13 @@ from starlette.responses import Response
 from service.api.calls import Asked, Call, Handler, Services
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.exchange import Answer
-from service.api.results import Results
 from service.api.routes import RawRoute, endpoint
 from service.codec.bodies import decode_json, priority_of, wrong_field
 from service.codec.simd import read_sequences
 from service.codec.tensors import check_sequence, check_sequences, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError, UnsupportedMediaTypeError
+from service.graphs.model import Arrays
+from service.graphs.spec import spec_of
 from service.manifest import Manifest
 from service.repository.loading import Served
 from service.tasks.audio import read_recording
@@ -65,7 +66,8 @@ async def models(request: Request) -> Response:
     """Every model that answers, with what it takes, its labels and its measured quality."""
     services: Services = request.app.state.services
     ready = [entry.loaded.served for entry in services.repository.index() if entry.loaded]
-    body = {"models": [_describe(served.manifest) for served in ready]}
+    bundles = [served.manifest for served in ready if served.manifest]
+    body = {"models": [_describe(manifest) for manifest in bundles]}
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
@@ -104,12 +106,19 @@ class Parsed(NamedTuple):
 def _read(
     call: Call, body: bytes, served: Served, parse: Callable[[Call, bytes, Manifest], Parsed]
 ) -> Asked:
-    options, sequences, field = parse(call, body, served.manifest)
+    manifest = served.manifest
+    if manifest is None:
+        raise InvalidRequestError(
+            f"{served.name} takes tensors, not a task's input: ask /v2/models/{served.name}/infer",
+            "name",
+        )
+    options, sequences, field = parse(call, body, manifest)
     if options.precision is not None:
         served = call.served_with(options.precision, "precision")
     timeout_s = call.timeout_s(options.timeout_s, "timeout_s")
     priority = priority_of(options.priority, "priority")
-    answer = partial(_answer, served.manifest, options)
+    lengths = [len(sequence) for sequence in sequences]
+    answer = partial(_answer, manifest, options, lengths)
     return Asked(served, sequences, field, timeout_s, priority, answer)
 
 
@@ -121,7 +130,7 @@ def _parse_json(call: Call, body: bytes, manifest: Manifest) -> Parsed:
         call.check_count(len(sequences), field)
     else:
         options, sequences, field = _decoded(call, body, manifest)
-    check_sequences(sequences, manifest, field)
+    check_sequences(sequences, spec_of(manifest), field)
     return Parsed(options, sequences, field)
 
 
@@ -167,7 +176,7 @@ def _parse_recording(call: Call, body: bytes, manifest: Manifest) -> Parsed:
         raise wrong_field(error) from None
     _check_top_k(options.top_k)
     sequence = _frames(body, manifest, "audio")
-    check_sequence(sequence, manifest, "audio")
+    check_sequence(sequence, spec_of(manifest), "audio")
     return Parsed(options, [sequence], "audio")
 
 
@@ -195,12 +204,16 @@ def _check_top_k(top_k: int) -> None:
         raise InvalidRequestError(f"top_k must be 1 to {MAX_TOP_K}, not {top_k}", "top_k")
 
 
-def _answer(manifest: Manifest, options: PredictOptions, results: Results) -> Answer:
+def _answer(
+    manifest: Manifest, options: PredictOptions, lengths: list[int], results: Arrays
+) -> Answer:
+    names = manifest.outputs
     predictions: list[dict[str, Any]] = []
-    for logits, weights in zip(results.logits, results.weights, strict=True):
-        labels = manifest.outputs.labels
-        prediction: dict[str, Any] = {**classify(logits, labels, options.top_k)}
+    for row, length in enumerate(lengths):
+        logits = results[names.logits][row]
+        prediction: dict[str, Any] = {**classify(logits, names.labels, options.top_k)}
         if options.explain:  # null: this family has no attention to show
+            weights = results[names.weights][row, :length] if names.weights else None
             prediction["attention"] = weights
         predictions.append(prediction)
     body = {"model": manifest.name, "version": manifest.version, "predictions": predictions}

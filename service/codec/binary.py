@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.codec.tensors import DATATYPES
+from service.datatypes import DATATYPES
 from service.errors import InvalidRequestError
 
 LENGTH_HEADER = "Inference-Header-Content-Length"

@@ -13,10 +13,10 @@ from service.codec.bodies import decode_json, priority_of
 from service.codec.simd import read_infer
 from service.codec.tensors import tensor_array
 from service.errors import InvalidRequestError
-from service.manifest import Manifest
+from service.graphs.model import Arrays
+from service.graphs.spec import Signature
 
 Parameters = dict[str, str | int | float | bool]
-Arrays = dict[str, NDArray[Any]]
 
 
 class Tensor(msgspec.Struct):
@@ -68,13 +68,13 @@ class InferBody(NamedTuple):
     """Of all binary ones."""
 
 
-def read_body(body: bytes, length: int, manifest: Manifest) -> InferBody:
+def read_body(body: bytes, length: int, signature: Signature) -> InferBody:
     """What a request asks, and its input tensors.
 
     Args:
         body: Of the request.
         length: Of its JSON; binary tensors follow.
-        manifest: Of the model that it is for.
+        signature: Of the model that it is for.
 
     Raises:
         InvalidRequestError: Something is not as the protocol and the model say; its field named.
@@ -84,26 +84,27 @@ def read_body(body: bytes, length: int, manifest: Manifest) -> InferBody:
     blobs = Blobs(len(body) - length)
     arrays: Arrays = {}
     seen: set[str] = set()
-    datatypes = {manifest.inputs.name: "FP32", manifest.inputs.lengths: "INT64"}
+    taken = {spec.name: spec for spec in signature.inputs}
     for index, tensor in enumerate(request.inputs):
         field = f"inputs[{index}]"
-        if tensor.name not in datatypes or tensor.name in seen:
+        if tensor.name not in taken or tensor.name in seen:
             raise InvalidRequestError(
-                f"{field}.name {tensor.name!r} is not one of {', '.join(datatypes)}, each once",
+                f"{field}.name {tensor.name!r} is not one of {', '.join(taken)}, each once",
                 f"{field}.name",
             )
-        if tensor.datatype != datatypes[tensor.name]:
+        if tensor.datatype != taken[tensor.name].datatype:
             raise InvalidRequestError(
-                f"{field}.datatype is {tensor.datatype}, {manifest.name} takes "
-                f"{datatypes[tensor.name]} for {tensor.name}",
+                f"{field}.datatype is {tensor.datatype}, the model takes "
+                f"{taken[tensor.name].datatype} for {tensor.name}",
                 f"{field}.datatype",
             )
         seen.add(tensor.name)
         if (array := array_of(tensor, blobs, field)) is not None:
             arrays[tensor.name] = array
     blobs.check_end()
-    if manifest.inputs.name not in seen:
-        raise InvalidRequestError(f"inputs has no tensor {manifest.inputs.name!r}", "inputs")
+    for spec in signature.inputs:
+        if spec.name not in seen and not spec.is_optional:
+            raise InvalidRequestError(f"inputs has no tensor {spec.name!r}", "inputs")
     for place in blobs.places:
         start = length + place.start
         arrays[place.name] = np.ndarray(place.shape, place.dtype, body, start)
@@ -114,7 +115,7 @@ def read_body(body: bytes, length: int, manifest: Manifest) -> InferBody:
         None if precision is None else str(precision),
         priority_of(parameters.get("priority", 0), "parameters.priority"),
         _wanted_s(parameters),
-        _wanted_outputs(request, manifest),
+        _wanted_outputs(request, signature),
         arrays,
         blobs.places,
         blobs.num_bytes,
@@ -164,9 +165,8 @@ def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any] | None:
     return None
 
 
-def _wanted_outputs(request: InferRequest, manifest: Manifest) -> list[WantedOutput]:
-    outputs = manifest.outputs
-    names = [outputs.logits, outputs.weights] if outputs.weights else [outputs.logits]
+def _wanted_outputs(request: InferRequest, signature: Signature) -> list[WantedOutput]:
+    names = [output.name for output in signature.outputs]
     all_binary = _flag(request.parameters, "binary_data_output", False, "parameters")
     if not request.outputs:
         return [WantedOutput(name, all_binary) for name in names]

@@ -15,7 +15,7 @@ import msgspec
 
 from service import native
 from service.codec.infer import DECODER, InferBody
-from service.manifest import Manifest
+from service.graphs.spec import SequenceSpec
 
 
 class Numbers(NamedTuple):
@@ -31,39 +31,39 @@ class Numbers(NamedTuple):
     lengths_start: int
 
 
-def numbers_of(read: InferBody, body: bytes, length: int, manifest: Manifest) -> Numbers | None:
+def numbers_of(read: InferBody, body: bytes, length: int, spec: SequenceSpec) -> Numbers | None:
     """Where the numbers are in every request with these words; None if that can't be said.
 
     Args:
         read: What the body says.
         body: Of the request.
         length: Of its JSON.
-        manifest: Of the model that it is for.
+        spec: Of the model that it is for; its inputs are float32 (batch, time, features).
     """
-    names = manifest.inputs
-    inputs, lengths = read.arrays[names.name], read.arrays.get(names.lengths)
+    name, lengths_name = spec.inputs, spec.lengths_name
+    inputs, lengths = read.arrays[name], read.arrays.get(lengths_name)
     batch, steps, features = inputs.shape
     is_text = length == len(body)
     places = {place.name: place for place in read.places}
     if is_text:
-        if not _are_inputs(body, manifest):
+        if not _are_inputs(body, name):
             return None
         inputs_start, lengths_start = 0, 0
-    elif names.name in places:
-        inputs_start = places[names.name].start
-        lengths_start = places[names.lengths].start if names.lengths in places else 0
+    elif name in places:
+        inputs_start = places[name].start
+        lengths_start = places[lengths_name].start if lengths_name in places else 0
     else:
         return None
     if lengths is None:
         counts = [steps] * batch
     else:
-        counts = [] if names.lengths in places else lengths.tolist()
+        counts = [] if lengths_name in places else lengths.tolist()
     return Numbers(
         is_text, read.num_bytes, inputs_start, batch, steps, features, counts, lengths_start
     )
 
 
-def _are_inputs(body: bytes, manifest: Manifest) -> bool:
+def _are_inputs(body: bytes, name: str) -> bool:
     """Whether the one array of numbers is the inputs' data, whatever is in it.
 
     That is tried out: with a number that nobody foresees in their place, it is the data.
@@ -78,4 +78,4 @@ def _are_inputs(body: bytes, manifest: Manifest) -> bool:
         tensors = [tensor for tensor in DECODER.decode(probe).inputs if tensor.data == [number]]
     except msgspec.MsgspecError:  # they are a part of nested arrays
         return False
-    return [tensor.name for tensor in tensors] == [manifest.inputs.name]
+    return [tensor.name for tensor in tensors] == [name]

@@ -10,23 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.codec.bodies import wrong_field
-from service.errors import InvalidRequestError, InvalidSequenceError
-from service.manifest import Manifest
+from service.datatypes import DATATYPES
+from service.errors import InvalidRequestError, InvalidSequenceError, NotFiniteError
+from service.graphs.model import Arrays
+from service.graphs.spec import SequenceSpec
 
-DATATYPES: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype(np.bool_),
-    "UINT8": np.dtype(np.uint8),
-    "UINT16": np.dtype(np.uint16),
-    "UINT32": np.dtype(np.uint32),
-    "UINT64": np.dtype(np.uint64),
-    "INT8": np.dtype(np.int8),
-    "INT16": np.dtype(np.int16),
-    "INT32": np.dtype(np.int32),
-    "INT64": np.dtype(np.int64),
-    "FP32": np.dtype(np.float32),
-    "FP64": np.dtype(np.float64),
-}
-"""The Open Inference datatypes that have a JSON form here."""
+WITHOUT_JSON = {"FP16", "BF16", "BYTES"}
 
 AT_ONCE = 8_192
 """Values that one product looks through; NumPy's own test takes several calls."""
@@ -52,71 +41,95 @@ def sequence_array(rows: list[list[float]], field: str) -> NDArray[np.float32]:
     return array
 
 
-def check_sequence(sequence: NDArray[np.float32], manifest: Manifest, field: str) -> None:
+def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> None:
     """Refuse a sequence that the model can't take, so that it never meets a batch.
+
+    Args:
+        sequence: (time, ...), of the spec's type.
+        spec: Of the model.
+        field: Where in the request it is.
 
     Raises:
         InvalidSequenceError: Empty, too long, of another width, or with a value not finite.
     """
     if not len(sequence):
         raise InvalidSequenceError(f"{field} has no steps", field)
-    if len(sequence) > manifest.limits.max_length:
+    if len(sequence) > spec.max_length:
         raise InvalidSequenceError(
-            f"{field} has {len(sequence)} steps, {manifest.name} takes at most "
-            f"{manifest.limits.max_length}",
+            f"{field} has {len(sequence)} steps, the model takes at most {spec.max_length}", field
+        )
+    if sequence.shape[1:] != spec.step_shape:
+        raise InvalidSequenceError(
+            f"{field} has {_width(sequence.shape[1:])} a step, the model takes "
+            f"{_width(spec.step_shape)}",
             field,
         )
-    if sequence.ndim != 2 or sequence.shape[1] != manifest.num_features:
-        width = sequence.shape[1] if sequence.ndim == 2 else 0
+    if spec.dtype.kind == "f" and not np.isfinite(sequence).all():
+        where = "".join(f"[{axis}]" for axis in np.argwhere(~np.isfinite(sequence))[0])
         raise InvalidSequenceError(
-            f"{field} has {width} features a step, {manifest.name} takes {manifest.num_features}",
-            field,
+            f"{field}{where} is not a finite {spec.dtype}", f"{field}{where}"
         )
-    if not np.isfinite(sequence).all():
-        step, feature = np.argwhere(~np.isfinite(sequence))[0]
-        raise InvalidSequenceError(
-            f"{field}[{step}][{feature}] is not a finite float32", f"{field}[{step}][{feature}]"
-        )
+
+
+def _width(step_shape: tuple[int, ...]) -> str:
+    if len(step_shape) == 1:
+        return f"{step_shape[0]} features"
+    return f"values of shape {list(step_shape)}" if step_shape else "one value"
 
 
 def check_sequences(
-    sequences: list[NDArray[np.float32]],
-    manifest: Manifest,
+    sequences: list[NDArray[Any]],
+    spec: SequenceSpec,
     field: str,
-    together: NDArray[np.float32] | None = None,
+    together: NDArray[Any] | None = None,
 ) -> None:
     """Refuse sequences that the model can't take; see `check_sequence`.
 
     Args:
         sequences: To check.
-        manifest: Of the model.
+        spec: Of the model.
         field: Where in the request they are.
-        together: One array (batch, time, features) that holds them all, padding included.
+        together: One array (batch, time, ...) that holds them all, padding included.
     """
-    if together is not None and _is_plain(sequences, manifest, together):
+    if together is not None and _is_plain(sequences, spec, together):
         return
     for row, sequence in enumerate(sequences):
-        check_sequence(sequence, manifest, f"{field}[{row}]")
+        check_sequence(sequence, spec, f"{field}[{row}]")
 
 
-def _is_plain(
-    sequences: list[NDArray[np.float32]], manifest: Manifest, together: NDArray[np.float32]
-) -> bool:
+def _is_plain(sequences: list[NDArray[Any]], spec: SequenceSpec, together: NDArray[Any]) -> bool:
     """Whether nothing is wrong with any, found in one pass; the padding may make it a no."""
     return (
-        together.shape[1] <= manifest.limits.max_length
-        and together.shape[2] == manifest.num_features
+        together.shape[1] <= spec.max_length
+        and together.shape[2:] == spec.step_shape
         and all(map(len, sequences))
-        and all_finite(together)
+        and (spec.dtype.kind != "f" or all_finite(together))
     )
 
 
-def all_finite(values: NDArray[np.float32]) -> bool:
+def check_finite(model: str, outputs: Arrays, field: str) -> None:
+    """Refuse to answer with what is no finite number.
+
+    Args:
+        model: Its name.
+        outputs: What it answered, axis 0 the batch.
+        field: Where the batch is in the request.
+
+    Raises:
+        NotFiniteError: Of the first row with such an output.
+    """
+    for output in outputs.values():
+        if output.dtype.kind == "f" and not all_finite(output):
+            row = int(np.isfinite(output).reshape(len(output), -1).all(axis=1).argmin())
+            raise NotFiniteError(model, f"{field}[{row}]")
+
+
+def all_finite(values: NDArray[Any]) -> bool:
     """Whether there is no NaN and no infinity among them."""
     if values.size > AT_ONCE:
         return bool(np.isfinite(values).all())
     # the sum of squares is finite only if all are; if not, some are perhaps only beyond 1e17
-    return math.isfinite(np.vdot(values, values)) or bool(np.isfinite(values).all())
+    return math.isfinite(float(np.vdot(values, values))) or bool(np.isfinite(values).all())
 
 
 def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:
@@ -126,9 +139,9 @@ def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> N
         InvalidRequestError: Unknown datatype, data of another type, ragged, or against the shape.
     """
     dtype = DATATYPES.get(datatype)
-    if dtype is None:
+    if dtype is None or datatype in WITHOUT_JSON:
         raise InvalidRequestError(
-            f"{field}.datatype {datatype!r} is none of {', '.join(DATATYPES)}", f"{field}.datatype"
+            f"{field}.datatype {datatype!r} has no values in JSON", f"{field}.datatype"
         )
     if any(axis < 0 for axis in shape):
         raise InvalidRequestError(f"{field}.shape {shape} has a negative axis", f"{field}.shape")

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
 from service import native
 from service.engine.deadlines import Deadlines
@@ -52,7 +51,7 @@ class Engine:
     def add(self, scheduler: Scheduler) -> None:
         """Run this model's batches too."""
         self._schedulers[scheduler.core] = scheduler
-        self.core.add(scheduler.core, scheduler.model.manifest.name)
+        self.core.add(scheduler.core, scheduler.name)
 
     def num_waiting(self, scheduler: Scheduler) -> int:
         """Sequences of this model that wait for their first run."""
@@ -79,19 +78,19 @@ class Engine:
     def submit(
         self,
         scheduler: Scheduler,
-        sequences: Sequence[NDArray[np.float32]],
+        asked: Any,
         timeout_s: float,
         on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
     ) -> Job:
-        """Have one request's sequences run; to be called on the event loop, which never waits.
+        """Have one request run; to be called on the event loop, which never waits.
 
         Args:
             scheduler: Of the model.
-            sequences: float32 (time_i, features) each, checked.
+            asked: What it makes a job of, checked.
             timeout_s: As long as it may take.
             on_done: Told on the loop, once: the job has results or failed, with InferenceError
-                (the graph failed on a batch with one of them) or InferenceTimeoutError.
+                (the graph failed on a batch with a part of it) or InferenceTimeoutError.
             priority: 1 (first) to 3.
 
         Raises:
@@ -103,7 +102,7 @@ class Engine:
             raise InferenceTimeoutError("the deadline passed before the request could run")
         if self.core.is_closed:
             raise DrainingError("the server is stopping")
-        job = Job(sequences, on_done, priority, timeout_s)
+        job = scheduler.make_job(asked, on_done, priority, timeout_s)
         self.core.submit(scheduler.core, job, timeout_s)
         self.watch(job)
         return job
@@ -163,9 +162,9 @@ class Engine:
 
     def fail(self, taken: Taken, error: Exception) -> None:
         """Fail the jobs that had a sequence in a run, and no other."""
-        manifest = self._schedulers[taken[0]].model.manifest
-        log.error("batch failed", model=manifest.name, version=manifest.version, exc_info=error)
-        failure = InferenceError(f"{manifest.name} failed on this batch")
+        scheduler = self._schedulers[taken[0]]
+        log.error("batch failed", model=scheduler.name, version=scheduler.version, exc_info=error)
+        failure = InferenceError(f"{scheduler.name} failed on this batch")
         failure.__cause__ = error
         jobs = self.core.fail(taken)
         assert self._loop is not None, "what runs was submitted on a loop"

@@ -16,7 +16,7 @@ from service.api.exchange import accepted_id
 from service.api.v2 import INFER
 from service.errors import OverloadedError
 from service.lane.heads import HotHead
-from service.manifest import Manifest
+from service.repository.loading import Served
 
 MAX_HEADS = 4_096
 TIMES_AS_FAST = 8
@@ -57,7 +57,7 @@ class FastPath:
         if asked.plan is None or hot.handler is not INFER:
             return
         json_bytes = int(hot.head.json_length) if hot.head.json_length else -1
-        model = _key(asked.served.manifest)
+        model = _key(asked.served)
         if not self._core.comes_again(model, body, json_bytes):
             return
         plan = asked.plan()
@@ -103,8 +103,8 @@ class FastPath:
         return self._core.respond(job)
 
 
-def _key(manifest: Manifest) -> str:
-    return f"{manifest.name} {manifest.version} {manifest.sha256}"
+def _key(served: Served) -> str:
+    return f"{served.name} {served.version} {served.sha256}"
 
 
 @lru_cache(256)

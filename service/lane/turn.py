@@ -6,12 +6,12 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import numpy as np
 import structlog
 
 from service import native
 from service.api.calls import Asked, Call, Services
 from service.api.exchange import Answer
+from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead
 
@@ -161,9 +161,13 @@ class FastTurn:
 
     def fail_not_finite(self) -> None:
         """Answer that there is no finite answer to one of its sequences."""
-        row = int(np.isfinite(self._job.logits).all(axis=1).argmin())
-        manifest = self._services.repository.get(self._hot.head.name).manifest
-        self.fail(NotFiniteError(manifest.name, f"{manifest.inputs.name}[{row}]"))
+        served = self._services.repository.get(self._hot.head.name)
+        assert served.sequences is not None
+        try:
+            results = served.scheduler.results(self._job)
+            check_finite(served.name, results, served.sequences.inputs)
+        except NotFiniteError as error:
+            self.fail(error)
 
     def as_turn(self) -> Turn:
         """The same request as one that was read: what there is to say of its end, it can say."""

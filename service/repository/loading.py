@@ -9,12 +9,15 @@ import structlog
 
 from service.engine.engine import Engine
 from service.errors import BundleError
-from service.graphs.invariance import TOLERANCE, check_invariance
+from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
+from service.graphs.session import open_session
+from service.graphs.spec import SequenceSpec, Signature, spec_of
 from service.manifest import Manifest, Precision, read_graph, read_manifest
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
+from service.schedulers.sequences import SequenceScheduler
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -24,11 +27,45 @@ CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """A model that answers, in one precision."""
+    """A model that answers, in one precision.
 
-    manifest: Manifest
+    Args:
+        name: Of the model.
+        version: Of the model.
+        sha256: Of its graph.
+        signature: What it takes and answers.
+        scheduler: Runs it.
+        sequences: How it runs on sequences; None if it does not: then it takes whole tensors.
+        manifest: Of its bundle; None if it has none.
+        precision: That it computes with.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    signature: Signature
     scheduler: Scheduler
+    sequences: SequenceSpec | None = None
+    manifest: Manifest | None = None
     precision: Precision = "fp32"
+
+    @classmethod
+    def of_bundle(
+        cls, manifest: Manifest, scheduler: Scheduler, precision: Precision = "fp32"
+    ) -> Served:
+        """A bundle's model."""
+        spec = spec_of(manifest)
+        graph = manifest if precision == "fp32" else manifest.variants.get(precision, manifest)
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            sha256=graph.sha256,
+            signature=spec.signature(),
+            scheduler=scheduler,
+            sequences=spec,
+            manifest=manifest,
+            precision=precision,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +126,15 @@ class Loader:
         return reason
 
     def _serve(self, folder: Path, manifest: Manifest, precision: Precision) -> Served:
-        model = OnnxModel(read_graph(folder, manifest, precision), manifest)
+        session = open_session(read_graph(folder, manifest, precision))
+        model = OnnxModel(session, spec_of(manifest))
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
-        check_invariance(model, self._bounds.chunk_steps or CHECKED_CHUNK, tolerance)
+        chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
+        sequences = probe(model.spec, chunk_steps, manifest.profile)
+        check_invariance(model, sequences, chunk_steps, tolerance)
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
-        scheduler = Scheduler(model, self._bounds, calibrate(model, self._bounds), metrics)
+        cost = calibrate(model, self._bounds, manifest.name)
+        scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
         self._engine.add(scheduler)
         metrics.watch(
             lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
@@ -106,4 +147,4 @@ class Loader:
             manifest.task,
             manifest.batching,
         ).set(1)
-        return Served(manifest, scheduler, precision)
+        return Served.of_bundle(manifest, scheduler, precision)

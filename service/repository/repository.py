@@ -155,18 +155,17 @@ class Repository:
 
 def _other(loaded: Loaded, precision: str, field: str) -> Served:
     """A precision that is not the one that answers by default."""
-    found, manifest = loaded.others.get(precision), loaded.served.manifest
+    found, served = loaded.others.get(precision), loaded.served
     if found is None:
-        refused = manifest.refused_variants.items()
+        refused = served.manifest.refused_variants.items() if served.manifest else ()
         why = "".join(f": {reason}" for name, reason in refused if name == precision)
-        there = " and ".join(manifest.precisions)
+        there = " and ".join(sorted({served.precision, *loaded.others}))
         raise InvalidRequestError(
-            f"{field} {precision!r} is none of model {manifest.name!r}, which has {there}{why}",
-            field,
+            f"{field} {precision!r} is none of model {served.name!r}, which has {there}{why}", field
         )
     if isinstance(found, str):
         raise ModelNotReadyError(
-            f"{precision} of model {manifest.name!r} is not ready: {found}", field
+            f"{precision} of model {served.name!r} is not ready: {found}", field
         )
     return found
 

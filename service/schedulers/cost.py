@@ -49,7 +49,7 @@ def measure(
         max_steps: Longest run.
         budget_s: Stop after about this long; small shapes come first, each at least once.
     """
-    manifest = model.manifest
+    spec = model.spec
     rows = sorted({*(r for r in ROWS if r < max_rows), max_rows})
     steps = sorted({*(s for s in STEPS if s < max_steps), max_steps})
     shapes = sorted(itertools.product(rows, steps), key=lambda shape: shape[0] * shape[1])
@@ -58,11 +58,10 @@ def measure(
     for turn, (batch_size, num_steps) in itertools.product(range(4), shapes):
         if time.perf_counter() > stop_s and (turn or len(taken) >= 6):
             break
-        inputs = np.zeros((batch_size, num_steps, manifest.num_features), dtype=np.float32)
+        inputs = np.zeros((batch_size, num_steps, *spec.step_shape), spec.dtype)
         lengths = np.full(batch_size, num_steps, dtype=np.int64)
         state = {
-            pair.input: np.zeros((batch_size, *pair.shape), dtype=np.float32)
-            for pair in manifest.state
+            pair.input: np.zeros((batch_size, *pair.shape), dtype=np.float32) for pair in spec.state
         }
         started_s = time.thread_time()
         model.run(inputs, lengths, state)
@@ -72,17 +71,16 @@ def measure(
     return {shape: float(np.median(runs[1:] or runs)) for shape, runs in taken.items()}
 
 
-def calibrate(model: Model, bounds: Bounds) -> CostModel:
-    """The cost model of a freshly loaded model."""
-    manifest = model.manifest
-    rows, steps = bounds.max_batch_size, manifest.limits.max_length
-    if manifest.state:
+def calibrate(model: Model, bounds: Bounds, name: str) -> CostModel:
+    """The cost model of a freshly loaded model; its name is for the log."""
+    rows, steps = bounds.max_batch_size, model.spec.max_length
+    if model.spec.state:
         steps = min(steps, MAX_CHUNK)
     samples = measure(model, rows, steps, bounds.calibration_ms / 1_000)
     cost = CostModel(samples, rows, steps)
     log.info(
         "cost model",
-        model=manifest.name,
+        model=name,
         form=cost.form,
         points=len(samples),
         relative_error=round(cost.fit_error, 3),

@@ -1,15 +1,14 @@
-"""A request on its way: sequences that wait, run and are answered together."""
+"""A request on its way: what waits, runs and is answered together."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from service import native
-from service.graphs.model import Result
 
 NORMAL_PRIORITY = 2
 PATIENCE = dict(enumerate(native.PATIENCE, start=1))
@@ -17,22 +16,33 @@ PATIENCE = dict(enumerate(native.PATIENCE, start=1))
 
 
 class Job(native.Job):
-    """One request's sequences.
+    """One request.
 
-    Args:
-        sequences: Each float32 (time_i, features), checked; they are copied.
+    Attributes:
         on_done: Told, on the event loop and once, that there are results or a failure.
-        priority: 1 (high) to 3 (low); others count as the nearest of these.
-        timeout_s: As long as its caller waits.
+        failure: Why there are no results.
     """
 
     # attributes go into the base's own dictionary: one more of its own, and Python's collector
     # would take a job and a caller that hold each other for reachable, for ever
     __slots__ = ()
 
+
+class SequenceJob(Job):
+    """One request's sequences.
+
+    Args:
+        sequences: Each (time_i, *step_shape), all of one type, checked; they are copied.
+        on_done: Told, on the event loop and once, that there are results or a failure.
+        priority: 1 (high) to 3 (low); others count as the nearest of these.
+        timeout_s: As long as its caller waits.
+    """
+
+    __slots__ = ()
+
     def __init__(
         self,
-        sequences: Sequence[NDArray[np.float32]],
+        sequences: Sequence[NDArray[Any]],
         on_done: Callable[[Job], None],
         priority: int = NORMAL_PRIORITY,
         timeout_s: float = math.inf,
@@ -40,16 +50,3 @@ class Job(native.Job):
         super().__init__(sequences, priority, timeout_s)
         self.on_done = on_done  # type: ignore[assignment]  # told of no other job than this
         self.failure: Exception | None = None
-
-    @property
-    def results(self) -> list[Result]:
-        """In the sequences' order, once all are there.
-
-        Raises:
-            Exception: The failure, if there is one.
-        """
-        if self.failure is not None:
-            raise self.failure
-        weights: list[NDArray[np.float32] | None] = [*self.weights]
-        weights = weights or [None] * self.num_sequences
-        return [Result(*both) for both in zip(self.logits, weights, strict=True)]

@@ -214,6 +214,7 @@ class ModelMetrics:
     """One model's children of the metrics that its scheduler counts."""
 
     def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
+        self.name, self.version = name, version
         self._metrics = metrics
         labels = (name, version, precision)
         self.tally = tally = native.RunTally(SECONDS, ROWS)

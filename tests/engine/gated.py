@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from service.engine.engine import Engine
-from service.graphs.model import Result
 from service.schedulers.job import NORMAL_PRIORITY
 from tests.engine.harness import Observed, predict
-from tests.fakes import TIMEOUT_S, GatedModel, Steps, check_result, make_sequence
+from tests.fakes import TIMEOUT_S, GatedModel, Result, Steps, check_result, make_sequence
 
 BLOCKER = make_sequence([1, 2, 3])
 

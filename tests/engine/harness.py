@@ -11,13 +11,13 @@ from typing import Any
 from service import native
 from service.app import bounds_of
 from service.engine.engine import Engine
-from service.graphs.model import Model, Result
 from service.schedulers.cost import CostModel
-from service.schedulers.job import NORMAL_PRIORITY, Job
+from service.schedulers.job import NORMAL_PRIORITY, Job, SequenceJob
 from service.schedulers.scheduler import Outputs, Scheduler
+from service.schedulers.sequences import SequenceScheduler
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
-from tests.fakes import TIMEOUT_S, Steps, check_result
+from tests.fakes import TIMEOUT_S, Result, Steps, SumModel, check_result, results_of
 
 DEFAULTS = dataclasses.replace(bounds_of(Settings()), engine_threads=1)
 RUN_S, ROW_S, CELL_S = 50e-6, 5e-6, 5e-6
@@ -36,28 +36,29 @@ def made_cost(
     return CostModel(samples, max_rows, max_steps)
 
 
-class Asked(Job):
+class Asked(SequenceJob):
     """A job, what it asked, and a future of what its caller is told."""
 
     __slots__ = ()  # see `Job`
 
     def __init__(
         self,
+        scheduler: Scheduler,
         sequences: list[Steps],
         future: asyncio.Future[list[Result]],
         priority: int = NORMAL_PRIORITY,
     ) -> None:
-        super().__init__(sequences, lambda job: settle(future, job), priority)
+        super().__init__(sequences, lambda job: settle(scheduler, future, job), priority)
         self.asked: list[Steps] = sequences
         self.future: asyncio.Future[list[Result]] = future
 
 
-def settle(future: asyncio.Future[list[Result]], job: Job) -> None:
+def settle(scheduler: Scheduler, future: asyncio.Future[list[Result]], job: Job) -> None:
     """Give a future what a job came to."""
     if job.failure is not None:
         future.set_exception(job.failure)
     else:
-        future.set_result(job.results)
+        future.set_result(results_of(scheduler, job))
 
 
 def predict(
@@ -69,7 +70,9 @@ def predict(
 ) -> asyncio.Future[list[Result]]:
     """Submit to an engine; cancelling the future cancels the job."""
     future: asyncio.Future[list[Result]] = asyncio.get_running_loop().create_future()
-    job = engine.submit(scheduler, sequences, timeout_s, partial(settle, future), priority)
+    job = engine.submit(
+        scheduler, sequences, timeout_s, partial(settle, scheduler, future), priority
+    )
     future.add_done_callback(lambda ended: engine.cancel(job) if ended.cancelled() else None)
     return future
 
@@ -78,7 +81,7 @@ class Observed:
     """A model's scheduler, and the metrics that it counts in.
 
     Args:
-        model: Its manifest says which scheduler.
+        model: Its state says which scheduler.
         cost: What a run costs; default: `made_cost`'s.
         metrics: To count in; default: its own.
         bounds: Fields of `Bounds` that are not to be the settings' defaults.
@@ -86,7 +89,7 @@ class Observed:
 
     def __init__(
         self,
-        model: Model,
+        model: SumModel,
         cost: CostModel | None = None,
         metrics: Metrics | None = None,
         **bounds: Any,
@@ -96,7 +99,7 @@ class Observed:
         manifest = model.manifest
         self._labels = {"model": manifest.name, "version": manifest.version, "precision": "fp32"}
         all_bounds = dataclasses.replace(DEFAULTS, **bounds)
-        self.scheduler = Scheduler(
+        self.scheduler = SequenceScheduler(
             model,
             all_bounds,
             cost or made_cost(all_bounds.max_batch_size),
@@ -124,7 +127,7 @@ class Observed:
 class ByHand(Observed):
     """Plays the engine, a step at a time, by a clock of its own; close it."""
 
-    def __init__(self, model: Model, cost: CostModel | None = None, **bounds: Any) -> None:
+    def __init__(self, model: SumModel, cost: CostModel | None = None, **bounds: Any) -> None:
         super().__init__(model, cost, None, **bounds)
         self.loop = asyncio.new_event_loop()
         self.clock_s = 0.0
@@ -142,7 +145,7 @@ class ByHand(Observed):
         self, *sequences: Steps, priority: int = NORMAL_PRIORITY, timeout_s: float = TIMEOUT_S
     ) -> Asked:
         """Queue one request, now by the hand's clock."""
-        job = Asked(list(sequences), self.loop.create_future(), priority)
+        job = Asked(self.scheduler, list(sequences), self.loop.create_future(), priority)
         job.submitted_s = self.clock_s
         self.admission.enter(job, timeout_s)
         self.core.enqueue(job)

@@ -16,12 +16,11 @@ import pytest
 from service import native
 from service.engine.engine import Engine, Taken
 from service.errors import InferenceError, InferenceTimeoutError
-from service.graphs.model import Result
 from service.manifest import Manifest
 from service.schedulers.job import Job
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import Observed, made_cost, settle
-from tests.fakes import SumModel, check_result, make_manifest, random_sequence
+from tests.fakes import Result, SumModel, check_result, make_manifest, random_sequence
 
 DEPTH = 5  # 7 was run too, in two minutes
 NUM_THREADS = 2
@@ -120,7 +119,7 @@ class World:
 
         def on_done(job: Job) -> None:
             self.num_told[index] += 1
-            settle(answer, job)
+            settle(self.served.scheduler, answer, job)
 
         timeout_s = TIMEOUT_S * (1 + index)
         job = self.engine.submit(self.served.scheduler, ASKED[index], timeout_s, on_done)

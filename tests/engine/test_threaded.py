@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from service.engine.engine import Engine
 from service.errors import InferenceError, InferenceTimeoutError, OverloadedError
-from service.graphs.model import Result
 from tests.engine.harness import Observed, predict
 from tests.fakes import (
     TIMEOUT_S,
     FailingModel,
+    Result,
     Steps,
     check_result,
     make_manifest,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.engine.engine import Engine
 from service.errors import BundleError, InferenceError
-from service.graphs.invariance import check_invariance
+from service.graphs.invariance import check_invariance, probe
 from service.graphs.model import Arrays
 from tests.engine.harness import Observed, predict
 from tests.fakes import (
@@ -40,6 +40,8 @@ DAMAGES: list[tuple[Literal["cells", "sequences"], Damage, str]] = [
     ("cells", change("logits", lambda a: np.concatenate([a, a])), "logits"),
     ("cells", change("logits", lambda a: a[:, :1]), "logits"),
     ("cells", drop("logits"), "logits"),
+    ("cells", change("logits", lambda a: a.astype(np.float64)), "logits"),
+    ("cells", change("hash_out", lambda a: a.astype(">f4")), "hash_out"),
     ("cells", drop("count_out"), "count_out"),
     ("cells", change("hash_out", lambda a: a[:, :, None]), "hash_out"),
     ("cells", change("hash_out", lambda a: a[:1, :0]), "hash_out"),
@@ -47,6 +49,7 @@ DAMAGES: list[tuple[Literal["cells", "sequences"], Damage, str]] = [
     ("sequences", change("weights", lambda a: a[:, :-1]), "weights"),
     ("sequences", change("weights", lambda a: a[:-1]), "weights"),
     ("sequences", drop("weights"), "weights"),
+    ("sequences", change("weights", lambda a: np.nan_to_num(a).astype(np.int64)), "weights"),
 ]
 each_damage = pytest.mark.parametrize(("kind", "damage", "name"), DAMAGES)
 
@@ -80,7 +83,7 @@ def test_wrong_outputs_fail_their_batch_and_the_thread_goes_on(
     async def scenario() -> None:
         with pytest.raises(InferenceError) as failure:
             await predict(engine, served.scheduler, [marked(good), good])
-        assert f"output {name} has shape" in str(failure.value.__cause__)
+        assert f"output {name} " in str(failure.value.__cause__)
         (result,) = await predict(engine, served.scheduler, [good])
         check_result(result, good)
 
@@ -95,17 +98,14 @@ def test_wrong_outputs_are_refused_at_load(
 ) -> None:
     model = damaged(kind, damage)
     model.always = True
-    with pytest.raises(BundleError, match=f"output {name} has shape"):
-        check_invariance(model, chunk_steps=4)
+    with pytest.raises(BundleError, match=f"output {name} (has shape|is)"):
+        check_invariance(model, probe(model.spec, 4), chunk_steps=4)
 
 
 @pytest.mark.parametrize("kind", ["cells", "sequences"])
 @pytest.mark.parametrize(
     "layout",
     [
-        lambda a: a.astype(np.float64),
-        lambda a: np.nan_to_num(a).astype(np.int64),  # padding is NaN
-        lambda a: a.astype(">f4"),
         np.asfortranarray,
         lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
     ],

@@ -9,12 +9,17 @@ import pytest
 from numpy.typing import NDArray
 
 from service.errors import BundleError
-from service.graphs.invariance import check_invariance
+from service.graphs.invariance import check_invariance, probe
 from service.graphs.model import Arrays
 from tests.fakes import SumModel, make_manifest
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+
+
+def check(model: SumModel, chunk_steps: int) -> None:
+    sequences = probe(model.spec, chunk_steps, model.manifest.profile)
+    check_invariance(model, sequences, chunk_steps)
 
 
 @pytest.mark.parametrize("kind", ["cells", "sequences", "weights"])
@@ -24,7 +29,7 @@ def test_good_models_pass(kind: str, chunk_steps: int, max_length: int) -> None:
     batching: Literal["cells", "sequences"] = "cells" if kind == "cells" else "sequences"
     limits = {"max_length": max_length}
     model = SumModel(make_manifest(batching, weights=kind == "weights", limits=limits))
-    check_invariance(model, chunk_steps)
+    check(model, chunk_steps)
     lengths = {len(row) for run in model.runs for row in run}
     assert max(lengths) == min(max_length, 40)  # the profile's 0.99 quantile
     assert max(map(len, model.runs)) > 1 or max_length == 1
@@ -115,7 +120,7 @@ class AnswersInfinity(_Spoiled):
 def test_a_model_that_depends_on_its_batch_is_refused(broken: type[SumModel]) -> None:
     model = broken(make_manifest("sequences", weights=True))
     with pytest.raises(BundleError, match=r"not batch-invariant: (logits|weights) of a sequence"):
-        check_invariance(model, chunk_steps=8)
+        check(model, chunk_steps=8)
 
 
 class IgnoresState(SumModel):
@@ -162,4 +167,4 @@ def test_a_model_that_loses_or_mixes_its_state_between_chunks_is_refused(
         "feature_deviations": [2.0, 2.0],
     }
     with pytest.raises(BundleError, match="in chunks of 16 steps"):
-        check_invariance(broken(make_manifest("cells", profile=profile)), chunk_steps=16)
+        check(broken(make_manifest("cells", profile=profile)), chunk_steps=16)

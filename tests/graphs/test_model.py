@@ -10,13 +10,20 @@ from onnx import TensorProto
 
 from service.errors import BundleError
 from service.graphs.model import OnnxModel
+from service.graphs.session import open_session
+from service.graphs.spec import spec_of
+from service.manifest import Manifest
 from tests.fakes import make_sequence
 from tests.graphs.made import STATE, expected_sums, sum_graph, sum_manifest
 
 
+def made(graph: bytes, manifest: Manifest) -> OnnxModel:
+    return OnnxModel(open_session(graph), spec_of(manifest))
+
+
 def test_it_runs_and_names_the_outputs() -> None:
     graph = sum_graph("cells")
-    model = OnnxModel(graph, sum_manifest(graph))
+    model = made(graph, sum_manifest(graph))
     steps = make_sequence([12, 34])
     outputs = model.run(
         steps[None], np.array([2], dtype=np.int64), {"sum": np.ones((1, 2), dtype=np.float32)}
@@ -27,7 +34,7 @@ def test_it_runs_and_names_the_outputs() -> None:
 
 def test_it_runs_without_state_and_keeps_to_the_lengths() -> None:
     graph = sum_graph("sequences")
-    model = OnnxModel(graph, sum_manifest(graph, "sequences"))
+    model = made(graph, sum_manifest(graph, "sequences"))
     batch = np.full((2, 3, 2), np.nan, dtype=np.float32)
     batch[0], batch[1, :1] = make_sequence([1, 2, 3]), make_sequence([45])
     outputs = model.run(batch, np.array([3, 1], dtype=np.int64), {})
@@ -52,7 +59,7 @@ def test_a_signature_that_is_not_the_manifests_is_refused(
 ) -> None:
     graph = sum_graph("cells", **graph_fault)
     with pytest.raises(BundleError, match=reason):
-        OnnxModel(graph, sum_manifest(graph, **changes))
+        made(graph, sum_manifest(graph, **changes))
 
 
 def test_a_graph_of_another_width_is_refused() -> None:
@@ -60,10 +67,10 @@ def test_a_graph_of_another_width_is_refused() -> None:
     profile = {"length_quantiles": {}, "feature_means": [0], "feature_deviations": [1]}
     manifest = sum_manifest(graph, "sequences", inputs={"features": ["one"]}, profile=profile)
     with pytest.raises(BundleError, match="the graph's input inputs is"):
-        OnnxModel(graph, manifest)
+        made(graph, manifest)
 
 
 @pytest.mark.parametrize("graph", [b"", b"not a graph", sum_graph()[:-20]])
 def test_bytes_that_are_no_graph_are_refused(graph: bytes) -> None:
     with pytest.raises(BundleError, match="onnxruntime can't load the graph"):
-        OnnxModel(graph, sum_manifest(sum_graph()))
+        open_session(graph)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.graphs.model import Arrays
+from service.graphs.spec import spec_of
 from service.manifest import Manifest
 from tests.fakes import TIMEOUT_S, make_manifest
 
@@ -40,6 +41,7 @@ class EchoModel:
 
     def __init__(self, manifest: Manifest, salt: bytes = b"") -> None:
         self.manifest = manifest
+        self.spec = spec_of(manifest)
         self.gate = threading.Event()
         self.gate.set()
         self._salt = zlib.crc32(salt)

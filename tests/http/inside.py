@@ -24,7 +24,7 @@ from service.lane.fast_path import FastPath, Received
 from service.manifest import Precision
 from service.repository.loading import Loaded, Served
 from service.repository.repository import Entry, Repository
-from service.schedulers.scheduler import Scheduler
+from service.schedulers.sequences import SequenceScheduler
 from service.serving import make_config
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -152,7 +152,7 @@ class Inside:
     @property
     def has_weights(self) -> bool:
         """Whether its models answer with weights, too."""
-        return any(served.manifest.outputs.weights for served in self._served)
+        return any(len(served.signature.outputs) > 1 for served in self._served)
 
     def outcomes(self, outcome: str) -> float:
         """Requests that ended so."""
@@ -195,7 +195,9 @@ class Inside:
         precision: Precision = "int8" if manifest.name in entries else "fp32"
         metrics = self.metrics.of_model(manifest.name, manifest.version, precision)
         cost = made_cost(self._bounds.max_batch_size)
-        served = Served(manifest, Scheduler(model, self._bounds, cost, metrics), precision)
+        served = Served.of_bundle(
+            manifest, SequenceScheduler(model, self._bounds, cost, metrics), precision
+        )
         self.engine.add(served.scheduler)
         self._served.append(served)
         if precision == "fp32":

@@ -53,7 +53,7 @@ class Taught:
             "priority": 2,
             "timeout_s": 20.0,
             "header_lines": b"content-type: application/json\r\n",
-            "pieces": [(b'{"data":[', False, False)],
+            "pieces": [(b'{"data":[', 0, False)],
             "behind": b"]}",
             "elapsed_s": native.Distribution(SECONDS),
             **changes,

@@ -98,5 +98,5 @@ def test_measuring_keeps_to_its_time_but_always_gets_some_points() -> None:
     model = SumModel(make_manifest("cells"))
     assert len(measure(model, 16, 256, budget_s=0.0)) >= 6
     assert max(len(run) for run in model.runs) <= 16
-    calibrated = calibrate(SumModel(make_manifest("sequences")), bounds_of(Settings()))
+    calibrated = calibrate(SumModel(make_manifest("sequences")), bounds_of(Settings()), "sum")
     assert (calibrated.max_rows, calibrated.max_steps) == (Settings().max_batch_size, 1_000)

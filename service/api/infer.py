@@ -1,0 +1,75 @@
+"""An inference request, whatever its protocol, once its tensors are read: what to run, for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service import native
+from service.api.calls import Asked, Call
+from service.api.exchange import Answer
+from service.codec.infer import InferBody
+from service.codec.tensors import check_sequences
+from service.errors import InvalidRequestError
+from service.graphs.model import Arrays
+from service.graphs.spec import SequenceSpec
+
+
+def ask(
+    call: Call,
+    read: InferBody,
+    answer: Callable[[Arrays], Answer],
+    plan: Callable[[], native.Plan | None] | None = None,
+) -> Asked:
+    """What a request asks of its model.
+
+    Args:
+        call: Of the request.
+        read: What it says.
+        answer: Makes the answer of the results.
+        plan: See `Asked`.
+
+    Raises:
+        ServiceError: It can't be done; the field named.
+    """
+    served = call.served
+    if read.precision is not None:
+        served = call.served_with(read.precision, "parameters.precision")
+    work: Any = read.arrays
+    field = ""
+    if served.sequences is not None:
+        work, field = _rows(call, read.arrays, served.sequences), served.sequences.inputs
+    timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
+    return Asked(served, work, field, timeout_s, read.priority, answer, plan)
+
+
+def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:
+    """Cut (batch, time, ...) into checked sequences of their true lengths."""
+    inputs, name = arrays[spec.inputs], spec.inputs
+    lengths, lengths_name = arrays.get(spec.lengths_name), spec.lengths_name
+    if inputs.ndim != 2 + len(spec.step_shape):
+        axes = ", features" if spec.step_shape else ""
+        raise InvalidRequestError(
+            f"{name} has shape {list(inputs.shape)}, not (batch, time{axes})", name
+        )
+    batch_size, num_steps = inputs.shape[:2]
+    call.check_count(batch_size, name)
+    if lengths is None:
+        counts = [num_steps] * batch_size
+    elif lengths.shape == (batch_size,):
+        counts = lengths.tolist()
+    else:
+        raise InvalidRequestError(
+            f"{lengths_name} has shape {list(lengths.shape)}, {name} has {batch_size} rows",
+            lengths_name,
+        )
+    if not (min(counts) >= 0 and max(counts) <= num_steps):
+        raise InvalidRequestError(
+            f"{lengths_name} must lie in 1..{num_steps}, the time axis of {name}", lengths_name
+        )
+    sequences = [inputs[row, :length] for row, length in enumerate(counts)]
+    check_sequences(sequences, spec, name, np.asarray(inputs))
+    return sequences

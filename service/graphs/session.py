@@ -1,0 +1,48 @@
+"""One graph in onnxruntime, on one thread: the engine's threads are the parallelism."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import onnxruntime
+
+from service.errors import BundleError
+
+
+def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
+    """Load a graph; several engine threads may run it at a time.
+
+    Args:
+        graph: Its bytes; or its file, which may keep its weights in others beside it.
+
+    Raises:
+        BundleError: onnxruntime can't load it.
+    """
+    options = onnxruntime.SessionOptions()
+    # more threads inside a run only compete with the engine's
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    _share_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.enable_mem_pattern = False  # shapes vary, patterns would only be re-planned
+    options.log_severity_level = 3
+    source = graph if isinstance(graph, bytes) else str(graph)
+    try:
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise BundleError(f"onnxruntime can't load the graph: {error}") from error
+
+
+@cache
+def _share_memory() -> None:
+    """Make the one memory pool that all sessions of this process work in.
+
+    Each would otherwise keep a pool of its own, as large as its largest run ever was.
+    """
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    # growing in powers of two: by the size asked for, it fragments as shapes vary
+    growth = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 0})
+    onnxruntime.create_and_register_allocator(place, growth)

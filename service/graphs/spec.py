@@ -1,0 +1,125 @@
+"""What a graph takes and answers: as tensors, for any; as sequences, for those that a scheduler can
+take apart and put together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service import native
+from service.datatypes import datatype_of
+from service.manifest import Manifest
+
+FLOAT = np.dtype(np.float32)
+
+
+class TensorSpec(NamedTuple):
+    """One tensor as a client sees it; -1 is an axis of any size."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    is_optional: bool = False
+
+
+class Signature(NamedTuple):
+    """The tensors that a model takes and answers."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+class OutputSpec(NamedTuple):
+    """An output (batch, *shape); or of each step, (batch, time, *shape)."""
+
+    name: str
+    shape: tuple[int, ...]
+    per_step: bool = False
+    dtype: np.dtype[Any] = FLOAT
+
+
+class StateSpec(NamedTuple):
+    """A recurrent state tensor, float32 (batch, *shape): an explicit pair of graph names."""
+
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    initial: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SequenceSpec:
+    """A graph that runs on sequences.
+
+    Args:
+        inputs: Name of the input (batch, time, *step_shape).
+        step_shape: (features,), or () of token ids.
+        outputs: What it answers; one at least.
+        max_length: Steps in one sequence, at most.
+        lengths: Name of the input (batch,), int64, how long each sequence is; None: the graph has
+            none, and so runs only sequences of equal length together.
+        state: What it carries from chunk to chunk; without any, it needs all steps at once.
+        dtype: Of the inputs.
+    """
+
+    inputs: str
+    step_shape: tuple[int, ...]
+    outputs: tuple[OutputSpec, ...]
+    max_length: int
+    lengths: str | None = "lengths"
+    state: tuple[StateSpec, ...] = ()
+    dtype: np.dtype[Any] = FLOAT
+
+    @property
+    def is_float(self) -> bool:
+        """Whether all that goes in and comes out is float32: such requests the lane can learn."""
+        return self.dtype == FLOAT and all(output.dtype == FLOAT for output in self.outputs)
+
+    @property
+    def lengths_name(self) -> str:
+        """What a client calls the lengths; those of a graph without are the service's own."""
+        return self.lengths or "lengths"
+
+    def signature(self) -> Signature:
+        """As a client sees it."""
+        inputs = (
+            TensorSpec(self.inputs, datatype_of(self.dtype), (-1, -1, *self.step_shape)),
+            TensorSpec(self.lengths_name, "INT64", (-1,), is_optional=True),
+        )
+        outputs = (
+            TensorSpec(name, datatype_of(dtype), (-1, *([-1] if per_step else []), *shape))
+            for name, shape, per_step, dtype in self.outputs
+        )
+        return Signature(inputs, tuple(outputs))
+
+    def native(self) -> native.GraphSpec:
+        """The same, for `native/schedule/`."""
+        return native.GraphSpec(
+            step_bytes=math.prod(self.step_shape) * self.dtype.itemsize,
+            is_ragged=self.lengths is not None,
+            outputs=[(o.per_step, math.prod(o.shape) * o.dtype.itemsize) for o in self.outputs],
+            state=[(state.shape, state.initial) for state in self.state],
+        )
+
+
+def spec_of(manifest: Manifest) -> SequenceSpec:
+    """What a bundle's graph takes and answers."""
+    names = manifest.outputs
+    outputs = [OutputSpec(names.logits, (len(names.labels),))]
+    if names.weights:
+        outputs.append(OutputSpec(names.weights, (), per_step=True))
+    return SequenceSpec(
+        inputs=manifest.inputs.name,
+        step_shape=(manifest.num_features,),
+        outputs=tuple(outputs),
+        max_length=manifest.limits.max_length,
+        lengths=manifest.inputs.lengths,
+        state=tuple(
+            StateSpec(pair.input, pair.output, tuple(pair.shape), pair.initial)
+            for pair in manifest.state
+        ),
+    )
