@@ -63,7 +63,8 @@ class Asked(NamedTuple):
         timeout_s: As long as it may take from now on.
         priority: 1 (first) to 3.
         answer: Makes the answer of the results.
-        plan: Says what to do with such a request without reading it, if that can be said.
+        plan: Says what the model is to do with such a request without reading it, if that can be
+            said.
     """
 
     served: Served
@@ -72,7 +73,7 @@ class Asked(NamedTuple):
     timeout_s: float
     priority: int
     answer: Callable[[Arrays], Answer]
-    plan: Callable[[], native.Plan | None] | None = None
+    plan: Callable[[Served], native.Plan | None] | None = None
 
 
 class Handler(NamedTuple):

@@ -16,13 +16,14 @@ from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
 from service.graphs.spec import SequenceSpec
+from service.repository.loading import Served
 
 
 def ask(
     call: Call,
     read: InferBody,
     answer: Callable[[Arrays], Answer],
-    plan: Callable[[], native.Plan | None] | None = None,
+    plan: Callable[[Served], native.Plan | None] | None = None,
 ) -> Asked:
     """What a request asks of its model.
 

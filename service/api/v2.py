@@ -81,11 +81,11 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
     read = read_body(body, length, served.signature)
     answer = partial(infer_answer, served, read.request_id, read.outputs)
-    return ask(call, read, answer, partial(_plan, call, read, served, body, length))
+    return ask(call, read, answer, partial(_plan, call, read, body, length))
 
 
 def _plan(
-    call: Call, read: InferBody, served: Served, body: bytes, length: int
+    call: Call, read: InferBody, body: bytes, length: int, served: Served
 ) -> native.Plan | None:
     """What to do with every request that says the same beside its numbers; None if it varies."""
     spec = served.sequences

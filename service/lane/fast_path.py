@@ -60,7 +60,7 @@ class FastPath:
         model = _key(asked.served)
         if not self._core.comes_again(model, body, json_bytes):
             return
-        plan = asked.plan()
+        plan = asked.plan(asked.served)
         if plan is None:
             return
         if hot not in self._ids:
