@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Items
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,10 @@ class Job:
     sequences: list[Sequence]
     outputs: list[bytes]
     lengths: list[int]
+    @overload
     def __init__(self, sequences: Items[NDArray[Any]], priority: int, timeout_s: float) -> None: ...
+    @overload
+    def __init__(self, num_rows: int, kind: int, priority: int, timeout_s: float) -> None: ...
 
 class Workspace: ...
 
@@ -135,6 +138,9 @@ class SequenceScheduler(Scheduler):
         self, bounds: Bounds, cost: CostTable, tally: RunTally, graph: GraphSpec
     ) -> None: ...
     def cut(self, lengths: Items[int]) -> list[int]: ...
+
+class TensorScheduler(Scheduler):
+    def __init__(self, bounds: Bounds, cost: CostTable, tally: RunTally) -> None: ...
 
 class Backlog:
     wait_s: float

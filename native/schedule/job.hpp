@@ -68,6 +68,7 @@ class Job : public std::enable_shared_from_this<Job> {
   double submitted_s, deadline_s, due_s;
   double work_s = 0.0;  // of computing, as estimated when it was admitted
   long num_cells = 0;
+  long kind = 0;      // whole tensors: a request runs with those of the same kind
   bool gone = false;  // nobody waits for the answer: see the engine
   std::vector<Sequence> sequences;
   const Values values;

@@ -33,13 +33,15 @@ async def metadata(request: Request) -> Response:
     services: Services = request.app.state.services
     path = request.path_params
     served = services.repository.get(path["name"], path.get("version"))
-    body = {
+    body: dict[str, object] = {
         "name": served.name,
         "versions": [served.version],
         "platform": "onnx_onnxv1",
         "inputs": [_described(tensor) for tensor in served.signature.inputs],
         "outputs": [_described(tensor) for tensor in served.signature.outputs],
     }
+    if served.properties:
+        body["properties"] = served.properties
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
