@@ -12,7 +12,7 @@ from service.description import Description, read_description
 from service.engine.engine import Engine
 from service.errors import BundleError
 from service.graphs.batchable import find_obstacle
-from service.graphs.described import DescribedModel
+from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
 from service.graphs.session import open_session
@@ -161,7 +161,7 @@ class Loader:
 
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""
-        model = DescribedModel(open_session(folder / GRAPH_FILE), description)
+        model = describe(open_session(folder / GRAPH_FILE), description)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
         bounds = dataclasses.replace(self._bounds, max_batch_size=1)
         if not model.fixed_batch:
