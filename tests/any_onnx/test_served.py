@@ -13,6 +13,8 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from sklearn.linear_model import LogisticRegression
 
 from service.datatypes import DATATYPES, datatype_of
 from tests.any_onnx.made import (
@@ -49,6 +51,13 @@ def scaled() -> Any:
     return graph([node], inputs, [tensor("y", ["n", 2])], scale=np.full(1, 2.0, np.float32))
 
 
+def classifier() -> Any:
+    """As scikit-learn's converter makes it: labels as strings, probabilities as maps."""
+    points = np.array([[0.0, 0.0], [0.0, 1.0], [5.0, 5.0], [5.0, 6.0]], dtype=np.float32)
+    fitted = LogisticRegression().fit(points, ["low", "low", "high", "high"])
+    return to_onnx(fitted, points[:1], target_opset=17)
+
+
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("any")
@@ -61,6 +70,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder, "keras-one", keras_lstm(batch=1), KERAS)
     write(folder, "keras-bare", keras_lstm())
     write(folder, "torch", torch_lstm(), TORCH)
+    write(folder, "sklearn", classifier())
     large = linear(np.ones((64, 64), dtype=np.float32))
     external = {"save_as_external_data": True, "size_threshold": 0, "location": "model.onnx.data"}
     folder_of = write(folder, "external", large, **external)
@@ -204,6 +214,12 @@ def test_the_metadata_says_how_requests_run(server: Server) -> None:
     assert together["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
     one = server.client.get("/v2/models/normed").json()["properties"]["batching"]
     assert one == "one request at a time: a row of y depends on the other rows"
+
+
+def test_what_is_no_tensor_is_left_out_and_the_rest_serves(server: Server) -> None:
+    about = server.client.get("/v2/models/sklearn").json()
+    assert [output["name"] for output in about["outputs"]] == ["output_label"]
+    assert about["properties"]["left_out"].startswith("no tensors: output_probability (seq(map(")
 
 
 def test_it_has_no_task(server: Server) -> None:
