@@ -49,20 +49,27 @@ std::vector<float> padded_weights(const Job& job) {
   return values;
 }
 
-std::string make_body(const Job& job) {
-  std::string body, blobs;
+// A document, and the binary tensors behind it.
+struct Body {
+  std::string document, blobs;
+};
+
+Body make_body(const Job& job) {
+  Body body{job.plan->before_id + job.body_id, {}};
   for (const Piece& piece : job.plan->pieces) {
-    body.append(piece.before);
+    body.document.append(piece.before);
     std::vector<float> weights;
     if (piece.is_weights) weights = padded_weights(job);
     const auto& values = piece.is_weights ? weights : job.logits;
     if (piece.is_binary) {
-      blobs.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+      body.blobs.append(reinterpret_cast<const char*>(values.data()),
+                        values.size() * sizeof(float));
     } else {
-      write_numbers(values.data(), values.size(), body);
+      write_numbers(values.data(), values.size(), body.document);
     }
   }
-  return body.append(job.plan->behind).append(blobs);
+  body.document.append(job.plan->behind);
+  return body;
 }
 
 }  // namespace
@@ -91,16 +98,22 @@ JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s) 
 
 std::string make_response(const Job& job, const std::string& default_lines) {
   const Plan& plan = *job.plan;
-  std::string body = make_body(job);
+  auto [document, blobs] = make_body(job);
+  std::size_t size = document.size() + blobs.size();
   std::string response = "HTTP/1.1 200 OK\r\n";
   response.reserve(response.size() + default_lines.size() + plan.header_lines.size() +
-                   job.request_id.size() + body.size() + 80);
-  response.append(default_lines).append(plan.header_lines);
-  response.append("content-length: ").append(std::to_string(body.size()));
+                   job.request_id.size() + size + 160);
+  response.append(default_lines);
+  if (!blobs.empty()) {
+    response.append("inference-header-content-length: ").append(std::to_string(document.size()));
+    response.append("\r\n");
+  }
+  response.append(plan.header_lines);
+  response.append("content-length: ").append(std::to_string(size));
   response.append("\r\nx-request-id: ").append(job.request_id);
   response.append(job.keep_alive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
   plan.elapsed_s->observe(now_s() - job.submitted_s + job.waited_s);
-  return response.append(body);
+  return response.append(document).append(blobs);
 }
 
 }  // namespace seqserve

@@ -51,27 +51,34 @@ class AnswerTemplate(NamedTuple):
     """An answer without its numbers, as `native.Plan` takes it."""
 
     header_lines: bytes
+    """But the length of the JSON before binary tensors: that follows what is filled in."""
+    before_id: bytes
+    """The words before the body's id; none if it has no id."""
     pieces: list[tuple[bytes, bool, bool]]
     """Of each tensor: the words before its numbers, whether they are weights, and binary."""
     behind: bytes
 
 
 def answer_template(
-    manifest: Manifest, request_id: str | None, outputs: list[WantedOutput], lengths: Sequence[int]
+    manifest: Manifest, has_id: bool, outputs: list[WantedOutput], lengths: Sequence[int]
 ) -> AnswerTemplate:
-    """What every answer says beside its numbers.
+    """What every answer says beside its numbers and its id.
 
     Args:
         manifest: Of the model.
-        request_id: Of the request's body, echoed.
+        has_id: Whether the request's body has one.
         outputs: The tensors to send, in this order.
         lengths: Of the request's sequences.
     """
     logits = np.zeros((len(lengths), len(manifest.outputs.labels)), dtype=np.float32)
     weights: list[NDArray[np.float32] | None] = [np.zeros(n, dtype=np.float32) for n in lengths]
-    answer = infer_answer(manifest, request_id, outputs, Results(logits, weights))
+    answer = infer_answer(manifest, "" if has_id else None, outputs, Results(logits, weights))
     headers = dict(answer.headers)
     document = answer.body[: int(headers.get(LENGTH_HEADER, len(answer.body)))]
+    before_id = b""
+    if has_id:
+        before_id, id_, document = document.partition(b'"id":"')
+        before_id += id_
     pieces = []
     for name, is_binary in outputs:
         before = b""
@@ -79,8 +86,10 @@ def answer_template(
             before, data, rest = document.partition(b'"data":[')  # in no string: it has quotes
             before, document = before + data, rest[rest.index(b"]") :]
         pieces.append((before, name == manifest.outputs.weights, is_binary))
-    lines = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
-    return AnswerTemplate(lines, pieces, document)
+    lines = b"".join(
+        b"%b: %b\r\n" % header for header in answer.headers if header[0] != LENGTH_HEADER
+    )
+    return AnswerTemplate(lines, before_id, pieces, document)
 
 
 @lru_cache(256)

@@ -99,10 +99,8 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
 def _plan(
     call: Call, read: InferBody, served: Served, body: bytes, length: int
 ) -> native.Plan | None:
-    """What to do with every request that says the same beside its numbers; None if it varies."""
+    """What to do with every request that says the same beside numbers and id; None if it varies."""
     manifest = served.manifest
-    if len({output.is_binary for output in read.outputs}) > 1:
-        return None  # a header says how long the JSON is, and that follows its numbers
     numbers = numbers_of(read, body, length, manifest)
     if numbers is None:
         return None
@@ -112,7 +110,7 @@ def _plan(
             return None  # their shape follows the lengths
         lengths = [1] * numbers.batch
     timeout_s = call.settings.request_timeout_s
-    template = answer_template(manifest, read.request_id, read.outputs, lengths)
+    template = answer_template(manifest, read.request_id is not None, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),
         scheduler=served.scheduler.core,
