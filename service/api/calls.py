@@ -97,9 +97,7 @@ class Call(ABC):
         request_id: Of the request, in the log and in the answer.
     """
 
-    def __init__(
-        self, services: Services, handler: Handler, head: Head, request_id: str
-    ) -> None:
+    def __init__(self, services: Services, handler: Handler, head: Head, request_id: str) -> None:
         self.head = head
         self.settings = services.settings
         self.request_id = request_id

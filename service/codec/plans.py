@@ -46,7 +46,7 @@ def numbers_of(read: InferBody, body: bytes, length: int, manifest: Manifest) ->
     batch, steps, features = inputs.shape
     is_text = length == len(body)
     places = {place.name: place for place in read.places}
-    if not _are_known(body, length, manifest):
+    if not _are_cuts_right(body, length, manifest):
         return None
     if is_text:
         inputs_start, lengths_start = 0, 0
@@ -64,7 +64,7 @@ def numbers_of(read: InferBody, body: bytes, length: int, manifest: Manifest) ->
     )
 
 
-def _are_known(body: bytes, length: int, manifest: Manifest) -> bool:
+def _are_cuts_right(body: bytes, length: int, manifest: Manifest) -> bool:
     """Whether what is cut out of the words is the request's id and the inputs' data, and all of it.
 
     That is tried out: with an id and a number that nobody foresees in their places, they are it.

@@ -1,8 +1,8 @@
 """Requests that need no reading: what Python adds to `native/lane/`, which knows them by heart.
 
 What was read slowly once, and found right, is taught: what matters of the head, and the words
-around the body's numbers and its id. From then on a request with the same words goes to the engine, and its answer comes back,
-without Python looking at either.
+around the body's numbers and its id. From then on a request with the same words goes to the engine,
+and its answer comes back, without Python looking at either.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class FastPath:
             waited_s: Since the head of it came.
 
         Returns:
-            How many bytes it has, its head, the caller's id for it, its job, and why it is refused, if it is.
+            How many bytes it has, its head, the caller's id for it, its job, and why it is
+            refused, if it is.
         """
         received = self._core.receive(data, waited_s)
         if received is None:

@@ -66,14 +66,14 @@ class Heads:
         words = READER.read(data)
         if words is None:
             return None
-        key, *others = words
+        key, num_bytes, body_bytes, request_id = words
         try:
             hot = self._known[key]
         except KeyError:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             hot = self._known[key] = _read(key)
-        return FoundHead(hot, *others) if hot is not None else None
+        return hot and FoundHead(hot, num_bytes, body_bytes, request_id)
 
 
 class _Reader:

@@ -151,7 +151,6 @@ def test_other_numbers_are_known(server: Inside, name: str) -> None:
     asyncio.run(scenario())
 
 
-
 def spelled(document: dict[str, Any], was: str, now: str) -> bytes:
     """A request whose document says something in other words."""
     return raw.request("/v2/models/echo/infer", json.dumps(document).replace(was, now).encode())
