@@ -81,7 +81,8 @@ class Job : public std::enable_shared_from_this<Job> {
 
   // of a lane's request alone
   std::shared_ptr<const Plan> plan;
-  std::string request_id;
+  std::string request_id;  // of the head
+  std::string body_id;
   double waited_s = 0.0;  // from its head to the last of its body
   bool keep_alive = true;
 

@@ -12,8 +12,7 @@ RunPtr TensorScheduler::take() {
   for (const auto& request : window()) {
     long together = rows + request->length;
     bool fits = request->job->kind == pool_.front()->job->kind &&
-                together <= bounds.max_batch_size &&
-                cost->predict(together, 1) <= bounds.max_run_s;
+                together <= bounds.max_batch_size && cost->predict(together, 1) <= bounds.max_run_s;
     if (!alike.empty() && !fits) continue;
     alike.push_back(request);
     rows = together;
@@ -23,8 +22,6 @@ RunPtr TensorScheduler::take() {
   return run_next(std::move(alike), longest);
 }
 
-std::pair<long, long> TensorScheduler::shape_of(const Run& run) const {
-  return {run.num_real, 1};
-}
+std::pair<long, long> TensorScheduler::shape_of(const Run& run) const { return {run.num_real, 1}; }
 
 }  // namespace seqserve

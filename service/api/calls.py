@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from service import native
-from service.api.exchange import Answer, Head, refusal, request_id_of
+from service.api.exchange import Answer, Head, refusal
 from service.cache import ResultCache, cache_key
 from service.codec.tensors import check_finite
 from service.engine.engine import Engine
@@ -96,12 +96,13 @@ class Call(ABC):
         services: Of the server.
         handler: Of the route.
         head: Of the request.
+        request_id: Of the request, in the log and in the answer.
     """
 
-    def __init__(self, services: Services, handler: Handler, head: Head) -> None:
+    def __init__(self, services: Services, handler: Handler, head: Head, request_id: str) -> None:
         self.head = head
         self.settings = services.settings
-        self.request_id = request_id_of(head.fields.get(b"x-request-id", b""))
+        self.request_id = request_id
         self.over = False
         self._services = services
         self._handler = handler
@@ -181,8 +182,6 @@ class Call(ABC):
         Raises:
             UnsupportedMediaTypeError: It is.
         """
-        if b"content-encoding" not in self.head.fields:
-            return
         encoding = self.head.header(b"content-encoding")
         if encoding.lower() not in ("", "identity"):
             raise UnsupportedMediaTypeError(

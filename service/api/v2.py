@@ -89,12 +89,10 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
 def _plan(
     call: Call, read: InferBody, body: bytes, length: int, served: Served
 ) -> native.Plan | None:
-    """What to do with every request that says the same beside its numbers; None if it varies."""
+    """What to do with every request that says the same beside numbers and id; None if it varies."""
     spec = served.sequences
     if spec is None or not spec.is_float or len(spec.step_shape) != 1:
         return None  # the lane knows no other numbers
-    if len({output.is_binary for output in read.outputs}) > 1:
-        return None  # a header says how long the JSON is, and that follows its numbers
     numbers = numbers_of(read, body, length, spec)
     if numbers is None:
         return None
@@ -105,7 +103,7 @@ def _plan(
             return None  # their shape follows the lengths
         lengths = [1] * numbers.batch
     timeout_s = call.settings.request_timeout_s
-    template = answer_template(served, read.request_id, read.outputs, lengths)
+    template = answer_template(served, read.request_id is not None, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),
         scheduler=served.scheduler.core,
