@@ -64,6 +64,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder, "linear", linear(WEIGHTS))
     write(folder, "normed", one_node("Softmax", ["n", 4], ["n", 4], axis=0))
     write(folder, "scalar", one_node("Neg", [], []))
+    write(folder, "fixed", one_node("Neg", [2, 3], [2, 3]))
     write(folder, "table", table())
     write(folder, "scaled", scaled())
     write(folder, "keras", keras_lstm(), KERAS)
@@ -122,6 +123,7 @@ def alone(repository: Path, name: str, **inputs: NDArray[Any]) -> dict[str, NDAr
         ("linear", {"x": np.zeros((200, 4), dtype=np.float32)}),
         ("normed", {"x": np.arange(8, dtype=np.float32).reshape(2, 4)}),
         ("scalar", {"x": np.array(2.5, dtype=np.float32)}),
+        ("fixed", {"x": np.ones((2, 3), dtype=np.float32)}),
         ("table", {"x": np.array([3, 0, 3])}),
         ("scaled", {"x": np.ones((2, 2), dtype=np.float32)}),
         ("scaled", {"x": np.ones((2, 2), np.float32), "scale": np.full(1, 9.0, np.float32)}),
@@ -196,6 +198,7 @@ def test_a_request_that_fails_the_graph_harms_no_other(server: Server) -> None:
         ("linear", {"x": np.zeros((0, 4), np.float32)}, 400, "x has 0 rows"),
         ("linear", {"x": np.zeros((1, 4), np.float64)}, 400, "datatype is FP64"),
         ("linear", {"y": np.zeros((1, 4), np.float32)}, 400, "'y' is not one of x"),
+        ("fixed", {"x": np.zeros((1, 3), np.float32)}, 422, "can't take these tensors"),
         ("keras", {"x": np.zeros((1, 3, 2), np.float32)}, 422, "2 features"),
         ("keras", {"x": np.zeros((1, 5000, 3), np.float32)}, 422, "at most 4096"),
     ],
