@@ -116,8 +116,8 @@ def list_parts(remote: Any, root: str) -> dict[str, dict[str, RemoteFile]]:
         Exception: The backend's own; half a listing is none, or what it lacks would be removed.
     """
     parts: dict[str, dict[str, RemoteFile]] = defaultdict(dict)
-    found = remote.find(root, maxdepth=DEPTH, detail=True, on_error="raise")
-    for path, listed in found.items():
+    for listed in _walk(remote, root, DEPTH):
+        path: str = listed["name"]
         key = path.removeprefix(root).removeprefix("/")
         match = KEY.fullmatch(key) or SETTINGS_KEY.fullmatch(key)
         if match is None:
@@ -129,6 +129,15 @@ def list_parts(remote: Any, root: str) -> dict[str, dict[str, RemoteFile]]:
         tag = next((f"{tag} {info[tag]}" for tag in TAGS if info.get(tag) is not None), "")
         parts[match["place"]][match["file"]] = RemoteFile(path, info.get("size"), tag)
     return dict(parts)
+
+
+def _walk(remote: Any, folder: str, depth: int) -> Iterator[dict[str, Any]]:
+    """Every file so many levels down; fsspec's own walk takes a folder it can't list for empty."""
+    for info in remote.ls(folder, detail=True):
+        if info["type"] == "file":
+            yield info
+        elif depth > 1 and info["name"].rstrip("/") != folder.rstrip("/"):
+            yield from _walk(remote, info["name"], depth - 1)
 
 
 def check_hashes(folder: Path) -> None:
