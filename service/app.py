@@ -24,7 +24,7 @@ from service.errors import ServiceError
 from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
 from service.repository.repository import Repository
-from service.repository.sources import open_repository
+from service.repository.sources import open_repository, open_signatures
 from service.schedulers.bounds import Bounds
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag
@@ -57,7 +57,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         metrics: Metrics = app.state.metrics
         folder, refresh = open_repository(settings)
         await asyncio.to_thread(refresh)
-        repository = Repository(folder, engine, metrics, bounds, settings.precision)
+        signatures = open_signatures(settings)
+        repository = Repository(folder, engine, metrics, bounds, settings.precision, signatures)
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
         # what it takes is neither looked up in the cache nor logged

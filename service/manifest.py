@@ -189,16 +189,24 @@ class Manifest(_Part):
         return [name for name in get_args(Precision) if name == "fp32" or name in self.variants]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, sha256: str | None = None) -> Manifest:
     """Read and check `model.json` of one version's folder.
 
+    Args:
+        folder: `<model>/<version>`.
+        sha256: That the file must have, if any: a signature's.
+
     Raises:
-        BundleError: It is missing, not JSON, from a newer schema, or against the schema.
+        BundleError: It is missing, not JSON, from a newer schema, or against the schema; or it is
+            another file than was signed.
     """
     try:
-        document = json.loads((folder / MANIFEST_FILE).read_bytes())
+        content = (folder / MANIFEST_FILE).read_bytes()
+        document = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise BundleError(f"{MANIFEST_FILE} was changed after its signature was checked")
     if not isinstance(document, dict):
         raise BundleError(f"{MANIFEST_FILE} is not a JSON object")
     schema = document.get("schema_version")

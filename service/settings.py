@@ -45,6 +45,12 @@ class Settings(BaseSettings):
     cache_dir: Path | None = Field(
         None, description="folder for copies of remote bundles; default: the user's cache directory"
     )
+    trusted_keys: Path | None = Field(
+        None, description="PEM file of a public key, or folder of such; then signatures are checked"
+    )
+    require_signature: bool = Field(
+        False, description="refuse bundles that are not signed; needs trusted_keys"
+    )
 
     precision: Precision = Field(
         "fp32",
@@ -119,6 +125,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
+        if self.require_signature and self.trusted_keys is None:
+            raise ValueError("require_signature needs trusted_keys: whose signature is to count?")
         if self.max_request_sequences > self.max_queue_size:
             raise ValueError(
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "

@@ -12,6 +12,7 @@ from service.errors import BundleError
 from service.graphs.invariance import TOLERANCE, check_invariance
 from service.graphs.model import OnnxModel
 from service.manifest import Manifest, Precision, read_graph, read_manifest
+from service.repository.signatures import Signatures
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
@@ -49,15 +50,22 @@ class Loader:
         metrics: Counts them.
         bounds: Of each model's scheduler.
         precision: What answers unless a request says otherwise, where a model has it; else fp32.
+        signatures: Says which bundles may serve.
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, bounds: Bounds, precision: Precision
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        bounds: Bounds,
+        precision: Precision,
+        signatures: Signatures,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._bounds = bounds
         self._precision = precision
+        self._signatures = signatures
 
     def load(self, folder: Path) -> Loaded:
         """Make the bundle of one version's folder serve.
@@ -66,7 +74,7 @@ class Loader:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
         """
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, self._signatures.check(folder))
         default = self._precision if self._precision in manifest.precisions else "fp32"
         served = self._serve(folder, manifest, default)
         others: dict[str, Served | str] = {
