@@ -12,6 +12,7 @@ import pytest
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_manifest
+from service.repository.remote import RemoteFolder
 from service.repository.signatures import Signatures, load_keys
 from service.settings import Settings
 from service.signature import SIGNATURE_FILE
@@ -209,6 +210,19 @@ def test_no_key_is_overwritten_and_the_private_one_is_its_owners(private: Path) 
     with pytest.raises(FileExistsError):
         signing.make_keys(private, private.with_name("new.pem"))
     assert private.read_bytes() == before
+
+
+def test_a_copy_of_a_signed_remote_bundle_is_as_good(
+    bundle: Path, signatures: Signatures, tmp_path: Path
+) -> None:
+    repository = bundle.parent.parent
+    remote = RemoteFolder(repository.as_uri(), tmp_path / "cache", {})
+    remote.refresh()
+    assert signatures.check(remote.path / "sums" / "1") == signatures.check(bundle)
+    with_an_extra_file(bundle)
+    remote.refresh()
+    with pytest.raises(BundleError, match=r"extra\.txt is not signed"):
+        signatures.check(remote.path / "sums" / "1")
 
 
 def test_a_server_serves_what_is_signed_and_says_why_not_the_rest(

@@ -93,7 +93,7 @@ def cache_of(url: str, cache_dir: Path | None) -> Path:
     """The cache folder of a URL.
 
     Args:
-        url: Of the remote repository.
+        url: Of the remote repository, without what is secret and may change.
         cache_dir: That holds the caches; default: the user's cache directory, or where that can't
             be written to, a temporary one that goes when the process does.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from service.repository.mirror import cache_of
-from service.repository.remote import RemoteFolder, check_url
+from service.repository.remote import RemoteFolder, check_url, show
 from service.repository.signatures import Signatures, load_keys
 from service.settings import Settings
 
@@ -21,7 +21,7 @@ def check_repository(settings: Settings) -> None:
     open_signatures(settings)
     if isinstance(settings.repository, str):
         check_url(settings.repository)
-        cache_of(settings.repository, settings.cache_dir)
+        cache_of(show(settings.repository), settings.cache_dir)
     elif not settings.repository.is_dir():
         raise NotADirectoryError(f"repository {settings.repository} is not a folder")
 
@@ -36,6 +36,6 @@ def open_repository(settings: Settings) -> tuple[Path, Callable[[], None]]:
     """The folder to serve, and what makes it as its source is now: to call before each scan."""
     if isinstance(settings.repository, Path):
         return settings.repository, lambda: None
-    cache = cache_of(settings.repository, settings.cache_dir)
+    cache = cache_of(show(settings.repository), settings.cache_dir)
     remote = RemoteFolder(settings.repository, cache, settings.repository_options)
     return remote.path, remote.refresh

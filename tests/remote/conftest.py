@@ -15,12 +15,11 @@ import pytest
 from tests.remote.s3 import S3, free_port
 from tests.servers import wait_until
 
-s3fs = pytest.importorskip("s3fs", reason="the extra `remote` is not installed")
-
 
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """A server of S3's protocol; each test uses a bucket of its own."""
+    pytest.importorskip("s3fs", reason="the extra `remote` is not installed")
     pytest.importorskip("moto.server", reason="moto, which speaks S3, is not installed")
     log = tmp_path_factory.mktemp("s3") / "log"
     with log.open("wb") as output:
