@@ -13,7 +13,7 @@ from service.repository.remote import RemoteFolder
 from tests.graphs.made import sum_graph, write_sum_bundle
 from tests.http.made import copy_bundle
 from tests.http.refusals import check_serving
-from tests.remote.s3 import PASSWORD, S3, free_port
+from tests.remote.s3 import PASSWORD, S3, USER, free_port
 from tests.servers import serving, wait_until
 
 
@@ -51,6 +51,19 @@ def test_a_server_without_bucket_and_copy_is_not_ready_and_says_the_url(
         assert "The specified bucket does not exist" in error["reason"]
         wait_until(lambda: server.client.get("/v2/health/live").status_code == 200)
         assert server.client.get("/v2/health/ready").status_code == 503
+
+
+def test_credentials_come_from_the_environment(
+    s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = s3.make_bucket("private")
+    s3.upload(url, copy_bundle("digits-lstm", tmp_path / "source"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", USER)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", PASSWORD)
+    endpoint = json.dumps({"endpoint_url": s3.endpoint})
+    with serving(url, repository_options=endpoint, cache_dir=tmp_path / "cache") as server:
+        check_serving(server.client, "digits-lstm")
+    assert PASSWORD not in server.log
 
 
 def test_a_changed_object_comes_with_the_next_refresh(s3: S3, tmp_path: Path) -> None:
