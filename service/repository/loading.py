@@ -6,9 +6,10 @@ import dataclasses
 from pathlib import Path
 
 import structlog
+from prometheus_client import Gauge
 
 from service.engine.engine import Engine
-from service.errors import BundleError
+from service.errors import BundleError, InvalidRequestError, ModelNotReadyError
 from service.graphs.invariance import TOLERANCE, check_invariance
 from service.graphs.model import OnnxModel
 from service.manifest import Manifest, Precision, read_graph, read_manifest
@@ -39,6 +40,34 @@ class Loaded:
     """What answers a request that asks for no precision."""
     others: dict[str, Served | str]
     """Its other precisions, each serving or why it does not."""
+
+    def get(self, precision: str | None = None, field: str = "precision") -> Served:
+        """The model computing with this precision; without one, as it does by default.
+
+        Args:
+            precision: Such as `int8`.
+            field: Where in the request it stands, for the error.
+
+        Raises:
+            InvalidRequestError: It has no such precision.
+            ModelNotReadyError: That one was refused.
+        """
+        if precision is None or precision == self.served.precision:
+            return self.served
+        found, manifest = self.others.get(precision), self.served.manifest
+        if found is None:
+            refused = manifest.refused_variants.items()
+            why = "".join(f": {reason}" for name, reason in refused if name == precision)
+            there = " and ".join(manifest.precisions)
+            raise InvalidRequestError(
+                f"{field} {precision!r} is none of model {manifest.name!r}, which has {there}{why}",
+                field,
+            )
+        if isinstance(found, str):
+            raise ModelNotReadyError(
+                f"{precision} of model {manifest.name!r} is not ready: {found}", field
+            )
+        return found
 
 
 class Loader:
@@ -76,6 +105,20 @@ class Loader:
         }
         return Loaded(served, others)
 
+    def unload(self, loaded: Loaded) -> None:
+        """Free a version, once all that it was asked is answered; not on the event loop."""
+        for served in (loaded.served, *loaded.others.values()):
+            if isinstance(served, Served):
+                self._engine.remove(served.scheduler)
+                if self._metrics.forget_model(served.scheduler.metrics):
+                    self._info(served.manifest, served.precision).set(0)
+
+    def _info(self, manifest: Manifest, precision: Precision) -> Gauge:
+        about = (manifest.family, manifest.task, manifest.batching)
+        return self._metrics.model_info.labels(
+            manifest.name, manifest.version, precision, *about
+        )
+
     def _serve_or_refuse(
         self, folder: Path, manifest: Manifest, precision: Precision
     ) -> Served | str:
@@ -98,12 +141,5 @@ class Loader:
         metrics.watch(
             lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
         )
-        self._metrics.model_info.labels(
-            manifest.name,
-            manifest.version,
-            precision,
-            manifest.family,
-            manifest.task,
-            manifest.batching,
-        ).set(1)
+        self._info(manifest, precision).set(1)
         return Served(manifest, scheduler, precision)

@@ -32,6 +32,7 @@ class Scheduler:
         self.model = model
         self.bounds = bounds
         self.cost = cost
+        self.metrics = metrics
         manifest = model.manifest
         self._state_inputs = [pair.input for pair in manifest.state]
         self._state_outputs = [pair.output for pair in manifest.state]
