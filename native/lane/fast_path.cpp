@@ -72,10 +72,7 @@ Received FastPath::receive(std::string_view data, double waited_s) {
   received.job->request_id = hot.request_id.empty() ? new_request_id() : hot.request_id;
   received.job->keep_alive = hot.keep_alive;
   received.refusal = engine_.submit(plan->second->scheduler, received.job, left_s);
-  if (received.refusal && received.refusal->is_gone) {  // what was taught is true no more
-    forget();
-    return {};
-  }
+  if (received.refusal && received.refusal->is_gone) return {};  // about to be forgotten
   return received;
 }
 

@@ -38,7 +38,7 @@ async def metadata(request: Request) -> Response:
     inputs = manifest.inputs
     body = {
         "name": manifest.name,
-        "versions": [manifest.version],
+        "versions": services.repository.versions(manifest.name),
         "platform": "onnx_onnxv1",
         "inputs": [
             {"name": inputs.name, "datatype": "FP32", "shape": [-1, -1, manifest.num_features]},
@@ -92,7 +92,7 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
         served = call.served_with(read.precision, "parameters.precision")
     timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
     answer = partial(infer_answer, manifest, read.request_id, read.outputs)
-    plan = partial(_plan, call, read, served, body, length)
+    plan = None if call.routed.varies else partial(_plan, call, read, served, body, length)
     return Asked(served, sequences, names.name, timeout_s, read.priority, answer, plan)
 
 

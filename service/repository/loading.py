@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Served:
     """A model that answers, in one precision."""
 
@@ -32,7 +32,7 @@ class Served:
     precision: Precision = "fp32"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Loaded:
     """One version of a model, in all its precisions."""
 
@@ -115,9 +115,7 @@ class Loader:
 
     def _info(self, manifest: Manifest, precision: Precision) -> Gauge:
         about = (manifest.family, manifest.task, manifest.batching)
-        return self._metrics.model_info.labels(
-            manifest.name, manifest.version, precision, *about
-        )
+        return self._metrics.model_info.labels(manifest.name, manifest.version, precision, *about)
 
     def _serve_or_refuse(
         self, folder: Path, manifest: Manifest, precision: Precision

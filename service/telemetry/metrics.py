@@ -145,7 +145,7 @@ class Metrics:
         )
         self.shadow_requests = Counter(
             "seqserve_shadow_requests_total",
-            "Answers held against a shadow version's; outcome is agree, disagree, failed or skipped",
+            "Answers held against a shadow's; outcome is agree, disagree, failed or skipped",
             [*MODEL, "outcome"],
             registry=registry,
         )
