@@ -14,6 +14,7 @@ from service.errors import (
     InvalidRequestError,
     ModelNotFoundError,
 )
+from service.memory import give_back_memory
 from service.repository.catalog import Catalog
 from service.repository.changes import Change, Load
 from service.repository.loading import Loader
@@ -96,10 +97,13 @@ class Keeper:
             InvalidRequestError: A file's name or the configuration is not as it should be.
             BundleRefusedError: A version is not as it should be; what served goes on serving.
         """
-        if isinstance(change, Load):
-            self._load(change)
-        else:
-            self._unload(change.name)
+        try:
+            if isinstance(change, Load):
+                self._load(change)
+            else:
+                self._unload(change.name)
+        finally:
+            give_back_memory()
 
     def _load(self, change: Load) -> None:
         source = self._source_of(change)
@@ -155,6 +159,7 @@ class Keeper:
             raise
         except Exception:  # as of a folder that can't be read: the other models need not know
             log.exception("model not updated", model=name)
+        give_back_memory()
 
     def _update(self, source: Source, reload: bool = False) -> dict[str, str]:
         """Load what of a model is to serve, and have it serve; what was refused, and why."""

@@ -186,8 +186,7 @@ class Metrics:
             model.bring()
             self._models.remove(model)
             is_last = all(other.labels != model.labels for other in self._models)
-            if is_last:
-                model.be_idle()
+            model.unwatch(is_last)
             return is_last
 
     def bring(self) -> None:
@@ -272,10 +271,12 @@ class ModelMetrics:
         for gauge, value in self._watched:
             gauge.set(value())
 
-    def be_idle(self) -> None:
-        """Show that nothing waits or runs."""
-        for gauge, _ in self._watched:
-            gauge.set(0)
+    def unwatch(self, is_last: bool) -> None:
+        """Follow nothing more; `is_last`: the gauges are no other's either."""
+        if is_last:
+            for gauge, _ in self._watched:
+                gauge.set(0)
+        self._watched = []  # which lead to the scheduler, and that here
 
 
 class CacheMetrics:
