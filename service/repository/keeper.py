@@ -178,10 +178,11 @@ class Keeper:
             return update.refused
         self._changes.applied(name, signature)
         self._unloaded.discard(name)
-        replaced = self._sources.get(name)
-        self._sources[name] = source
+        replaced = self._sources.pop(name, source)
+        if routes.entries:
+            self._sources[name] = source
         self._switch(routes)
-        if replaced is not None and replaced is not source:
+        if replaced is not source:
             replaced.discard()
         return update.refused
 
