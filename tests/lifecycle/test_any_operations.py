@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from structlog.testing import capture_logs
 
 from service.app import bounds_of
@@ -28,20 +28,24 @@ from tests.graphs.made import sum_graph, sum_manifest, write_bundle
 from tests.lifecycle.asking import MODEL
 
 GRAPH = sum_graph()
-versions = st.integers(1, 4)
+versions = st.integers(1, 3)
 policies: st.SearchStrategy[Any] = st.one_of(
     st.just("all"),
     st.integers(1, 3).map(lambda count: {"latest": count}),
     st.lists(versions, min_size=1, max_size=3).map(lambda listed: {"specific": listed}),
 )
-configs = st.fixed_dictionaries(
-    {},
-    optional={
-        "versions": policies,
-        "aliases": st.fixed_dictionaries({"stable": versions}),
-        "canary": st.fixed_dictionaries({"version": versions, "weight": st.just(0.5)}),
-        "shadow": st.fixed_dictionaries({"version": versions}),
-    },
+configs: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    st.just({}),
+    policies.map(lambda policy: {"versions": policy}),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "versions": policies,
+            "aliases": st.fixed_dictionaries({"stable": versions}),
+            "canary": st.fixed_dictionaries({"version": versions, "weight": st.just(0.5)}),
+            "shadow": st.fixed_dictionaries({"version": versions}),
+        },
+    ),
 )
 
 
@@ -115,6 +119,12 @@ class LifeCycle(RuleBasedStateMachine):
             return error
         return None
 
+    @initialize(good=st.lists(st.booleans(), max_size=3))
+    def begin(self, good: list[bool]) -> None:
+        """Begin with some versions."""
+        for version, is_good in enumerate(good, start=1):
+            self.write(version, is_good)
+
     @rule(version=versions, good=st.booleans())
     def write(self, version: int, good: bool) -> None:
         """Put a version there, in place of what is."""
@@ -182,4 +192,4 @@ class LifeCycle(RuleBasedStateMachine):
 
 
 TestLifeCycle = pytest.mark.timeout(300)(LifeCycle.TestCase)
-LifeCycle.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
+LifeCycle.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
