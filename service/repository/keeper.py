@@ -20,7 +20,7 @@ from service.repository.changes import Change, Load
 from service.repository.loading import Loader
 from service.repository.policy import parse_config
 from service.repository.routes import UNLOADED, Entry, Routes
-from service.repository.sources import ModelSignature, Source, models_in
+from service.repository.files import ModelStamp, Source, models_in
 from service.repository.update import Update
 from service.repository.uploads import unpack
 from service.repository.watching import Changes
@@ -60,7 +60,7 @@ class Keeper:
         self._stops = stops
         self._sources: dict[str, Source] = {}
         self._unloaded: set[str] = set()
-        self._changes: Changes[ModelSignature] = Changes()
+        self._changes: Changes[ModelStamp] = Changes()
 
     def close(self) -> None:
         """Remove what was brought by requests."""
@@ -86,7 +86,7 @@ class Keeper:
         """
         self._try_refresh()
         for name in sorted({*self._catalog.models, *models_in(self._folder)} - self._unloaded):
-            if self._changes.is_over(name, self._source(name).signature()):
+            if self._changes.is_over(name, self._source(name).stamp()):
                 self._try_update(name)
 
     def apply(self, change: Change) -> None:
@@ -165,7 +165,7 @@ class Keeper:
         """Load what of a model is to serve, and have it serve; what was refused, and why."""
         name = source.folder.name
         before = self._catalog.models.get(name, Routes(name, {}))
-        signature = source.signature()
+        stamp = source.stamp()
         update = Update(
             self._loader, self._metrics, source, before, reload, self._show_loading, self._stops
         )
@@ -176,7 +176,7 @@ class Keeper:
             self._catalog.put(before)
             source.discard()
             return update.refused
-        self._changes.applied(name, signature)
+        self._changes.applied(name, stamp)
         self._unloaded.discard(name)
         replaced = self._sources.pop(name, source)
         if routes.entries:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.repository.loading import Loaded
 from service.repository.policy import ServingConfig
-from service.repository.sources import Signature
+from service.repository.files import Stamp
 
 UNLOADED = "unloaded"
 LEFT_OUT = "not among the versions that are to serve"
@@ -26,7 +26,7 @@ class Entry:
     state: Literal["LOADING", "READY", "UNLOADING", "UNAVAILABLE"] = "LOADING"
     reason: str = ""
     loaded: Loaded | None = None
-    signature: Signature = ()
+    stamp: Stamp = ()
     """Of the files that were last tried."""
 
     @property

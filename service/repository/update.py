@@ -11,7 +11,7 @@ import structlog
 from service.errors import BundleError, DrainingError
 from service.repository.loading import Loaded, Loader
 from service.repository.routes import LEFT_OUT, Entry, Routes
-from service.repository.sources import Signature, Source
+from service.repository.files import Stamp, Source
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -76,45 +76,45 @@ class Update:
         """Of the model."""
         return self.before.name
 
-    def _entry(self, version: str, signature: Signature | None) -> Entry:
+    def _entry(self, version: str, stamp: Stamp | None) -> Entry:
         """The version as it is now, loaded unless it is and its files are as they were."""
         old = self.before.entries.get(version, Entry(self.name, version))
-        if signature is None:
+        if stamp is None:
             return self._refuse(old, (), MISSING)
         is_known = old.loaded is not None or (old.state == "UNAVAILABLE" and not old.is_absent)
-        if is_known and old.signature == signature and not self.reload:
+        if is_known and old.stamp == stamp and not self.reload:
             return old
         if self.stops():
             raise DrainingError("the server is stopping")
         if old.loaded is None:
             self.on_loading(Entry(self.name, version))
-        return self._load(old, signature)
+        return self._load(old, stamp)
 
-    def _load(self, old: Entry, signature: Signature) -> Entry:
+    def _load(self, old: Entry, stamp: Stamp) -> Entry:
         started_s = time.perf_counter()
         try:
             loaded = self.loader.load(self.source.folder / old.version)
         except BundleError as error:
-            return self._refuse(old, signature, str(error))
+            return self._refuse(old, stamp, str(error))
         except Exception as error:  # noqa: BLE001 - one bad bundle must not stop the others
-            return self._refuse(old, signature, f"{type(error).__name__}: {error}")
+            return self._refuse(old, stamp, f"{type(error).__name__}: {error}")
         elapsed_s = time.perf_counter() - started_s
         self.fresh.append(loaded)
         self.metrics.load_duration.labels(self.name, old.version).set(elapsed_s)
         log.info("model ready", model=self.name, version=old.version, load_s=elapsed_s)
-        return Entry(self.name, old.version, "READY", loaded=loaded, signature=signature)
+        return Entry(self.name, old.version, "READY", loaded=loaded, stamp=stamp)
 
-    def _refuse(self, old: Entry, signature: Signature, reason: str) -> Entry:
+    def _refuse(self, old: Entry, stamp: Stamp, reason: str) -> Entry:
         """The version refused; what served by its number before goes on serving."""
         self.refused[f"version {old.version}"] = reason
         self.metrics.load_failures.inc()
         log.error("model refused", model=self.name, version=old.version, reason=reason)
-        if old.loaded is not None and signature:
+        if old.loaded is not None and stamp:
             reason = f"serves as it was loaded before; its files now are refused: {reason}"
-            return dataclasses.replace(old, reason=reason, signature=signature)
-        return Entry(self.name, old.version, "UNAVAILABLE", reason, signature=signature)
+            return dataclasses.replace(old, reason=reason, stamp=stamp)
+        return Entry(self.name, old.version, "UNAVAILABLE", reason, stamp=stamp)
 
-    def _refuse_all(self, found: dict[str, Signature], reason: str) -> Routes:
+    def _refuse_all(self, found: dict[str, Stamp], reason: str) -> Routes:
         """The model as it is, but for the reason; what does not serve is refused."""
         self.refused["the model"] = reason
         self.metrics.load_failures.inc()

@@ -12,7 +12,7 @@ S = TypeVar("S")
 class Changes(Generic[S]):
     """Tells a change that is over from files that are still being written.
 
-    A model's files changed when their signature is another than the one that was last applied, and
+    A model's files changed when their stamp is another than the one that was last applied, and
     the change is over when two looks, one after the other, find the same.
     """
 
@@ -20,15 +20,15 @@ class Changes(Generic[S]):
         self._applied: dict[str, S] = {}
         self._seen: dict[str, S] = {}
 
-    def applied(self, name: str, signature: S) -> None:
+    def applied(self, name: str, stamp: S) -> None:
         """This is what serves now."""
-        self._applied[name] = self._seen[name] = signature
+        self._applied[name] = self._seen[name] = stamp
 
-    def is_over(self, name: str, signature: S) -> bool:
+    def is_over(self, name: str, stamp: S) -> bool:
         """Whether a change of this model is complete, as of this look."""
-        settled = self._seen.get(name) == signature
-        self._seen[name] = signature
-        return settled and self._applied.get(name) != signature
+        settled = self._seen.get(name) == stamp
+        self._seen[name] = stamp
+        return settled and self._applied.get(name) != stamp
 
     def forget(self, name: str) -> None:
         """This model is gone."""

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 from service.repository.policy import CONFIG_FILE, ServingConfig, read_config
 
-Signature = tuple[tuple[str, int, int], ...]
+Stamp = tuple[tuple[str, int, int], ...]
 """Of some files: path, size in bytes and time of change in nanoseconds of each."""
 
-ModelSignature = tuple[Signature, dict[str, Signature]]
+ModelStamp = tuple[Stamp, dict[str, Stamp]]
 """Of `serving.json`, and of each version."""
 
 
@@ -38,14 +38,14 @@ class Source:
         """
         return read_config(self.folder) if self.given is None else self.given
 
-    def versions(self) -> dict[str, Signature]:
+    def versions(self) -> dict[str, Stamp]:
         """The versions that are there, lowest first, and what of their files would change."""
         found = [path.name for path in _inside(self.folder) if _is_version(path)]
-        return {name: _signature(self.folder / name) for name in sorted(found, key=int)}
+        return {name: _stamp(self.folder / name) for name in sorted(found, key=int)}
 
-    def signature(self) -> ModelSignature:
+    def stamp(self) -> ModelStamp:
         """What changes when anything does that decides what serves."""
-        return _signed(self.folder / CONFIG_FILE), self.versions()
+        return _stamped(self.folder / CONFIG_FILE), self.versions()
 
     def discard(self) -> None:
         """Remove the files, if a request brought them."""
@@ -72,12 +72,12 @@ def _inside(folder: Path) -> Iterator[Path]:
         return
 
 
-def _signature(folder: Path) -> Signature:
+def _stamp(folder: Path) -> Stamp:
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return tuple(part for path in files for part in _signed(path))
+    return tuple(part for path in files for part in _stamped(path))
 
 
-def _signed(path: Path) -> Signature:
+def _stamped(path: Path) -> Stamp:
     try:
         stat = path.stat()
     except FileNotFoundError:
