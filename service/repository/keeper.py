@@ -17,10 +17,10 @@ from service.errors import (
 from service.memory import give_back_memory
 from service.repository.catalog import Catalog
 from service.repository.changes import Change, Load
+from service.repository.files import ModelStamp, Source, models_in
 from service.repository.loading import Loader
 from service.repository.policy import parse_config
 from service.repository.routes import UNLOADED, Entry, Routes
-from service.repository.files import ModelStamp, Source, models_in
 from service.repository.update import Update
 from service.repository.uploads import unpack
 from service.repository.watching import Changes

@@ -14,10 +14,10 @@ from service.errors import DrainingError, ModelNotReadyError
 from service.manifest import Precision
 from service.repository.catalog import Catalog
 from service.repository.changes import Change
+from service.repository.files import Source, models_in
 from service.repository.keeper import Keeper
 from service.repository.loading import Loader, Served
 from service.repository.routes import Entry, Routed, Routes
-from service.repository.files import Source, models_in
 from service.repository.watching import Watcher
 from service.schedulers.bounds import Bounds
 from service.telemetry.metrics import Metrics

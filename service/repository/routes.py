@@ -9,9 +9,9 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from service.errors import ModelNotFoundError, ModelNotReadyError
+from service.repository.files import Stamp
 from service.repository.loading import Loaded
 from service.repository.policy import ServingConfig
-from service.repository.files import Stamp
 
 UNLOADED = "unloaded"
 LEFT_OUT = "not among the versions that are to serve"

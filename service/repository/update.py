@@ -9,9 +9,9 @@ from collections.abc import Callable
 import structlog
 
 from service.errors import BundleError, DrainingError
+from service.repository.files import Source, Stamp
 from service.repository.loading import Loaded, Loader
 from service.repository.routes import LEFT_OUT, Entry, Routes
-from service.repository.files import Stamp, Source
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from service.errors import InvalidRequestError
-from service.repository.policy import ServingConfig
 from service.repository.files import Source
+from service.repository.policy import ServingConfig
 
 PATH = re.compile(r"[1-9][0-9]{0,9}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
