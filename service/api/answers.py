@@ -16,7 +16,7 @@ from service.api.exchange import BINARY_TYPE, Answer, Headers
 from service.codec.infer import WantedOutput
 from service.datatypes import datatype_of
 from service.graphs.model import Arrays
-from service.repository.loading import Served
+from service.repository.served import Served
 
 LENGTH_HEADER = b"inference-header-content-length"
 

@@ -11,24 +11,28 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from service import native
 from service.api.exchange import Answer, Head, refusal
+from service.api.shadow import compare_with
 from service.cache import ResultCache, cache_key
 from service.codec.tensors import check_finite
 from service.engine.engine import Engine
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
+    ModelGoneError,
     ServiceError,
     UnsupportedMediaTypeError,
 )
 from service.graphs.model import Arrays
-from service.repository.loading import Served
 from service.repository.repository import Repository
+from service.repository.routes import Routed
+from service.repository.served import Served
 from service.schedulers.job import Job
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -108,6 +112,7 @@ class Call(ABC):
         self._handler = handler
         self.started_s = time.perf_counter()
         self._served: Served | None = None
+        self._routed: Routed | None = None
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
@@ -118,13 +123,17 @@ class Call(ABC):
 
     def enter(self) -> bool:
         """Whether the body is worth reading; if not, the answer is sent already."""
-        services, head = self._services, self.head
         try:
-            services.engine.check_room(services.settings.request_timeout_s)
-            self._served = services.repository.get(head.name, head.version)
+            self._services.engine.check_room(self.settings.request_timeout_s)
+            self._find_way()
         except ServiceError as error:
             self.fail(error)
         return not self.over
+
+    def _find_way(self) -> None:
+        head = self.head
+        self._routed = self._services.repository.route(head.name, head.version)
+        self._served = self._routed.loaded.served
 
     def run(self, body: bytes) -> None:
         """Go on to the answer, now that the whole body is here."""
@@ -162,6 +171,12 @@ class Call(ABC):
         assert self._served is not None, "the call was let in"
         return self._served
 
+    @property
+    def routed(self) -> Routed:
+        """Where the path, and chance, led."""
+        assert self._routed is not None, "the call was let in"
+        return self._routed
+
     def served_with(self, precision: str, field: str) -> Served:
         """The same model, computing with this precision.
 
@@ -173,8 +188,7 @@ class Call(ABC):
             InvalidRequestError: The model has no such precision.
             ModelNotReadyError: It does not serve now.
         """
-        head = self.head
-        return self._services.repository.get(head.name, head.version, precision, field)
+        return self.routed.loaded.get(precision, field)
 
     def check_encoding(self) -> None:
         """Refuse a compressed body.
@@ -238,9 +252,17 @@ class Call(ABC):
     def _read(self, body: bytes) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
-            self._submit(asked)
+            self._submit_or_read_anew(body, asked)
         else:
-            self._in_thread(asked, self._submit)
+            self._in_thread(asked, partial(self._submit_or_read_anew, body))
+
+    def _submit_or_read_anew(self, body: bytes, asked: Asked) -> None:
+        """Submit, unless the model was replaced meanwhile: then ask what serves in its place."""
+        try:
+            self._submit(asked)
+        except ModelGoneError:
+            self._find_way()
+            self._read(body)
 
     def _submit(self, asked: Asked) -> None:
         """Have the sequences run, unless what they give is known."""
@@ -277,13 +299,18 @@ class Call(ABC):
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
         if sum(array.size for array in results.values()) > VALUES_AT_ONCE:
-            self._in_thread(lambda: asked.answer(results), self._succeed)
+            self._in_thread(lambda: asked.answer(results), partial(self._succeed, asked, results))
         else:
-            self._succeed(asked.answer(results))
+            self._succeed(asked, results, asked.answer(results))
 
-    def _succeed(self, answer: Answer) -> None:
+    def _succeed(self, asked: Asked, results: Arrays, answer: Answer) -> None:
         self._end("ok")
         self.send(answer)
+        if (shadow := self.routed.shadow) is not None:
+            services = self._services
+            compare_with(
+                shadow, asked.served, asked.work, results, services.engine, services.metrics
+            )
 
     def _end(self, outcome: str) -> None:
         """Count how it ended: `ok` or the error's code."""

@@ -57,7 +57,7 @@ _MODEL_NAME = _parameter(
 )
 
 _VERSION = _parameter(
-    "version", "path", {"type": "string", "default": "1"}, "The one that serves; no other does."
+    "version", "path", {"type": "string", "default": "1"}, "One that serves, or an alias of it."
 )
 
 
@@ -69,6 +69,7 @@ def versioned(document: dict[str, Any]) -> dict[str, Any]:
 _ERROR = _object({"error": _STRING, "code": _STRING, "field": _STRING}, ["error", "code"])
 _REFUSALS = {
     "400": "Malformed: not JSON, a field of the wrong type, a shape against its data",
+    "403": "Models can't be changed by requests here",
     "404": "Unknown model or version",
     "413": "Body over the limit",
     "415": "Content type that is not read",
@@ -166,7 +167,7 @@ PREDICT_DOCUMENT: dict[str, Any] = {
             {"model": _STRING, "version": _STRING, "predictions": _array(_PREDICTION)},
             ["model", "version", "predictions"],
         ),
-        list(_REFUSALS),
+        [status for status in _REFUSALS if status != "403"],
     ),
 }
 
@@ -178,6 +179,48 @@ MODEL_DOCUMENT: dict[str, Any] = {
     "parameters": [_MODEL_NAME],
     "responses": _responses({"type": "object"}, ["404", "503"]),
 }
+
+_PARAMETERS = _object({"parameters": {"type": "object"}}, [])
+
+
+def _control(refusals: list[str], **examples: Any) -> dict[str, Any]:
+    return {
+        "parameters": [_MODEL_NAME],
+        "requestBody": {
+            "required": False,
+            "content": {"application/json": {"schema": _PARAMETERS, "examples": examples}},
+        },
+        "responses": {**_responses({}, refusals), "200": {"description": "Done; no body"}},
+    }
+
+
+INDEX_DOCUMENT: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": {
+            "application/json": {
+                "schema": _object({"ready": {"type": "boolean", "default": False}}, [])
+            }
+        },
+    },
+    "responses": _responses(
+        _array(
+            _object(
+                {"name": _STRING, "version": _STRING, "state": _STRING, "reason": _STRING},
+                ["name", "version", "state", "reason"],
+            )
+        ),
+        ["400"],
+    ),
+}
+LOAD_DOCUMENT = _control(
+    ["400", "403", "404", "413"],
+    versions={
+        "summary": "With the two highest versions",
+        "value": {"parameters": {"config": '{"versions": {"latest": 2}}'}},
+    },
+)
+UNLOAD_DOCUMENT = _control(["400", "403", "404"])  # an example would take the model away
 
 _TENSOR = {"name": _STRING, "shape": _array(_INTEGER), "datatype": _STRING, "data": _array({})}
 
@@ -234,6 +277,6 @@ INFER_DOCUMENT: dict[str, Any] = {
             },
             ["model_name", "outputs"],
         ),
-        list(_REFUSALS),
+        [status for status in _REFUSALS if status != "403"],
     ),
 }

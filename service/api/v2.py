@@ -21,7 +21,7 @@ from service.codec.infer import InferBody, read_body
 from service.codec.plans import numbers_of
 from service.errors import UnsupportedMediaTypeError
 from service.graphs.spec import TensorSpec
-from service.repository.loading import Served
+from service.repository.served import Served
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -35,7 +35,7 @@ async def metadata(request: Request) -> Response:
     served = services.repository.get(path["name"], path.get("version"))
     body: dict[str, object] = {
         "name": served.name,
-        "versions": [served.version],
+        "versions": services.repository.versions(served.name),
         "platform": "onnx_onnxv1",
         "inputs": [_described(tensor) for tensor in served.signature.inputs],
         "outputs": [_described(tensor) for tensor in served.signature.outputs],
@@ -83,7 +83,8 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
     read = read_body(body, length, served.signature)
     answer = partial(infer_answer, served, read.request_id, read.outputs)
-    return ask(call, read, answer, partial(_plan, call, read, body, length))
+    plan = None if call.routed.varies else partial(_plan, call, read, body, length)
+    return ask(call, read, answer, plan)
 
 
 def _plan(
