@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.manifest import Precision
+
+GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
 
 class Settings(BaseSettings):
@@ -27,6 +30,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="serve gRPC too, on this port; needs `pip install 'seqserve[grpc]'`",
+    )
     repository: Path = Field(Path("repository"), description="folder of <model>/<version> bundles")
 
     precision: Precision = Field(
@@ -99,6 +108,14 @@ class Settings(BaseSettings):
         "info", description="what is logged"
     )
     access_log: bool = Field(False, description="log a line for every request")
+
+    @field_validator("grpc_port")
+    @classmethod
+    def _has_grpc(cls, port: int | None) -> int | None:
+        missing = [name for name in GRPC_PACKAGES if find_spec(name) is None]
+        if port is not None and missing:
+            raise ValueError(f"gRPC needs `pip install 'seqserve[grpc]'`: no {', '.join(missing)}")
+        return port
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:

@@ -81,12 +81,13 @@ class Handler(NamedTuple):
 
     Args:
         protocol: Label of the metrics, such as `v2`.
-        read: What a body asks; or, where finding out takes long, what finds out, in a thread.
-            Raises a ServiceError for what can't be answered.
+        read: What a body asks, which is bytes or what the protocol's own library made of them; or,
+            where finding out takes long, what finds out, in a thread. Raises a ServiceError for
+            what can't be answered.
     """
 
     protocol: str
-    read: Callable[[Call, bytes], Asked | Callable[[], Asked]]
+    read: Callable[[Call, Any], Asked | Callable[[], Asked]]
 
 
 class Call(ABC):
@@ -115,6 +116,10 @@ class Call(ABC):
     def send(self, answer: Answer) -> None:
         """Send the answer; called once, unless the call is dropped before."""
 
+    def send_error(self, error: ServiceError) -> None:
+        """Send an error in the answer's place."""
+        self.send(refusal(error))
+
     def enter(self) -> bool:
         """Whether the body is worth reading; if not, the answer is sent already."""
         services, head = self._services, self.head
@@ -125,8 +130,8 @@ class Call(ABC):
             self.fail(error)
         return not self.over
 
-    def run(self, body: bytes) -> None:
-        """Go on to the answer, now that the whole body is here."""
+    def run(self, body: Any) -> None:
+        """Go on to the answer, now that the whole body is here, as the handler reads it."""
         self._take_step(self._read, body)
 
     def drop(self) -> None:
@@ -151,7 +156,7 @@ class Call(ABC):
                 error=error.message,
             )
         self._end(error.code)
-        self.send(refusal(error))
+        self.send_error(error)
 
     # for the handlers
 
@@ -236,7 +241,7 @@ class Call(ABC):
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))
 
-    def _read(self, body: bytes) -> None:
+    def _read(self, body: Any) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
             self._submit(asked)

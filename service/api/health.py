@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 
 import msgspec
 from fastapi import APIRouter
@@ -11,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from service.api import metadata
 from service.api.documents import MODEL_DOCUMENT, versioned
 from service.api.routes import read_body
 from service.codec.bodies import decode_json
@@ -21,7 +21,6 @@ from service.telemetry.metrics import Metrics
 
 router = APIRouter()
 PROTOCOL = "Open Inference Protocol"
-EXTENSIONS = ["binary_tensor_data"]
 
 
 class IndexRequest(msgspec.Struct):
@@ -34,7 +33,7 @@ class IndexRequest(msgspec.Struct):
 @router.get("/v2/", include_in_schema=False)
 async def server_metadata() -> dict[str, object]:
     """Name, version and the extensions that are there."""
-    return {"name": "seqserve", "version": version("seqserve"), "extensions": EXTENSIONS}
+    return metadata.server_metadata()
 
 
 @router.get("/v2/health/live", tags=[PROTOCOL], summary="Liveness")
@@ -51,11 +50,7 @@ async def live() -> dict[str, bool]:
 )
 async def ready(request: Request) -> JSONResponse:
     """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
-    settings: Settings = request.app.state.settings
-    repository: Repository = request.app.state.repository
-    state = request.app.state
-    held_back = state.draining or state.others_loading
-    is_ready = repository.is_ready(settings.strict_readiness) and not held_back
+    is_ready = metadata.is_ready(request.app.state)
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 
@@ -88,11 +83,7 @@ async def repository_index(request: Request) -> list[dict[str, str]]:
     repository: Repository = request.app.state.repository
     body = await read_body(request, settings.max_body_bytes)
     only_ready = decode_json(_INDEX_DECODER, body).ready if body else False
-    return [
-        {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
-        for e in repository.index()
-        if e.state == "READY" or not only_ready
-    ]
+    return metadata.repository_index(repository, only_ready)
 
 
 @router.get("/metrics", tags=["operation"], summary="Prometheus metrics")
