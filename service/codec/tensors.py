@@ -154,7 +154,7 @@ def fitted(
     Args:
         values: Nested in the shape, or flat.
         shape: Of the tensor.
-        datatype: Of the tensor; one with numbers.
+        datatype: Of the tensor.
         field: Where in the request it is.
         name: What its values are called there.
 
@@ -200,7 +200,7 @@ def _plain_array(data: object, dtype: np.dtype[Any], field: str) -> NDArray[Any]
 
 def _fits(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
     """Whether values of the right kind are in this type's range."""
-    if dtype.kind in "bf":
+    if dtype.kind in "bfO":
         return True
     limits = np.iinfo(dtype)
     # a list of whole numbers that no integer type holds becomes floats or objects

@@ -92,9 +92,15 @@ def fill_answer(response: Any, served: Served, read: InferBody, results: Arrays)
     for name, _ in read.outputs:
         array, datatype = results[name], datatypes[name]
         response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-        if datatype == "BYTES":
-            array = serialize_byte_tensor(array)
-        response.raw_output_contents.append(array.tobytes())
+        response.raw_output_contents.append(_raw_bytes(array, datatype))
+
+
+def _raw_bytes(array: NDArray[Any], datatype: str) -> bytes:
+    if datatype != "BYTES":
+        return array.tobytes()
+    # one object that holds all
+    raw: bytes = serialize_byte_tensor(array).item() if array.size else b""
+    return raw
 
 
 def _parameters(fields: Mapping[str, Any]) -> Parameters:
