@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -51,6 +52,7 @@ class Server:
         self._inference = Inference(services)
         self._streams = Streams(self._inference, self._settings.max_body_bytes)
         self._health = Health(state, ["", SERVICE.full_name])
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_failure)
         self._server = grpc.aio.server(options=options(self._settings))
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
         generic = grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
@@ -68,6 +70,7 @@ class Server:
         assert self._settings.grpc_port is not None, "gRPC is on"
         address = address_of(self._settings.host, self._settings.grpc_port)
         port = self._server.add_insecure_port(address)
+        await self._health.refresh()
         await self._server.start()
         log.info("gRPC started", address=address_of(self._settings.host, port))
 
@@ -120,6 +123,11 @@ class Server:
         fields = await METHODS[method.name](self._state, request)
         encoded: bytes = GetMessageClass(method.output_type)(**fields).SerializeToString()
         return encoded
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether this is to be logged: that a caller left before its answer was sent is not."""
+    return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 
 
 def options(settings: Settings) -> list[tuple[str, int]]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import structlog
-from grpc.aio import EOF, ServicerContext
+from grpc.aio import EOF, BaseError, ServicerContext
 from tritonclient.grpc.service_pb2 import ModelStreamInferResponse
 
-from service.errors import DrainingError, ServiceError
+from service.errors import CallerGoneError, DrainingError, ServiceError
 from service.grpc.infer import Inference, Received
 from service.grpc.rpc import Rpc
-
-log = structlog.get_logger(__name__)
 
 MAX_IN_FLIGHT = 64
 """Requests of one stream whose answers are not sent; more are not read."""
@@ -36,13 +33,16 @@ class Streams:
         """Serve one stream to its end.
 
         Raises:
-            DrainingError: It was cut short because the server stops; all that was read is answered.
+            CallerGoneError: The client left, or its deadline has passed.
+            DrainingError: The server stops; all that was read is answered.
         """
         stream = Stream(self, context, rpc)
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(stream.read(group))
             self._reading.add(reading)
             reading.add_done_callback(self._reading.discard)
+        if stream.is_over:
+            raise CallerGoneError("the stream ended before its answers were sent")
         if reading.cancelled():
             raise DrainingError("the server is stopping")
 
@@ -68,11 +68,13 @@ class Stream:
         self._rpc = rpc
         self._num_requests = self._num_bytes = 0  # in flight
         self._answered = asyncio.Event()
+        self.is_over = False
+        """Whether nothing can be sent any more."""
         self._writing = asyncio.Lock()  # gRPC takes one message at a time
 
     async def read(self, group: asyncio.TaskGroup) -> None:
         """Read requests while there is room for them, and have each answered."""
-        while True:
+        while not self.is_over:
             await self._wait_for_room()
             body = await self._context.read()
             if body is EOF:
@@ -90,8 +92,11 @@ class Stream:
     async def _answer(self, body: bytes) -> None:
         """Send one request's answer; an error is an answer too, and the stream goes on."""
         answer = await self._ask(body)
-        async with self._writing:
-            await self._context.write(answer)
+        try:
+            async with self._writing:
+                await self._context.write(answer)
+        except BaseError:
+            self.is_over = True
         self._num_requests -= 1
         self._num_bytes -= len(body)
         self._answered.set()

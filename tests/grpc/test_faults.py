@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -24,7 +25,7 @@ from tests.grpc.asking import (
     work,
 )
 from tests.http.made import FAILS, OVERFLOWS, make_bundle
-from tests.http.work import outcomes, taken, units_per_second
+from tests.http.work import has_taken, outcomes, taken, units_per_second
 from tests.servers import wait_until
 
 MODEL = "made"
@@ -60,7 +61,7 @@ def busy(server: GrpcServer, amount: float, *rows: int) -> Iterator[list[grpc.Fu
     for count, inputs in ((1, work(amount)), *((count, work(rows=count)) for count in rows)):
         calls.append(server.stub.ModelInfer.future(message(MODEL, inputs), timeout=TIMEOUT_S))
         before += count
-        wait_until(lambda wanted=before: taken(server.process, MODEL) >= wanted)
+        wait_until(partial(has_taken, server.process, MODEL, before))
     yield calls
     for call in calls:
         assert call.result().outputs

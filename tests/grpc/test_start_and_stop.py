@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.fakes import TIMEOUT_S
 from tests.grpc.asking import GrpcServer, check_error, message, serving_grpc, work
 from tests.http.made import make_bundle
 from tests.http.scrape import Scrape
-from tests.http.work import taken, units_per_second
+from tests.http.work import has_taken, taken, units_per_second
 from tests.servers import CHECKOUT, STOP_S, serving, wait_until
 from tests.workers.processes import workers
 
@@ -44,7 +45,7 @@ def start(server: GrpcServer, amount: float, count: int = 1) -> list[Any]:
     calls = []
     for wanted in range(1, count + 1):
         calls.append(server.stub.ModelInfer.future(message("made", work(amount))))
-        wait_until(lambda wanted=wanted: taken(server.process, "made") >= wanted)
+        wait_until(partial(has_taken, server.process, "made", wanted))
     return calls
 
 
@@ -145,18 +146,19 @@ def test_control_c_is_a_clean_end_too(made: Path) -> None:
 
 
 def test_every_worker_serves_grpc_on_one_port(made: Path) -> None:
-    with serving_grpc(made, workers=2) as server:
-        ports = {
+    with serving_grpc(made, workers=2, access_log=True) as server:
+        started = {
             server.process.wait_for_event("gRPC started", worker=index)["address"]
             for index in workers(server.process)
         }
-        assert ports == {server.address}
-        labels = {"protocol": "grpc", "outcome": "ok"}
-
-        for _ in range(20):
-            server.infer(message("made", work()))
+        assert started == {server.address}
+        for _ in range(40):  # by chance all on one worker: once in 10**12 times
+            assert server.infer(message("made", work())).outputs
             server.close()  # the next one is another connection
-        wait_until(lambda: Scrape(server.process)("seqserve_requests_total", **labels) == 20)
+        for index in workers(server.process):
+            server.process.wait_for_event("request", worker=index, method="gRPC")
+        labels = {"protocol": "grpc", "outcome": "ok"}
+        wait_until(lambda: Scrape(server.process)("seqserve_requests_total", **labels) == 40)
         calls = start(server, units_per_second(server.process, "made"), 2)
         server.process.terminate()
         for call in calls:

@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -167,7 +167,7 @@ def test_the_deadline_of_a_stream_bounds_its_requests(made: GrpcServer) -> None:
     wait_until(lambda: taken(made.process, "made") == 0)
 
 
-def test_who_does_not_read_answers_is_not_read_from(made: GrpcServer, tmp_path: Path) -> None:
+def test_who_does_not_read_answers_is_not_read_from(made: GrpcServer) -> None:
     inputs = {"x": np.ones((2_000, 1), np.float32)}  # 8 kB, answered by 800
     total = 20 * MAX_IN_FLIGHT
     sent = 0
@@ -199,3 +199,36 @@ def test_who_does_not_read_answers_is_not_read_from(made: GrpcServer, tmp_path: 
             assert count == total
 
     asyncio.run(asyncio.wait_for(ask(), 2 * TIMEOUT_S))
+
+
+def test_callers_that_come_and_go_are_no_failures(server: GrpcServer) -> None:
+    short = message(MODEL, padded(frames(20))).SerializeToString()
+    long = message(MODEL, padded(*[frames(300)] * 2)).SerializeToString()
+    random = np.random.default_rng(0)
+
+    async def ask_once(channel: grpc.aio.Channel, deadline_s: float) -> None:
+        call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        with suppress(grpc.aio.AioRpcError):
+            await call(long if deadline_s > 0.01 else short, timeout=deadline_s)
+
+    async def ask_often(channel: grpc.aio.Channel, deadline_s: float) -> None:
+        call = channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")(timeout=deadline_s)
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            for _ in range(100):
+                await call.write(short)
+            while await call.read() is not grpc.aio.EOF:
+                pass
+
+    async def ask() -> None:
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            for _ in range(5):
+                deadlines = random.uniform(1e-4, 0.02, 60)
+                await asyncio.gather(
+                    *(ask_once(channel, deadline_s) for deadline_s in deadlines),
+                    *(ask_often(channel, deadline_s) for deadline_s in deadlines[:5]),
+                )
+
+    asyncio.run(ask())
+    wait_until(lambda: taken(server.process, MODEL) == 0)
+    assert '"level": "error"' not in server.process.log
+    assert server.infer(message(MODEL, padded(frames(20)))).outputs
