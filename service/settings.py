@@ -124,4 +124,6 @@ class Settings(BaseSettings):
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "
                 f"max_queue_size ({self.max_queue_size}): such a request could never be taken"
             )
+        if self.port and self.port == self.grpc_port:
+            raise ValueError(f"port and grpc_port are both {self.port}")
         return self

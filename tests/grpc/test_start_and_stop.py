@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from tritonclient.grpc.service_pb2 import ModelInferRequest
 
+from service.grpc.port import ReservedPort
 from tests.fakes import TIMEOUT_S
 from tests.grpc.asking import GrpcServer, check_error, message, serving_grpc, work
 from tests.http.made import make_bundle
@@ -73,6 +74,22 @@ def test_a_port_for_what_is_not_installed_stops_the_start() -> None:
     assert "grpc_port" in ended.stderr
     assert "pip install 'seqserve[grpc]'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_http_and_grpc_need_a_port_each() -> None:
+    ended = run("-m", "service", "--port", "8765", "--grpc-port", "8765")
+    assert ended.returncode == 2
+    assert "port and grpc_port are both 8765" in ended.stderr
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "0.0.0.0"])
+def test_it_listens_where_http_does(host: str) -> None:
+    with ReservedPort(host, 0) as port:
+        assert port.number is not None
+        with pytest.raises(OSError, match="in use"):
+            ReservedPort(host, port.number)
+    with serving_grpc(host=host, ready=False) as server:
+        assert server.client.is_server_live()
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
