@@ -52,7 +52,7 @@ class Server:
         self._inference = Inference(services)
         self._streams = Streams(self._inference, self._settings.max_body_bytes)
         self._health = Health(state, ["", SERVICE.full_name])
-        logging.getLogger("grpc._cython.cygrpc").addFilter(_is_failure)
+        logging.getLogger("grpc._cython.cygrpc").addFilter(is_failure)
         self._server = grpc.aio.server(options=options(self._settings))
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
         generic = grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
@@ -125,7 +125,7 @@ class Server:
         return encoded
 
 
-def _is_failure(record: logging.LogRecord) -> bool:
+def is_failure(record: logging.LogRecord) -> bool:
     """Whether this is to be logged: that a caller left before its answer was sent is not."""
     return not (record.exc_info and isinstance(record.exc_info[1], grpc.aio.InternalError))
 

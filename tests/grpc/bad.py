@@ -10,7 +10,6 @@ from tritonclient.grpc.service_pb2 import ModelInferRequest
 
 from service.datatypes import DATATYPES
 from tests.grpc.asking import message, padded
-from tests.http.asking import rarely
 from tests.http.payloads import frames
 
 CONTENTS: dict[str, st.SearchStrategy[Any]] = {
@@ -58,9 +57,10 @@ def _use_contents(request: ModelInferRequest) -> None:
 
 def _other_shape(draw: st.DrawFn, request: ModelInferRequest) -> None:
     tensor = draw(st.sampled_from(list(request.inputs)))
-    if rarely(draw):
+    kind = draw(st.sampled_from(["long", "axis", "other"]))
+    if kind == "long":
         tensor.shape.extend([1] * 80)
-    elif tensor.shape and draw(st.booleans()):
+    elif tensor.shape and kind == "axis":
         tensor.shape[draw(st.integers(0, len(tensor.shape) - 1))] = draw(st.sampled_from(AXES))
     else:
         tensor.shape[:] = draw(st.lists(st.sampled_from(AXES), max_size=5))
@@ -83,8 +83,11 @@ def _other_contents(draw: st.DrawFn, request: ModelInferRequest) -> None:
 
 
 def _other_bytes(draw: st.DrawFn, request: ModelInferRequest) -> None:
-    if draw(st.booleans()) or not request.raw_input_contents:
+    kind = draw(st.sampled_from(["more", "less", "short"]))
+    if kind == "more" or not request.raw_input_contents:
         request.raw_input_contents.append(draw(st.binary(max_size=9)))
+    elif kind == "less":
+        request.raw_input_contents.pop()
     else:
         index = draw(st.integers(0, len(request.raw_input_contents) - 1))
         raw = request.raw_input_contents[index]

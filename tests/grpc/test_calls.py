@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
+import grpc
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from tritonclient.grpc.service_pb2 import ModelInferResponse, ModelStreamInferRe
 from service.errors import DrainingError, InferenceTimeoutError, InvalidRequestError
 from service.grpc.infer import Inference, Received
 from service.grpc.rpc import Rpc
+from service.grpc.server import is_failure
 from tests.fakes import TIMEOUT_S
 from tests.grpc.asking import arrays_of, message, padded
 from tests.http.asking import as_binary, plain
@@ -53,7 +56,8 @@ def run(server: Inside, act: Callable[[Inference], Awaitable[T]]) -> T:
 
 def body(*lengths: int, **fields: str) -> bytes:
     sequences = [np.full((length, 2), length, np.float32) for length in lengths]
-    return message("echo", padded(*sequences), **fields).SerializeToString()
+    encoded: bytes = message("echo", padded(*sequences), **fields).SerializeToString()
+    return encoded
 
 
 def test_an_rpc_that_is_late_already_is_not_run(server: Inside, model: EchoModel) -> None:
@@ -132,6 +136,15 @@ def test_on_a_stream_the_answer_is_wrapped(server: Inside) -> None:
 def test_a_request_that_is_no_message_is_refused(server: Inside) -> None:
     with pytest.raises(InvalidRequestError, match="no ModelInferRequest"):
         run(server, lambda inference: inference.infer(b"\x0a\xff", FOREVER))
+
+
+@pytest.mark.parametrize(
+    ("error", "is_logged"), [(grpc.aio.InternalError("not sent"), False), (ValueError(), True)]
+)
+def test_grpcs_own_log_tells_of_failures_alone(error: Exception, is_logged: bool) -> None:
+    about = (type(error), error, None)
+    record = logging.LogRecord("grpc", logging.ERROR, "", 0, "raised", None, about)
+    assert is_failure(record) == is_logged
 
 
 @given(lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4), seed=st.integers(0, 99))
