@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +29,7 @@ from tests.grpc.asking import (
 )
 from tests.http.payloads import EXPLAINING, FAMILIES, frames, infer_body, infer_path, rows_of
 from tests.http.scrape import Scrape
+from tests.servers import CHECKOUT, STOP_S
 
 TYPED: dict[str, tuple[int, str, Any]] = {
     "BOOL": (TensorProto.BOOL, "bool_contents", [True, False, True]),
@@ -184,3 +187,15 @@ def test_requests_are_counted_as_those_of_grpc(server: GrpcServer) -> None:
     before = Scrape(server.process)("seqserve_requests_total", **labels)
     server.infer(message("digits-rnn", padded(frames(3))))
     assert Scrape(server.process)("seqserve_requests_total", **labels) == before + 1
+
+
+def test_the_example_of_the_docs_answers(server: GrpcServer) -> None:
+    text = (CHECKOUT / "docs" / "grpc.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert code.count("127.0.0.1:8001") == 1
+    code = code.replace("127.0.0.1:8001", server.address)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=STOP_S, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("[[")
