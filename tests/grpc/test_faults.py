@@ -85,7 +85,7 @@ def test_a_caller_that_leaves_frees_the_queue_and_is_counted(
     server: GrpcServer, second: float
 ) -> None:
     cancelled = outcomes(server.process, "cancelled", protocol="grpc")
-    with busy(server, second):
+    with busy(server, 2 * second):
         request = message(MODEL, work(600 * second, rows=3))
         leaving = server.stub.ModelInfer.future(request, timeout=TIMEOUT_S)
         wait_until(lambda: taken(server.process, MODEL) == 4)
@@ -96,7 +96,7 @@ def test_a_caller_that_leaves_frees_the_queue_and_is_counted(
 
 def test_tritons_client_can_cancel(server: GrpcServer, second: float) -> None:
     errors = []
-    with busy(server, second / 2):
+    with busy(server, second):
         leaving = server.client.async_infer(
             MODEL, triton_inputs(work(600 * second)), lambda result, error: errors.append(error)
         )
@@ -108,14 +108,14 @@ def test_tritons_client_can_cancel(server: GrpcServer, second: float) -> None:
 
 
 def test_the_rpcs_deadline_is_the_requests(server: GrpcServer, second: float) -> None:
-    with busy(server, second / 2):
+    with busy(server, second):
         late = server.stub.ModelInfer.future(message(MODEL, work(600 * second)), timeout=0.1)
         assert ended(late).code() is grpc.StatusCode.DEADLINE_EXCEEDED
         wait_until(lambda: taken(server.process, MODEL) == 1)
 
 
 def test_a_timeout_of_microseconds_is_kept_too(server: GrpcServer, second: float) -> None:
-    with busy(server, second / 2):
+    with busy(server, second):
         request = message(MODEL, work(600 * second))
         request.parameters["timeout"].int64_param = 50_000
         late = server.stub.ModelInfer.future(request, timeout=TIMEOUT_S)
