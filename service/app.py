@@ -7,7 +7,7 @@ import dataclasses
 import gc
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
 
@@ -88,8 +88,9 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         gc.freeze()  # what was imported stays: no collection need go through it, which takes long
         gc.set_threshold(GC_ALLOCATIONS, 20, 100)  # a request leaves no cycles behind
-        # which the lane finds in each connection's state
-        yield {"services": services, "fast_path": fast_path}
+        async with grpc_beside(app):
+            # which the lane finds in each connection's state
+            yield {"services": services, "fast_path": fast_path}
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down
         await asyncio.to_thread(repository.close)
@@ -105,7 +106,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
-    app.state.draining = False
+    app.state.draining = False  # not ready any more, but serving
+    app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.others_loading = False  # other workers on this port
     app.include_router(health.router)
     app.include_router(repository_api.router)
@@ -120,6 +122,15 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
 async def apply_here(repository: Repository, change: Change) -> None:
     """Make a change of the models, of one process that serves alone."""
     await asyncio.wrap_future(repository.apply(change))
+
+
+def grpc_beside(app: FastAPI) -> AbstractAsyncContextManager[None]:
+    """What serves the same over gRPC, if it is on; only then need it be installed."""
+    if app.state.settings.grpc_port is None:
+        return nullcontext()
+    from service.grpc.server import serving
+
+    return serving(app.state)
 
 
 def bounds_of(settings: Settings, worker: int = 0) -> Bounds:

@@ -16,6 +16,7 @@ ServiceError 500
     DrainingError 503                  the server is stopping: try another replica
     CallerGoneError 499                the client closed its connection: counted, read by nobody
     InferenceTimeoutError 504          the request's deadline passed
+    UnimplementedError 501             a part of the protocol that this server has not
     InferenceError 500                 the graph failed on this batch (cause logged, not sent)
 
 BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
@@ -166,6 +167,13 @@ class InferenceTimeoutError(ServiceError):
 
     status_code = 504
     code = "timeout"
+
+
+class UnimplementedError(ServiceError):
+    """The protocol has it, this server does not."""
+
+    status_code = 501
+    code = "unimplemented"
 
 
 class InferenceError(ServiceError):

@@ -4,24 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from functools import partial
 from types import FrameType
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.main import STARTUP_FAILURE  # type: ignore[attr-defined]
 
 from service.app import create_app
+from service.grpc.port import ReservedPort
 from service.lane.connection import Lane
 from service.settings import Settings
 
+log = structlog.get_logger(__name__)
 
-class Server(uvicorn.Server):
-    """uvicorn, but a first signal makes it not ready before it stops accepting."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float) -> None:
+class AppServer(uvicorn.Server):
+    """uvicorn, but the application hears when it stops, not only when it has.
+
+    Args:
+        config: Of the application.
+        app: The application.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what came, over every protocol in the same time, then end."""
+        self._app.state.stopping.set()
+        await super().shutdown(sockets)
+
+
+class Server(AppServer):
+    """The one of a process that serves alone: a first signal makes it not ready before it stops."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float) -> None:
+        super().__init__(config, app)
         self._drain_delay_s = drain_delay_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -29,7 +51,7 @@ class Server(uvicorn.Server):
         first = not self._app.state.draining
         self._app.state.draining = True
         if first and self._drain_delay_s and sig == signal.SIGTERM:
-            structlog.get_logger(__name__).info("draining", delay_s=self._drain_delay_s)
+            log.info("draining", delay_s=self._drain_delay_s)
             loop = asyncio.get_running_loop()
             stop = partial(super().handle_exit, sig, frame)
             loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, stop)
@@ -53,9 +75,16 @@ def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
-    app = create_app(settings)
     forget_raised_signals()
-    Server(make_config(app, settings), app, settings.drain_delay_s).run()
+    try:
+        grpc_port = ReservedPort(settings.host, settings.grpc_port)
+    except OSError as error:
+        log.error(f"grpc_port: {error}")
+        return STARTUP_FAILURE
+    with grpc_port:
+        settings = settings.model_copy(update={"grpc_port": grpc_port.number})
+        app = create_app(settings)
+        Server(make_config(app, settings), app, settings.drain_delay_s).run()
     return 0
 
 

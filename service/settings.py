@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.manifest import Precision
+
+GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
 
 def _path_or_url(value: object) -> object:
@@ -37,6 +40,12 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    grpc_port: int | None = Field(
+        None,
+        ge=0,
+        le=65_535,
+        description="serve gRPC too, on this port; needs `pip install 'seqserve[grpc]'`",
+    )
     repository: Location = Field(
         Path("repository"), description="folder of <model>/<version> bundles, or the URL of one"
     )
@@ -145,6 +154,14 @@ class Settings(BaseSettings):
         except ValueError:
             return self.host == "localhost"
 
+    @field_validator("grpc_port")
+    @classmethod
+    def _has_grpc(cls, port: int | None) -> int | None:
+        missing = [name for name in GRPC_PACKAGES if find_spec(name) is None]
+        if port is not None and missing:
+            raise ValueError(f"gRPC needs `pip install 'seqserve[grpc]'`: no {', '.join(missing)}")
+        return port
+
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
         if self.require_signature and self.trusted_keys is None:
@@ -154,4 +171,6 @@ class Settings(BaseSettings):
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "
                 f"max_queue_size ({self.max_queue_size}): such a request could never be taken"
             )
+        if self.port and self.port == self.grpc_port:
+            raise ValueError(f"port and grpc_port are both {self.port}")
         return self

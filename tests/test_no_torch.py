@@ -14,7 +14,7 @@ import pytest
 from tests.http.payloads import RECORDING, WAV, frames, infer_body, infer_path, predict_path
 from tests.servers import CHECKOUT, serving
 
-ABSENT = ["torch", "onnx", "onnxscript", "accelerate", "sklearn", "matplotlib", "pytest"]
+ABSENT = ["torch", "onnx", "onnxscript", "accelerate", "sklearn", "matplotlib", "pytest", "grpc"]
 LIST_MODULES = "import service.app, service.__main__, json, sys; print(json.dumps([*sys.modules]))"
 
 pytestmark = pytest.mark.timeout(300)  # installs; a minute with a warm package cache

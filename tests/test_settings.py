@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 OUT_OF_RANGE: dict[str, list[Any]] = {
     "port": [-1, 65_536, "http"],
+    "grpc_port": [-1, 65_536, "http"],
     "workers": [0, 257],
     "engine_threads": [0, 257],
     "max_batch_size": [0, 257],

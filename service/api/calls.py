@@ -85,12 +85,13 @@ class Handler(NamedTuple):
 
     Args:
         protocol: Label of the metrics, such as `v2`.
-        read: What a body asks; or, where finding out takes long, what finds out, in a thread.
-            Raises a ServiceError for what can't be answered.
+        read: What a body asks, which is bytes or what the protocol's own library made of them; or,
+            where finding out takes long, what finds out, in a thread. Raises a ServiceError for
+            what can't be answered.
     """
 
     protocol: str
-    read: Callable[[Call, bytes], Asked | Callable[[], Asked]]
+    read: Callable[[Call, Any], Asked | Callable[[], Asked]]
 
 
 class Call(ABC):
@@ -121,6 +122,10 @@ class Call(ABC):
     def send(self, answer: Answer) -> None:
         """Send the answer; called once, unless the call is dropped before."""
 
+    def send_error(self, error: ServiceError) -> None:
+        """Send an error in the answer's place."""
+        self.send(refusal(error))
+
     def enter(self) -> bool:
         """Whether the body is worth reading; if not, the answer is sent already."""
         try:
@@ -135,8 +140,8 @@ class Call(ABC):
         self._routed = self._services.repository.route(head.name, head.version)
         self._served = self._routed.loaded.served
 
-    def run(self, body: bytes) -> None:
-        """Go on to the answer, now that the whole body is here."""
+    def run(self, body: Any) -> None:
+        """Go on to the answer, now that the whole body is here, as the handler reads it."""
         self._take_step(self._read, body)
 
     def drop(self) -> None:
@@ -161,7 +166,7 @@ class Call(ABC):
                 error=error.message,
             )
         self._end(error.code)
-        self.send(refusal(error))
+        self.send_error(error)
 
     # for the handlers
 
@@ -249,14 +254,14 @@ class Call(ABC):
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))
 
-    def _read(self, body: bytes) -> None:
+    def _read(self, body: Any) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
             self._submit_or_read_anew(body, asked)
         else:
             self._in_thread(asked, partial(self._submit_or_read_anew, body))
 
-    def _submit_or_read_anew(self, body: bytes, asked: Asked) -> None:
+    def _submit_or_read_anew(self, body: Any, asked: Asked) -> None:
         """Submit, unless the model was replaced meanwhile: then ask what serves in its place."""
         try:
             self._submit(asked)

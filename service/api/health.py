@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from importlib.metadata import version
 
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from service.api import metadata
 from service.api.documents import MODEL_DOCUMENT, versioned
 from service.errors import ModelNotReadyError
 from service.repository.repository import Repository
-from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 router = APIRouter()
 PROTOCOL = "Open Inference Protocol"
-EXTENSIONS = [
-    "binary_tensor_data",
-    "model_repository",
-    "model_repository(unload_dependents)",
-]
 
 
 @router.get("/v2", tags=[PROTOCOL], summary="Server metadata")
 @router.get("/v2/", include_in_schema=False)
 async def server_metadata() -> dict[str, object]:
     """Name, version and the extensions that are there."""
-    return {"name": "seqserve", "version": version("seqserve"), "extensions": EXTENSIONS}
+    return metadata.server_metadata()
 
 
 @router.get("/v2/health/live", tags=[PROTOCOL], summary="Liveness")
@@ -46,11 +40,7 @@ async def live() -> dict[str, bool]:
 )
 async def ready(request: Request) -> JSONResponse:
     """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
-    settings: Settings = request.app.state.settings
-    repository: Repository = request.app.state.repository
-    state = request.app.state
-    held_back = state.draining or state.others_loading
-    is_ready = repository.is_ready(settings.strict_readiness) and not held_back
+    is_ready = metadata.is_ready(request.app.state)
     return JSONResponse({"ready": is_ready}, 200 if is_ready else 503)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections.abc import Mapping
 
 import msgspec
 from fastapi import APIRouter
@@ -13,14 +14,18 @@ from starlette.responses import Response
 
 from service.api.calls import Services
 from service.api.documents import INDEX_DOCUMENT, LOAD_DOCUMENT, UNLOAD_DOCUMENT
+from service.api.metadata import repository_index
 from service.api.routes import RawRoute, read_body
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
 from service.repository.changes import Load, Unload
+from service.settings import Settings
 
 router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"], route_class=RawRoute)
 
 FILE = "file:"
+
+Parameters = Mapping[str, str | bool | int | float | bytes]
 
 
 class IndexRequest(msgspec.Struct):
@@ -41,61 +46,64 @@ async def index(request: Request) -> Response:
     services: Services = request.app.state.services
     body = await read_body(request, services.settings.max_body_bytes)
     only_ready = decode_json(INDEX, body).ready if body else False
-    entries = [
-        {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
-        for e in services.repository.index()
-        if e.state == "READY" or not only_ready
-    ]
+    entries = repository_index(services.repository, only_ready)
     return Response(msgspec.json.encode(entries), media_type="application/json")
 
 
 @router.post("/models/{name}/load", openapi_extra=LOAD_DOCUMENT, summary="Load a model")
 async def load(request: Request) -> Response:
     """Load a model, or load it again: what serves goes on until the new one is warm."""
-    settings = _allowed(request).settings
+    settings: Settings = request.app.state.settings
+    check_allowed(settings)
     max_bytes = settings.max_body_bytes + settings.max_upload_bytes * 4 // 3  # base64
     body = await read_body(request, max_bytes)
     name = request.path_params["name"]
-    # in a thread: files are long
-    change = await asyncio.to_thread(_read_load, name, body, settings.max_upload_bytes)
-    await request.app.state.apply(change)
+
+    def read() -> Load:
+        return load_change(name, _parameters(body), settings.max_upload_bytes)
+
+    await request.app.state.apply(await asyncio.to_thread(read))  # files are long
     return Response()
 
 
 @router.post("/models/{name}/unload", openapi_extra=UNLOAD_DOCUMENT, summary="Unload a model")
 async def unload(request: Request) -> Response:
     """Unload a model, once what it was asked is answered."""
-    settings = _allowed(request).settings
+    settings: Settings = request.app.state.settings
+    check_allowed(settings)
     body = await read_body(request, settings.max_body_bytes)
-    parameters = _parameters(body)
-    dependents = parameters.pop("unload_dependents", False)  # no model here has any
-    if not isinstance(dependents, bool):
-        field = "parameters.unload_dependents"
-        raise InvalidRequestError(f"{field} must be true or false", field)
-    _refuse_unknown(parameters)
-    await request.app.state.apply(Unload(request.path_params["name"]))
+    await request.app.state.apply(unload_change(request.path_params["name"], _parameters(body)))
     return Response()
 
 
-def _allowed(request: Request) -> Services:
-    services: Services = request.app.state.services
-    if not services.settings.controls_models:
+def check_allowed(settings: Settings) -> None:
+    """Refuse to change the models where that is switched off.
+
+    Raises:
+        ForbiddenError: It is.
+    """
+    if not settings.controls_models:
         raise ForbiddenError(
             "this server's models can't be changed by requests: it listens beyond this machine, "
             "or allow_model_control is false; set SEQSERVE_ALLOW_MODEL_CONTROL=true to allow it"
         )
-    return services
 
 
-def _read_load(name: str, body: bytes, max_upload_bytes: int) -> Load:
-    parameters = _parameters(body)
+def load_change(name: str, parameters: Parameters, max_upload_bytes: int) -> Load:
+    """What a request to load a model asks; files are bytes, or strings of base64.
+
+    Raises:
+        InvalidRequestError: A parameter is unknown, or not as it should be.
+        PayloadTooLargeError: The files are more than `max_upload_bytes`.
+    """
+    parameters = dict(parameters)
     config = parameters.pop("config", None)
     if config is not None and not isinstance(config, str):
         field = "parameters.config"
         raise InvalidRequestError(f"{field} must be a string of JSON", field)
     files: dict[str, bytes] = {}
     for key in [key for key in parameters if key.startswith(FILE)]:
-        files[key.removeprefix(FILE)] = _decoded(parameters.pop(key), f"parameters.{key}")
+        files[key.removeprefix(FILE)] = _content(parameters.pop(key), f"parameters.{key}")
         if sum(map(len, files.values())) > max_upload_bytes:
             raise PayloadTooLargeError(
                 f"the files exceed the limit of {max_upload_bytes} bytes in all", "parameters"
@@ -104,16 +112,33 @@ def _read_load(name: str, body: bytes, max_upload_bytes: int) -> Load:
     return Load(name, config, files)
 
 
-def _parameters(body: bytes) -> dict[str, str | bool | int | float]:
+def unload_change(name: str, parameters: Parameters) -> Unload:
+    """What a request to unload a model asks.
+
+    Raises:
+        InvalidRequestError: A parameter is unknown, or not as it should be.
+    """
+    parameters = dict(parameters)
+    dependents = parameters.pop("unload_dependents", False)  # no model here has any
+    if not isinstance(dependents, bool):
+        field = "parameters.unload_dependents"
+        raise InvalidRequestError(f"{field} must be true or false", field)
+    _refuse_unknown(parameters)
+    return Unload(name)
+
+
+def _parameters(body: bytes) -> Parameters:
     return decode_json(CONTROL, body).parameters if body else {}
 
 
-def _refuse_unknown(parameters: dict[str, str | bool | int | float]) -> None:
+def _refuse_unknown(parameters: Parameters) -> None:
     for key in parameters:
         raise InvalidRequestError(f"parameters.{key} is unknown", f"parameters.{key}")
 
 
-def _decoded(content: object, field: str) -> bytes:
+def _content(content: object, field: str) -> bytes:
+    if isinstance(content, bytes):
+        return content
     if not isinstance(content, str):
         raise InvalidRequestError(f"{field} must be a string of base64", field)
     try:

@@ -15,12 +15,12 @@ from service.api.answers import answer_template, infer_answer
 from service.api.calls import Asked, Call, Handler, Services
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.infer import ask
+from service.api.metadata import model_metadata
 from service.api.routes import RawRoute, endpoint
 from service.codec.binary import LENGTH_HEADER, json_bytes
 from service.codec.infer import InferBody, read_body
 from service.codec.plans import numbers_of
 from service.errors import UnsupportedMediaTypeError
-from service.graphs.spec import TensorSpec
 from service.repository.served import Served
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
@@ -33,15 +33,7 @@ async def metadata(request: Request) -> Response:
     services: Services = request.app.state.services
     path = request.path_params
     served = services.repository.get(path["name"], path.get("version"))
-    body: dict[str, object] = {
-        "name": served.name,
-        "versions": services.repository.versions(served.name),
-        "platform": "onnx_onnxv1",
-        "inputs": [_described(tensor) for tensor in served.signature.inputs],
-        "outputs": [_described(tensor) for tensor in served.signature.outputs],
-    }
-    if served.properties:
-        body["properties"] = served.properties
+    body = model_metadata(served, services.repository.versions(served.name))
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
@@ -73,10 +65,6 @@ for _path, _document in (
     ("/models/{name}/versions/{version}/infer", versioned(INFER_DOCUMENT)),
 ):
     router.post(_path, openapi_extra=_document, summary="Infer")(endpoint(INFER))
-
-
-def _described(tensor: TensorSpec) -> dict[str, object]:
-    return {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
 
 
 def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:

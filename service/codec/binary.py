@@ -84,27 +84,10 @@ class Blobs:
         where = f"{field}.parameters.binary_data_size"
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidRequestError(f"{where} must be a number of bytes", where)
-        if any(axis < 0 for axis in shape):
-            raise InvalidRequestError(
-                f"{field}.shape {shape} has a negative axis", f"{field}.shape"
-            )
-        dtype = LITTLE_ENDIAN[datatype]
-        count = math.prod(shape)
-        if size != count * dtype.itemsize:
-            raise InvalidRequestError(
-                f"{where} is {size}, {datatype} of shape {shape} has {count * dtype.itemsize} "
-                "bytes",
-                where,
-            )
+        dtype = check_blob(size, shape, datatype, field, where)
         left = self._size - self.num_bytes
         if size > left:
             raise InvalidRequestError(f"{where} is {size}, {left} bytes are left", where)
-        try:
-            np.empty(0, dtype).reshape(shape if not count else (0,))
-        except (ValueError, OverflowError):  # no values, and other axes beyond any array's
-            raise InvalidRequestError(
-                f"{field}.shape {shape} is too large", f"{field}.shape"
-            ) from None
         self.places.append(Place(name, dtype, shape, self.num_bytes))
         self.num_bytes += size
 
@@ -116,3 +99,31 @@ class Blobs:
         """
         if left := self._size - self.num_bytes:
             raise InvalidRequestError(f"{left} bytes are left behind the last tensor", "inputs")
+
+
+def check_blob(size: int, shape: list[int], datatype: str, field: str, where: str) -> np.dtype[Any]:
+    """Hold a binary tensor's size against its shape; returns the type of its values.
+
+    Args:
+        size: In bytes.
+        shape: Of the tensor.
+        datatype: One of `DATATYPES`, but not BYTES.
+        field: Where in the request the tensor is described.
+        where: What in the request has, or says, the size.
+
+    Raises:
+        InvalidRequestError: It is another, or no array can have this shape.
+    """
+    if any(axis < 0 for axis in shape):
+        raise InvalidRequestError(f"{field}.shape {shape} has a negative axis", f"{field}.shape")
+    dtype = LITTLE_ENDIAN[datatype]
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if size != num_bytes:
+        raise InvalidRequestError(
+            f"{where} is {size}, {datatype} of shape {shape} has {num_bytes} bytes", where
+        )
+    try:
+        np.broadcast_to(np.zeros((), dtype), shape)
+    except (ValueError, OverflowError):  # no values, and other axes beyond any array's
+        raise InvalidRequestError(f"{field}.shape {shape} is too large", f"{field}.shape") from None
+    return dtype

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -62,7 +64,7 @@ class InferBody(NamedTuple):
     outputs: list[WantedOutput]
     arrays: Arrays
     """Every input tensor by name; binary ones in the body's own memory."""
-    places: list[Place]
+    places: Sequence[Place]
     """Of the binary ones, in bytes after the JSON."""
     num_bytes: int
     """Of all binary ones."""
@@ -82,10 +84,33 @@ def read_body(body: bytes, length: int, signature: Signature) -> InferBody:
     # where numbers are binary, the JSON before them is short
     request = decode(body) if length == len(body) else decode_json(DECODER, body[:length])
     blobs = Blobs(len(body) - length)
+    arrays = read_tensors(request.inputs, signature, partial(array_of, blobs))
+    blobs.check_end()
+    for place in blobs.places:
+        start = length + place.start
+        arrays[place.name] = np.ndarray(place.shape, place.dtype, body, start)
+    return what_is_asked(request, signature, arrays, blobs.places, blobs.num_bytes)
+
+
+def read_tensors(
+    tensors: Sequence[Tensor],
+    signature: Signature,
+    array_of: Callable[[int, Tensor], NDArray[Any] | None],
+) -> Arrays:
+    """A request's input tensors by name, held against what the model takes.
+
+    Args:
+        tensors: As the request describes them.
+        signature: Of the model.
+        array_of: Of a tensor and its place among them, its values; None where they come later.
+
+    Raises:
+        InvalidRequestError: One is unknown, there twice, of another type, or missing.
+    """
     arrays: Arrays = {}
     seen: set[str] = set()
     taken = {spec.name: spec for spec in signature.inputs}
-    for index, tensor in enumerate(request.inputs):
+    for index, tensor in enumerate(tensors):
         field = f"inputs[{index}]"
         if tensor.name not in taken or tensor.name in seen:
             raise InvalidRequestError(
@@ -99,15 +124,26 @@ def read_body(body: bytes, length: int, signature: Signature) -> InferBody:
                 f"{field}.datatype",
             )
         seen.add(tensor.name)
-        if (array := array_of(tensor, blobs, field)) is not None:
+        if (array := array_of(index, tensor)) is not None:
             arrays[tensor.name] = array
-    blobs.check_end()
     for spec in signature.inputs:
         if spec.name not in seen and not spec.is_optional:
             raise InvalidRequestError(f"inputs has no tensor {spec.name!r}", "inputs")
-    for place in blobs.places:
-        start = length + place.start
-        arrays[place.name] = np.ndarray(place.shape, place.dtype, body, start)
+    return arrays
+
+
+def what_is_asked(
+    request: InferRequest,
+    signature: Signature,
+    arrays: Arrays,
+    places: Sequence[Place] = (),
+    num_bytes: int = 0,
+) -> InferBody:
+    """What a request asks beside its tensors; see `InferBody`.
+
+    Raises:
+        InvalidRequestError: A parameter or an output is not as the protocol and the model say.
+    """
     parameters = request.parameters
     precision = parameters.get("precision")
     return InferBody(
@@ -117,8 +153,8 @@ def read_body(body: bytes, length: int, signature: Signature) -> InferBody:
         _wanted_s(parameters),
         _wanted_outputs(request, signature),
         arrays,
-        blobs.places,
-        blobs.num_bytes,
+        places,
+        num_bytes,
     )
 
 
@@ -137,17 +173,18 @@ def decode(body: bytes) -> InferRequest:
     return decode_json(DECODER, body)
 
 
-def array_of(tensor: Tensor, blobs: Blobs, field: str) -> NDArray[Any] | None:
+def array_of(blobs: Blobs, index: int, tensor: Tensor) -> NDArray[Any] | None:
     """A tensor's values, or None where they are binary and `blobs` notes their place.
 
     Args:
-        tensor: As described in JSON; its `data` may be an array already.
         blobs: What follows the JSON.
-        field: Where in the request it is.
+        index: Of the tensor in the request.
+        tensor: As described in JSON; its `data` may be an array already.
 
     Raises:
         InvalidRequestError: They are missing, there twice, or against the shape or the datatype.
     """
+    field = f"inputs[{index}]"
     size = tensor.parameters.get("binary_data_size")
     if size is None:
         if tensor.data is msgspec.UNSET:

@@ -143,16 +143,34 @@ def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> N
         raise InvalidRequestError(
             f"{field}.datatype {datatype!r} has no values in JSON", f"{field}.datatype"
         )
+    return fitted(_plain_array(data, dtype, f"{field}.data"), shape, datatype, field, "data")
+
+
+def fitted(
+    values: NDArray[Any], shape: list[int], datatype: str, field: str, name: str
+) -> NDArray[Any]:
+    """Values of the right kind as a tensor of this type and shape.
+
+    Args:
+        values: Nested in the shape, or flat.
+        shape: Of the tensor.
+        datatype: Of the tensor.
+        field: Where in the request it is.
+        name: What its values are called there.
+
+    Raises:
+        InvalidRequestError: They are beyond the type's range, or against the shape.
+    """
+    dtype = DATATYPES[datatype]
     if any(axis < 0 for axis in shape):
         raise InvalidRequestError(f"{field}.shape {shape} has a negative axis", f"{field}.shape")
-    values = _plain_array(data, dtype, f"{field}.data")
     if values.size and not _fits(values, dtype):
         raise InvalidRequestError(
-            f"{field}.data holds values that are no {datatype}", f"{field}.data"
+            f"{field}.{name} holds values that are no {datatype}", f"{field}.{name}"
         )
     if values.size != math.prod(shape) or (values.ndim > 1 and list(values.shape) != shape):
         raise InvalidRequestError(
-            f"{field}.data has shape {list(values.shape)}, {field}.shape says {shape}",
+            f"{field}.{name} has shape {list(values.shape)}, {field}.shape says {shape}",
             f"{field}.shape",
         )
     try:
@@ -182,7 +200,7 @@ def _plain_array(data: object, dtype: np.dtype[Any], field: str) -> NDArray[Any]
 
 def _fits(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
     """Whether values of the right kind are in this type's range."""
-    if dtype.kind in "bf":
+    if dtype.kind in "bfO":
         return True
     limits = np.iinfo(dtype)
     # a list of whole numbers that no integer type holds becomes floats or objects

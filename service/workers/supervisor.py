@@ -23,6 +23,7 @@ import structlog
 import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
+from service.grpc.port import ReservedPort
 from service.settings import Settings
 from service.workers.agreement import Agreements
 from service.workers.balance import Share, choose
@@ -259,13 +260,20 @@ def supervise(settings: Settings, flags: list[str]) -> int:
     folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     try:
         port = Port(settings.host, settings.port)
+        grpc_port = ReservedPort(settings.host, settings.grpc_port)
         counters = TemporaryDirectory(prefix="seqserve-", dir=folder)
     except OSError as error:
         log.error(str(error))
         return START_FAILED
     # in uvicorn's words, so that there is one line to look for
     log.info(f"Uvicorn running on http://{settings.host}:{port.number} (Press CTRL+C to quit)")
-    with counters as name, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    if grpc_port.number is not None:  # of two flags the later one counts
+        flags = [*flags, f"--grpc-port={grpc_port.number}"]
+    with (
+        grpc_port,
+        counters as name,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         return runner.run(_run(settings, flags, port, name))
 
 

@@ -26,7 +26,7 @@ from service.app import create_app
 from service.errors import DrainingError, ServiceError
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
-from service.serving import forget_raised_signals, make_config
+from service.serving import AppServer, forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
@@ -68,7 +68,7 @@ class Connections(set[Any]):
         self._on_closed()
 
 
-class WorkerServer(uvicorn.Server):
+class WorkerServer(AppServer):
     """uvicorn without a listening socket.
 
     Args:
@@ -78,8 +78,7 @@ class WorkerServer(uvicorn.Server):
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI, channel: socket.socket) -> None:
-        super().__init__(config)
-        self._app = app
+        super().__init__(config, app)
         self._channel = channel
         self._adoptions: set[asyncio.Task[None]] = set()
         self._taken = 0

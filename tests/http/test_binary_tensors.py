@@ -182,6 +182,12 @@ def test_shapes_that_no_array_has(client: httpx.Client, shape: list[int], words:
     check_refusal(response, 400, "inputs[0].shape", words)
 
 
+def test_more_axes_than_an_array_has(client: httpx.Client) -> None:
+    tensor = {**TENSORS[0], "shape": [1] * 70, "parameters": {"binary_data_size": 4}}
+    response = post(client, {"inputs": [tensor]}, bytes(4))
+    check_refusal(response, 400, "inputs[0].shape", "too large")
+
+
 def test_data_in_both_forms_or_in_neither(client: httpx.Client) -> None:
     both = {**TENSORS[0], "data": INPUTS.ravel().tolist()}
     response = post(client, {"inputs": [both, TENSORS[1]]}, BLOBS)

@@ -46,11 +46,12 @@ def under_way(
         for request in requests:
             answers.append(pool.submit(post, server, model, request))
             rows += len(request)
-            wait_until(partial(_has_taken, server, model, rows))
+            wait_until(partial(has_taken, server, model, rows))
         yield answers
 
 
-def _has_taken(server: Server, model: str, rows: float) -> bool:
+def has_taken(server: Server, model: str, rows: float) -> bool:
+    """Whether so many sequences, at least, wait or run."""
     return taken(server, model) >= rows
 
 

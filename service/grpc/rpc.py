@@ -1,0 +1,108 @@
+"""What wraps every RPC: its id, deadline and errors, a line in the log, a part in a drain."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+from google.protobuf.message import DecodeError
+from grpc import StatusCode
+from grpc.aio import ServicerContext
+
+from service.api.exchange import REQUEST_ID, request_id_of
+from service.errors import InvalidRequestError, ServiceError
+from service.grpc.statuses import details_of, metadata_of, status_of
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+ID_KEY = REQUEST_ID.lower()
+
+
+class Rpc(NamedTuple):
+    """One RPC.
+
+    Args:
+        request_id: The caller's `x-request-id`, or a new one.
+        deadline_s: When the caller stops to wait, by `time.perf_counter`; infinite if never.
+    """
+
+    request_id: str
+    deadline_s: float
+
+    @classmethod
+    def of(cls, context: ServicerContext) -> Rpc:
+        """What its metadata and its deadline say."""
+        given = dict(context.invocation_metadata() or ()).get(ID_KEY, "")
+        left_s = context.time_remaining()
+        deadline_s = math.inf if left_s is None else time.perf_counter() + left_s
+        return cls(request_id_of(given.encode()), deadline_s)
+
+
+class Rpcs:
+    """The inference service's RPCs under way.
+
+    Args:
+        access_log: Log a line for every one.
+    """
+
+    def __init__(self, access_log: bool) -> None:
+        self._access_log = access_log
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def serve(
+        self, method: str, context: ServicerContext, work: Callable[[Rpc], Awaitable[T]]
+    ) -> T:
+        """Serve one: what `work` raises is its status."""
+        self._hold_task()
+        rpc, started_s = Rpc.of(context), time.perf_counter()
+        status = StatusCode.CANCELLED
+        try:
+            answer = await work(rpc)
+            status = StatusCode.OK
+        except ServiceError as raised:
+            error = raised
+            status = status_of(error)
+        except Exception:
+            log.exception("request failed", request_id=rpc.request_id, path=method)
+            error = ServiceError(f"internal error; request {rpc.request_id}")
+            status = status_of(error)
+        finally:
+            if self._access_log:
+                elapsed_ms = 1_000 * (time.perf_counter() - started_s)
+                about = {"request_id": rpc.request_id, "path": method, "status": status.name}
+                log.info("request", method="gRPC", **about, elapsed_ms=elapsed_ms)
+        request_id = (ID_KEY, rpc.request_id)
+        if status is not StatusCode.OK:
+            await context.abort(status, details_of(error), (request_id, *metadata_of(error)))
+        context.set_trailing_metadata((request_id,))
+        return answer
+
+    async def wait(self, timeout_s: float) -> None:
+        """Return when all have ended, their answers sent, or the time is over."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+
+    def _hold_task(self) -> None:
+        task = asyncio.current_task()  # gRPC's own, which ends when the answer is sent
+        assert task is not None, "an RPC is served in a task"
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def decode(message_class: Any, body: bytes) -> Any:
+    """A message of this class.
+
+    Raises:
+        InvalidRequestError: It is none.
+    """
+    try:
+        return message_class.FromString(body)
+    except DecodeError as error:
+        name = message_class.DESCRIPTOR.name
+        raise InvalidRequestError(f"the message is no {name}: {error}") from None
