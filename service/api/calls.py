@@ -11,6 +11,7 @@ import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -18,13 +19,13 @@ import structlog
 from service import native
 from service.api.exchange import Answer, Head, refusal, request_id_of
 from service.cache import ResultCache, cache_key
+from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite
 from service.engine.engine import Engine
 from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
     ServiceError,
-    UnsupportedMediaTypeError,
 )
 from service.graphs.model import Arrays
 from service.repository.loading import Served
@@ -127,7 +128,7 @@ class Call(ABC):
 
     def run(self, body: bytes) -> None:
         """Go on to the answer, now that the whole body is here."""
-        self._take_step(self._read, body)
+        self._take_step(self._open, body)
 
     def drop(self) -> None:
         """The client has left: nobody waits for it any more."""
@@ -175,21 +176,6 @@ class Call(ABC):
         head = self.head
         return self._services.repository.get(head.name, head.version, precision, field)
 
-    def check_encoding(self) -> None:
-        """Refuse a compressed body.
-
-        Raises:
-            UnsupportedMediaTypeError: It is.
-        """
-        if b"content-encoding" not in self.head.fields:
-            return
-        encoding = self.head.header(b"content-encoding")
-        if encoding.lower() not in ("", "identity"):
-            raise UnsupportedMediaTypeError(
-                f"content encoding {encoding} is not read; send the body as it is",
-                "Content-Encoding",
-            )
-
     def check_count(self, count: int, field: str) -> None:
         """Refuse requests with no sequence, or with more than one request may bring.
 
@@ -236,6 +222,15 @@ class Call(ABC):
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))
 
+    def _open(self, body: bytes) -> None:
+        """Decompress it, if need be: in a thread, for the shortest may be long."""
+        coding = coding_of(self.head.content_encoding)
+        if coding is None:
+            self._read(body)
+        else:
+            max_bytes = self.settings.max_body_bytes
+            self._in_thread(partial(decompress, body, coding, max_bytes), self._read)
+
     def _read(self, body: bytes) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
@@ -277,10 +272,18 @@ class Call(ABC):
         asked = self._asked
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
-        if sum(array.size for array in results.values()) > VALUES_AT_ONCE:
-            self._in_thread(lambda: asked.answer(results), self._succeed)
+        if _takes_long(results):
+            self._in_thread(lambda: asked.answer(results), self._pack)
         else:
-            self._succeed(asked.answer(results))
+            self._pack(asked.answer(results))
+
+    def _pack(self, answer: Answer) -> None:
+        """Compress the answer, if its reader wants it and it is worth it."""
+        coding = self.head.accepted_coding
+        if coding is not None and answer.is_worth_compressing:
+            self._in_thread(partial(answer.compressed, coding), self._succeed)
+        else:
+            self._succeed(answer)
 
     def _succeed(self, answer: Answer) -> None:
         self._end("ok")
@@ -304,3 +307,11 @@ class Call(ABC):
                 worked.exception()  # nobody is told: asyncio need not log it
 
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(on_worked)
+
+
+def _takes_long(results: Arrays) -> bool:
+    """Whether an answer of these is better not written on the event loop."""
+    arrays = results.values()
+    # how long strings are is not looked through here
+    has_strings = any(array.dtype.hasobject for array in arrays)
+    return has_strings or sum(array.size for array in arrays) > VALUES_AT_ONCE

@@ -81,7 +81,6 @@ def predict(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
             "(audio/wav, audio/flac, audio/ogg)",
             "Content-Type",
         )
-    call.check_encoding()
     if kind in RECORDING_TYPES:  # needs a Fourier transform: never on the event loop
         return partial(_read, call, body, served, _parse_recording)
     if len(body) > call.settings.inline_body_bytes:

@@ -17,11 +17,15 @@ from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
 from service.api.infer import ask
 from service.api.routes import RawRoute, endpoint
 from service.codec.binary import LENGTH_HEADER, json_bytes
-from service.codec.infer import InferBody, read_body
+from service.codec.compression import WORTH_BYTES
+from service.codec.infer import InferBody, check_written, read_body
 from service.codec.plans import numbers_of
+from service.codec.raw import read_raw
 from service.errors import UnsupportedMediaTypeError
 from service.graphs.spec import TensorSpec
 from service.repository.loading import Served
+
+NUMBER_BYTES = 12  # of one in JSON, about
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -57,10 +61,11 @@ def infer(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
             "without that header, send JSON alone",
             "Content-Type",
         )
-    call.check_encoding()
     length = json_bytes(header, body)
-    # a binary tensor is only looked through for what is not finite
-    if length + (len(body) - length) // 16 > call.settings.inline_body_bytes:
+    # binary numbers are only looked through for what is not finite
+    has_strings = any(spec.datatype == "BYTES" for spec in served.signature.inputs)
+    read_bytes = length + (len(body) - length) // (1 if has_strings else 16)
+    if read_bytes > call.settings.inline_body_bytes:
         return partial(_read, call, body, length, served)
     return _read(call, body, length, served)
 
@@ -79,9 +84,15 @@ def _described(tensor: TensorSpec) -> dict[str, object]:
 
 def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
-    read = read_body(body, length, served.signature)
+    is_raw = bool(body) and not length
+    signature = served.signature
+    read = read_raw(body, signature) if is_raw else read_body(body, length, signature)
+    if served.sequences is None:
+        check_written(read)
     answer = partial(infer_answer, served, read.request_id, read.outputs)
-    return ask(call, read, answer, partial(_plan, call, read, body, length))
+    # the lane knows JSON by heart, and what came as it is
+    is_plain = not is_raw and not call.head.content_encoding
+    return ask(call, read, answer, partial(_plan, call, read, body, length) if is_plain else None)
 
 
 def _plan(
@@ -93,6 +104,8 @@ def _plan(
         return None  # the lane knows no other numbers
     if len({output.is_binary for output in read.outputs}) > 1:
         return None  # a header says how long the JSON is, and that follows its numbers
+    if any(output.num_classes for output in read.outputs):
+        return None  # their names are no numbers
     numbers = numbers_of(read, body, length, spec)
     if numbers is None:
         return None
@@ -103,6 +116,8 @@ def _plan(
             return None  # their shape follows the lengths
         lengths = [1] * numbers.batch
     timeout_s = call.settings.request_timeout_s
+    if call.head.accepted_coding and spec.num_values(lengths) * NUMBER_BYTES > WORTH_BYTES:
+        return None  # the answer may be compressed
     template = answer_template(served, read.request_id, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),

@@ -9,7 +9,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from service.codec.strings import decode_strings
 from service.datatypes import DATATYPES
 from service.errors import InvalidRequestError
 
@@ -22,13 +24,11 @@ class Place(NamedTuple):
     """Where a binary tensor lies."""
 
     name: str
-    dtype: np.dtype[Any]
-    shape: list[int]
     start: int  # in bytes after the JSON
 
 
 def json_bytes(header: str, body: bytes) -> int:
-    """How much of the body is JSON.
+    """How much of the body is JSON; 0: none, it is one raw tensor.
 
     Args:
         header: `Inference-Header-Content-Length`; empty means all of it.
@@ -46,12 +46,6 @@ def json_bytes(header: str, body: bytes) -> int:
         raise InvalidRequestError(
             f"{LENGTH_HEADER} is {length}, the body has {len(body)} bytes", LENGTH_HEADER
         )
-    if not length:
-        raise InvalidRequestError(
-            f"{LENGTH_HEADER} is 0, but a request of raw bytes alone is not read: "
-            "describe the tensors in JSON before them",
-            LENGTH_HEADER,
-        )
     return length
 
 
@@ -59,22 +53,26 @@ class Blobs:
     """What follows the JSON, given to the tensors in their order.
 
     Args:
-        size: Bytes after the JSON.
+        body: Of the request.
+        length: Of its JSON.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, body: bytes, length: int) -> None:
+        self._body = body
+        self._length = length
         self.num_bytes = 0
         """Given so far."""
         self.places: list[Place] = []
 
-    def take(self, name: str, size: object, shape: list[int], datatype: str, field: str) -> None:
-        """Note the place of the next tensor.
+    def take(
+        self, name: str, size: object, shape: list[int], datatype: str, field: str
+    ) -> NDArray[Any]:
+        """The next tensor, of numbers in the body's own memory.
 
         Args:
             name: Of the tensor.
             size: Its `binary_data_size`.
-            shape: Its shape.
+            shape: Its shape, without a negative axis.
             datatype: One of `DATATYPES`.
             field: Where in the request it is described.
 
@@ -84,29 +82,29 @@ class Blobs:
         where = f"{field}.parameters.binary_data_size"
         if isinstance(size, bool) or not isinstance(size, int) or size < 0:
             raise InvalidRequestError(f"{where} must be a number of bytes", where)
-        if any(axis < 0 for axis in shape):
-            raise InvalidRequestError(
-                f"{field}.shape {shape} has a negative axis", f"{field}.shape"
-            )
         dtype = LITTLE_ENDIAN[datatype]
         count = math.prod(shape)
-        if size != count * dtype.itemsize:
+        if datatype != "BYTES" and size != count * dtype.itemsize:
             raise InvalidRequestError(
                 f"{where} is {size}, {datatype} of shape {shape} has {count * dtype.itemsize} "
                 "bytes",
                 where,
             )
-        left = self._size - self.num_bytes
+        start = self._length + self.num_bytes
+        left = len(self._body) - start
         if size > left:
             raise InvalidRequestError(f"{where} is {size}, {left} bytes are left", where)
+        self.places.append(Place(name, self.num_bytes))
+        self.num_bytes += size
         try:
-            np.empty(0, dtype).reshape(shape if not count else (0,))
+            if datatype == "BYTES":
+                binary = memoryview(self._body)[start : start + size]
+                return decode_strings(binary, shape, count, field)
+            return np.frombuffer(self._body, dtype, count, start).reshape(shape)
         except (ValueError, OverflowError):  # no values, and other axes beyond any array's
             raise InvalidRequestError(
                 f"{field}.shape {shape} is too large", f"{field}.shape"
             ) from None
-        self.places.append(Place(name, dtype, shape, self.num_bytes))
-        self.num_bytes += size
 
     def check_end(self) -> None:
         """Refuse bytes that no tensor took.
@@ -114,5 +112,5 @@ class Blobs:
         Raises:
             InvalidRequestError: There are some.
         """
-        if left := self._size - self.num_bytes:
+        if left := len(self._body) - self._length - self.num_bytes:
             raise InvalidRequestError(f"{left} bytes are left behind the last tensor", "inputs")
