@@ -7,6 +7,7 @@ ServiceError 500
     InvalidSequenceError 422           well-formed input that does not fit the model
         NotFiniteError                 its answer is beyond float32
     NotFiniteOutputError 422           an answer that JSON has no number for; binary has
+    UnfitTensorsError 422              well-formed tensors that the graph can't take
     ModelNotFoundError 404             unknown model or version
     ModelNotReadyError 503             loading, or refused at load
     OverloadedError 429                the queue is full, or the deadline can't be met
@@ -20,6 +21,8 @@ BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
 """
 
 from __future__ import annotations
+
+MAX_REASON = 500  # characters of what onnxruntime says
 
 
 class ServiceError(Exception):
@@ -107,6 +110,23 @@ class UnsupportedError(ServiceError):
 
     status_code = 501
     code = "unsupported"
+
+
+class UnfitTensorsError(ServiceError):
+    """A graph failed on a request's own tensors.
+
+    Args:
+        model: Its name.
+        cause: What onnxruntime says.
+    """
+
+    status_code = 422
+    code = "unfit_tensors"
+
+    def __init__(self, model: str, cause: Exception) -> None:
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        super().__init__(f"{model} can't take these tensors: {reason[:MAX_REASON]}", "inputs")
+        self.__cause__ = cause
 
 
 class ModelNotFoundError(ServiceError):

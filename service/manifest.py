@@ -189,11 +189,11 @@ class Manifest(_Part):
         return [name for name in get_args(Precision) if name == "fp32" or name in self.variants]
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check `model.json` of one version's folder.
+def read_document(folder: Path) -> dict[str, Any]:
+    """What `model.json` of one version's folder says.
 
     Raises:
-        BundleError: It is missing, not JSON, from a newer schema, or against the schema.
+        BundleError: It is missing, or no JSON object.
     """
     try:
         document = json.loads((folder / MANIFEST_FILE).read_bytes())
@@ -201,6 +201,16 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
     if not isinstance(document, dict):
         raise BundleError(f"{MANIFEST_FILE} is not a JSON object")
+    return document
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check `model.json` of one version's folder.
+
+    Raises:
+        BundleError: It is missing, not JSON, from a newer schema, or against the schema.
+    """
+    document = read_document(folder)
     schema = document.get("schema_version")
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise BundleError(

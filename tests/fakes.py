@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from service import native
 from service.graphs.model import Arrays
-from service.graphs.spec import spec_of
+from service.graphs.spec import OutputSpec, spec_of
 from service.manifest import Manifest
 from service.schedulers.scheduler import Scheduler
 
@@ -26,6 +27,9 @@ MARK = 99.0  # FailingModel fails on a batch that holds it
 TIMEOUT_S = 20.0  # of every wait in a test: never reached unless something hangs
 
 Steps = NDArray[np.float32]
+
+OF_EACH_STEP = (OutputSpec("logits", (2,)), OutputSpec("weights", (), per_step=True))
+"""The outputs of a `SumModel` that says something of each step, whatever its scheduler."""
 
 
 def make_manifest(
@@ -119,13 +123,13 @@ def check_result(result: Result, sequence: Steps) -> None:
 class SumModel:
     """Logits: the hash of the steps, and their count; weights, if any: the hash up to each step.
 
-    It keeps what it ran in `runs` (the real steps of each row), refuses a batch no scheduler
-    should make, and answers NaN past each length.
+    `changes` are of its spec. It keeps what it ran in `runs` (the real steps of each row), refuses a
+    batch no scheduler should make, and answers NaN past each length.
     """
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, **changes: Any) -> None:
         self.manifest = manifest
-        self.spec = spec_of(manifest)
+        self.spec = replace(spec_of(manifest), **changes)
         self.runs: list[list[Steps]] = []
 
     def run(self, inputs: NDArray[np.float32], lengths: NDArray[np.int64], state: Arrays) -> Arrays:
@@ -137,6 +141,7 @@ class SumModel:
         assert lengths.shape == (rows,)
         assert lengths.min() >= 1, "a row without steps"
         assert lengths.max() == steps, "padding that no row needs"
+        assert self.spec.lengths or lengths.min() == steps, "padding that it would compute with"
         assert {name: held.shape[1:] for name, held in state.items()} == {
             pair.input: tuple(pair.shape) for pair in self.manifest.state
         }
@@ -153,7 +158,7 @@ class SumModel:
             count = (count + real).astype(np.float32)
             weights[real, step] = value[real]
         outputs = {"logits": np.stack([value, count], axis=1)}
-        if self.manifest.outputs.weights:
+        if any(output.name == "weights" for output in self.spec.outputs):
             outputs["weights"] = weights
         if self.manifest.state:
             outputs |= {"hash_out": value[:, None], "count_out": count[:, None, None]}

@@ -147,10 +147,6 @@ def deep_json(folder: Path) -> None:
     (folder / MANIFEST_FILE).write_text("[" * 200_000)
 
 
-def without_manifest(folder: Path) -> None:
-    (folder / MANIFEST_FILE).unlink()
-
-
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
@@ -159,7 +155,6 @@ def without_manifest(folder: Path) -> None:
         (from_newer_schema, "schema_version 2; this server reads up to 1"),
         (invalid_json, "model.json can't be read"),
         (deep_json, "model.json can't be read"),
-        (without_manifest, "model.json can't be read"),
     ],
 )
 def test_a_damaged_bundle_is_refused_with_its_reason_and_the_others_serve(

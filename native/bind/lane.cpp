@@ -10,13 +10,22 @@ namespace {
 
 std::string_view view(const py::bytes& bytes) { return std::string_view(bytes); }
 
-// (bytes read, the head's id, job, refusal); None if the bytes are for Python.
+// (key, its bytes, the body's bytes, the caller's id); None if it is not whole or not plain.
+py::object read_head(const HeadReader& reader, const py::bytes& data) {
+  auto words = reader.read(view(data));
+  if (!words) return py::none();
+  return py::make_tuple(py::bytes(words->key), words->num_bytes, words->body_bytes,
+                        py::bytes(words->request_id));
+}
+
+// (bytes read, the head's id, the caller's id, job, refusal); None if the bytes are for Python.
 py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
   Received received = path.receive(view(data), waited_s);
   if (received.num_bytes == 0) return py::none();
   py::object refusal = py::none();
   if (received.refusal) refusal = overloaded_error(*received.refusal);
-  return py::make_tuple(received.num_bytes, received.head_id, received.job, refusal);
+  return py::make_tuple(received.num_bytes, received.head_id, py::bytes(received.request_id),
+                        received.job, refusal);
 }
 
 // The answer to a job that `receive` gave; None if it has values that are no finite numbers.
@@ -25,12 +34,17 @@ py::object respond(const FastPath& path, const Job& job) {
   return py::bytes(make_response(job, path.default_lines));
 }
 
-// The numbers of a body and whether they are text; None if its words are too many to keep.
-py::object numbers_of(const py::bytes& body, long json_bytes) {
+// Where a body has its numbers, and the text of its id or None; None if its words can't be kept.
+py::object cuts_of(const py::bytes& body, long json_bytes) {
   auto words = body_words(view(body), json_bytes);
   if (!words) return py::none();
-  auto start = words->numbers.data() - view(body).data();
-  return py::make_tuple(start, start + static_cast<long>(words->numbers.size()), words->is_text);
+  auto place = [&](std::string_view cut) {
+    auto start = cut.data() - view(body).data();
+    return py::make_tuple(start, start + static_cast<long>(cut.size()));
+  };
+  py::object id = py::none();
+  if (words->id) id = place(*words->id);
+  return py::make_tuple(place(words->numbers), id);
 }
 
 bool comes_again(FastPath& path, const std::string& model, const py::bytes& body, long json_bytes) {
@@ -58,37 +72,41 @@ py::bytes write_array(const Floats& values) {
 }  // namespace
 
 void bind_lane(py::module_& module) {
-  module.def("numbers_of", &numbers_of, py::arg("body"), py::arg("json_bytes"));
+  module.def("cuts_of", &cuts_of, py::arg("body"), py::arg("json_bytes"));
   module.def("read_numbers", &read_array, py::arg("array"), py::arg("count"));
   module.def("write_numbers", &write_array, py::arg("values"));
+  py::class_<HeadReader>(module, "HeadReader")
+      .def(py::init<std::vector<std::string>>(), py::arg("names"))
+      .def("read", &read_head, py::arg("data"));
   py::class_<HotHead>(module, "HotHead")
-      .def(py::init<long, std::string, bool, long, std::string>(), py::arg("head_id"),
-           py::arg("model"), py::arg("keep_alive"), py::arg("json_bytes"), py::arg("request_id"));
+      .def(py::init<long, std::string, bool, long>(), py::arg("head_id"), py::arg("model"),
+           py::arg("keep_alive"), py::arg("json_bytes"));
   py::class_<Plan, std::shared_ptr<Plan>>(module, "Plan")
       .def(py::init([](bool is_text, std::size_t num_bytes, std::size_t inputs_start, long batch,
                        long steps, long features, std::vector<long> lengths,
                        std::size_t lengths_start, SchedulerPtr scheduler, long max_length,
                        long priority, double timeout_s, std::string header_lines,
+                       std::string before_id,
                        const std::vector<std::tuple<std::string, std::size_t, bool>>& pieces,
                        std::string behind, std::shared_ptr<Distribution> elapsed_s) {
              std::vector<Piece> made;
              for (const auto& [before, output, is_binary] : pieces) {
                made.push_back({before, output, is_binary});
              }
-             return std::make_shared<Plan>(Plan{is_text, num_bytes, inputs_start, batch, steps,
-                                                features, std::move(lengths), lengths_start,
-                                                std::move(scheduler), max_length, priority,
-                                                timeout_s, std::move(header_lines), std::move(made),
-                                                std::move(behind), std::move(elapsed_s)});
+             return std::make_shared<Plan>(
+                 Plan{is_text, num_bytes, inputs_start, batch, steps, features, std::move(lengths),
+                      lengths_start, std::move(scheduler), max_length, priority, timeout_s,
+                      std::move(header_lines), std::move(before_id), std::move(made),
+                      std::move(behind), std::move(elapsed_s)});
            }),
            py::kw_only(), py::arg("is_text"), py::arg("num_bytes"), py::arg("inputs_start"),
            py::arg("batch"), py::arg("steps"), py::arg("features"), py::arg("lengths"),
            py::arg("lengths_start"), py::arg("scheduler"), py::arg("max_length"),
-           py::arg("priority"), py::arg("timeout_s"), py::arg("header_lines"), py::arg("pieces"),
-           py::arg("behind"), py::arg("elapsed_s"));
+           py::arg("priority"), py::arg("timeout_s"), py::arg("header_lines"), py::arg("before_id"),
+           py::arg("pieces"), py::arg("behind"), py::arg("elapsed_s"));
   py::class_<FastPath>(module, "FastPath")
-      .def(py::init<Engine&, double, std::size_t>(), py::keep_alive<1, 2>(), py::arg("engine"),
-           py::arg("timeout_s"), py::arg("max_body_bytes"))
+      .def(py::init<Engine&, const HeadReader&, double, std::size_t>(), py::keep_alive<1, 2>(),
+           py::arg("engine"), py::arg("reader"), py::arg("timeout_s"), py::arg("max_body_bytes"))
       .def("learn_head", [](FastPath& it, const py::bytes& head,
                             const HotHead& hot) { it.learn_head(view(head), hot); })
       .def("comes_again", &comes_again, py::arg("model"), py::arg("body"), py::arg("json_bytes"))

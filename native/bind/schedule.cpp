@@ -3,6 +3,7 @@
 #include "bind/bind.hpp"
 #include "schedule/cells.hpp"
 #include "schedule/sequences.hpp"
+#include "schedule/tensors.hpp"
 
 namespace seqserve {
 
@@ -25,6 +26,13 @@ JobPtr make_job(const std::vector<py::array>& sequences, long priority, double t
   }
   Values held(values, values->data());
   return std::make_shared<Job>(std::move(held), lengths, priority, timeout_s);
+}
+
+// Whole tensors, which stay with Python: as one sequence with a step a row.
+JobPtr make_tensor_job(long num_rows, long kind, long priority, double timeout_s) {
+  auto job = std::make_shared<Job>(nullptr, std::vector<long>{num_rows}, priority, timeout_s);
+  job->kind = kind;
+  return job;
 }
 
 // A run's tensors (inputs as bytes, lengths, and state if any), in the workspace's own memory.
@@ -61,6 +69,8 @@ void bind_job(py::module_& module) {
       .def_readonly("slot", &Sequence::slot);
   py::class_<Job, JobPtr>(module, "Job", py::dynamic_attr())
       .def(py::init(&make_job), py::arg("sequences"), py::arg("priority"), py::arg("timeout_s"))
+      .def(py::init(&make_tensor_job), py::arg("num_rows"), py::arg("kind"), py::arg("priority"),
+           py::arg("timeout_s"))
       .def_readwrite("submitted_s", &Job::submitted_s)
       .def_readonly("deadline_s", &Job::deadline_s)
       .def_readonly("due_s", &Job::due_s)
@@ -190,6 +200,14 @@ void bind_schedule(py::module_& module) {
                     GraphSpec>(),
            py::arg("bounds"), py::arg("cost"), py::arg("tally"), py::arg("graph"))
       .def("cut", &SequenceScheduler::cut);
+  py::class_<TensorScheduler, Scheduler, std::shared_ptr<TensorScheduler>>(module,
+                                                                           "TensorScheduler")
+      .def(py::init([](const Bounds& bounds, std::shared_ptr<CostTable> cost,
+                       std::shared_ptr<RunTally> tally) {
+             return std::make_shared<TensorScheduler>(bounds, std::move(cost), std::move(tally),
+                                                      GraphSpec{});
+           }),
+           py::arg("bounds"), py::arg("cost"), py::arg("tally"));
 }
 
 }  // namespace seqserve

@@ -27,11 +27,12 @@ std::string plan_key(const std::string& model, const std::string& words) {
 
 }  // namespace
 
-FastPath::FastPath(Engine& engine, double timeout_s, std::size_t max_body_bytes)
-    : engine_(engine), timeout_s_(timeout_s), max_body_bytes_(max_body_bytes) {}
+FastPath::FastPath(Engine& engine, const HeadReader& reader, double timeout_s,
+                   std::size_t max_body_bytes)
+    : engine_(engine), reader_(reader), timeout_s_(timeout_s), max_body_bytes_(max_body_bytes) {}
 
 void FastPath::learn_head(std::string_view head, HotHead hot) {
-  auto words = head_words(head);
+  auto words = reader_.read(head);
   if (!words) return;
   if (heads_.size() >= kMaxHeads) heads_.clear();
   heads_.insert_or_assign(words->key, std::move(hot));
@@ -53,12 +54,12 @@ void FastPath::forget() {
 }
 
 Received FastPath::receive(std::string_view data, double waited_s) {
-  auto head = head_words(data);
+  auto head = reader_.read(data);
   if (!head || head->body_bytes > max_body_bytes_ || engine_.is_closed()) return {};
   auto known = heads_.find(head->key);
   if (known == heads_.end() || data.size() < head->num_bytes + head->body_bytes) return {};
   const HotHead& hot = known->second;
-  Received received{head->num_bytes + head->body_bytes, hot.id, nullptr,
+  Received received{head->num_bytes + head->body_bytes, hot.id, head->request_id, nullptr,
                     engine_.refuses(timeout_s_)};
   if (received.refusal) return received;
   auto words = body_words(data.substr(head->num_bytes, head->body_bytes), hot.json_bytes);
@@ -69,7 +70,9 @@ Received FastPath::receive(std::string_view data, double waited_s) {
   if (left_s <= 0.0) return {};
   received.job = make_job(plan->second, words->numbers, waited_s);
   if (!received.job) return {};
-  received.job->request_id = hot.request_id.empty() ? new_request_id() : hot.request_id;
+  received.job->request_id =
+      head->request_id.empty() ? new_request_id() : std::string(head->request_id);
+  received.job->body_id = words->id.value_or("");
   received.job->keep_alive = hot.keep_alive;
   received.refusal = engine_.submit(plan->second->scheduler, received.job, left_s);
   return received;

@@ -1,5 +1,4 @@
-// The fast path: requests that were understood once are understood by their very bytes from then
-// on.
+// The fast path: requests that were understood once are understood by their words from then on.
 //
 // What is new, or not plain in any way, is left to Python, which reads it slowly and rightly, words
 // what is wrong with it, and teaches what its words mean. So this takes only what Python took, and
@@ -12,6 +11,7 @@
 #include <unordered_set>
 
 #include "engine/engine.hpp"
+#include "lane/head.hpp"
 #include "lane/plan.hpp"
 
 namespace seqserve {
@@ -21,26 +21,26 @@ struct HotHead {
   long id;            // by which Python knows it
   std::string model;  // what the path names: it decides what the words of the body mean
   bool keep_alive;
-  long json_bytes;         // of the body; negative: all
-  std::string request_id;  // the caller's own; empty: it gets a new one
+  long json_bytes;  // of the body; negative: all
 };
 
 // What became of the bytes that came.
 struct Received {
   std::size_t num_bytes = 0;  // read; none: they are for Python
   long head_id = 0;
-  JobPtr job;  // submitted, unless there is
+  std::string_view request_id;  // the caller's own; empty: there is none
+  JobPtr job;                   // submitted, unless there is
   std::optional<Refusal> refusal;
 };
 
 class FastPath {
  public:
   // timeout_s: as long as any request may take; max_body_bytes: of one that is taken here.
-  FastPath(Engine& engine, double timeout_s, std::size_t max_body_bytes);
+  FastPath(Engine& engine, const HeadReader& reader, double timeout_s, std::size_t max_body_bytes);
 
-  // What a head means, from its very bytes.
+  // What a head means, and all that differ from it in nothing that matters.
   void learn_head(std::string_view head, HotHead hot);
-  // Whether a body's words came before; only such are worth learning: some callers number theirs.
+  // Whether a body's words came before: only such are worth learning.
   bool comes_again(const std::string& model, const BodyWords& words);
   // What a body's words mean to a model.
   void learn_plan(const std::string& model, const BodyWords& words, PlanPtr plan);
@@ -55,6 +55,7 @@ class FastPath {
 
  private:
   Engine& engine_;
+  HeadReader reader_;
   double timeout_s_;
   std::size_t max_body_bytes_;
   std::unordered_map<std::string, HotHead> heads_;

@@ -55,10 +55,15 @@ const float* floats(const std::vector<std::byte>& bytes) {
   return reinterpret_cast<const float*>(bytes.data());
 }
 
-std::string make_body(const Job& job) {
-  std::string body, blobs;
+// A document, and the binary tensors behind it.
+struct Body {
+  std::string document, blobs;
+};
+
+Body make_body(const Job& job) {
+  Body body{job.plan->before_id + job.body_id, {}};
   for (const Piece& piece : job.plan->pieces) {
-    body.append(piece.before);
+    body.document.append(piece.before);
     const OutputSpec& spec = job.plan->scheduler->graph.outputs[piece.output];
     const auto* values = &job.outputs[piece.output];
     std::vector<std::byte> tensor;
@@ -67,12 +72,13 @@ std::string make_body(const Job& job) {
       values = &tensor;
     }
     if (piece.is_binary) {
-      blobs.append(reinterpret_cast<const char*>(values->data()), values->size());
+      body.blobs.append(reinterpret_cast<const char*>(values->data()), values->size());
     } else {
-      write_numbers(floats(*values), values->size() / sizeof(float), body);
+      write_numbers(floats(*values), values->size() / sizeof(float), body.document);
     }
   }
-  return body.append(job.plan->behind).append(blobs);
+  body.document.append(job.plan->behind);
+  return body;
 }
 
 }  // namespace
@@ -94,8 +100,8 @@ JobPtr make_job(const PlanPtr& plan, std::string_view numbers, double waited_s) 
   if (!plan->is_text && !all_finite(values.data(), values.size())) return nullptr;
   auto held = std::make_shared<std::vector<float>>(std::move(values));
   Values bytes(held, reinterpret_cast<const std::byte*>(held->data()));
-  auto job = std::make_shared<Job>(std::move(bytes), lengths, plan->priority,
-                                   plan->timeout_s - waited_s);
+  auto job =
+      std::make_shared<Job>(std::move(bytes), lengths, plan->priority, plan->timeout_s - waited_s);
   job->plan = plan;
   job->waited_s = waited_s;
   return job;
@@ -109,16 +115,22 @@ bool all_finite(const Job& job) {
 
 std::string make_response(const Job& job, const std::string& default_lines) {
   const Plan& plan = *job.plan;
-  std::string body = make_body(job);
+  auto [document, blobs] = make_body(job);
+  std::size_t size = document.size() + blobs.size();
   std::string response = "HTTP/1.1 200 OK\r\n";
   response.reserve(response.size() + default_lines.size() + plan.header_lines.size() +
-                   job.request_id.size() + body.size() + 80);
-  response.append(default_lines).append(plan.header_lines);
-  response.append("content-length: ").append(std::to_string(body.size()));
+                   job.request_id.size() + size + 160);
+  response.append(default_lines);
+  if (!blobs.empty()) {
+    response.append("inference-header-content-length: ").append(std::to_string(document.size()));
+    response.append("\r\n");
+  }
+  response.append(plan.header_lines);
+  response.append("content-length: ").append(std::to_string(size));
   response.append("\r\nx-request-id: ").append(job.request_id);
   response.append(job.keep_alive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
   plan.elapsed_s->observe(now_s() - job.submitted_s + job.waited_s);
-  return response.append(body);
+  return response.append(document).append(blobs);
 }
 
 }  // namespace seqserve

@@ -33,9 +33,10 @@ struct Plan {
   long priority;
   double timeout_s;
 
-  // The answer: its tensors, and the words behind them. What is of each step has the longest row's
-  // length.
+  // The answer: the words before the body's id, if it has one; its tensors, and the words behind
+  // them. What is of each step has the longest row's length.
   std::string header_lines;  // each ended
+  std::string before_id;
   std::vector<Piece> pieces;
   std::string behind;
   std::shared_ptr<Distribution> elapsed_s;  // of requests answered so

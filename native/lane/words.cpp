@@ -1,61 +1,59 @@
 #include "lane/words.hpp"
 
-#include <charconv>
+#include <algorithm>
 
 namespace seqserve {
 
 namespace {
 
-constexpr std::size_t kMaxHeadBytes = 2'048, kMaxWordsBytes = 1'024;
-constexpr std::size_t kMaxLengthDigits = 9;
-constexpr std::string_view kData = "\"data\":";
+constexpr std::size_t kMaxWordsBytes = 1'024;
+constexpr std::string_view kData = "\"data\":", kId = "\"id\":";
 
-// Behind the words `content-length:` and a space, if there is one; npos without such a header.
-std::size_t find_length(std::string_view head) {
-  for (std::string_view name : {"\r\nContent-Length:", "\r\ncontent-length:"}) {
-    auto found = head.find(name);
-    if (found == head.npos) continue;
-    auto at = found + name.size();
-    return head[at] == ' ' ? at + 1 : at;
+// Where the value begins of the first member named so; npos if there is none.
+std::size_t find_value(std::string_view words, std::string_view name) {
+  auto found = words.find(name);
+  if (found == words.npos) return words.npos;
+  auto start = found + name.size();
+  return start < words.size() && words[start] == ' ' ? start + 1 : start;
+}
+
+bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '\\'; }
+
+// Add words to the key, but the text of the first id; false if that is not plain.
+bool add_words(BodyWords& words, std::string_view more) {
+  auto start = words.id ? more.npos : find_value(more, kId);
+  if (start >= more.size() || more[start] != '"') {  // none, or no string
+    words.key.append(more);
+    return true;
   }
-  return head.npos;
+  auto stop = more.find('"', ++start);
+  if (stop == more.npos) return false;
+  words.id = more.substr(start, stop - start);
+  words.key.append(more.substr(0, start)).append(more.substr(stop));
+  return std::ranges::all_of(*words.id, is_plain);
 }
 
 }  // namespace
 
-std::optional<HeadWords> head_words(std::string_view data) {
-  auto blank = data.substr(0, kMaxHeadBytes).find("\r\n\r\n");
-  if (blank == data.npos) return std::nullopt;
-  auto head = data.substr(0, blank + 4);
-  auto start = find_length(head);
-  if (start == head.npos) return std::nullopt;
-  std::size_t length = 0;
-  auto read = std::from_chars(head.data() + start, head.data() + head.size(), length);
-  auto stop = static_cast<std::size_t>(read.ptr - head.data());
-  if (stop == start || stop - start > kMaxLengthDigits || head.substr(stop, 2) != "\r\n") {
-    return std::nullopt;
-  }
-  HeadWords words{std::string(head.substr(0, start)), head.size(), length};
-  words.key.append(head.substr(stop));
-  return words;
-}
-
 std::optional<BodyWords> body_words(std::string_view body, long json_bytes) {
-  auto key = [](std::size_t start) { return std::to_string(start) + ' '; };
+  BodyWords words;
   if (json_bytes >= 0) {
     auto length = static_cast<std::size_t>(json_bytes);
     if (length > kMaxWordsBytes || length >= body.size()) return std::nullopt;
-    return BodyWords{key(length).append(body.substr(0, length)), body.substr(length), false};
+    words.key = "binary ";
+    words.numbers = body.substr(length);
+    if (!add_words(words, body.substr(0, length))) return std::nullopt;
+    return words;
   }
-  auto found = body.substr(0, kMaxWordsBytes).find(kData);
-  if (found == body.npos) return std::nullopt;
-  auto start = found + kData.size();
-  if (start < body.size() && body[start] == ' ') ++start;
+  auto start = find_value(body.substr(0, kMaxWordsBytes), kData);
   if (start >= body.size() || body[start] != '[') return std::nullopt;
   auto stop = body.find(']', start);
-  if (stop == body.npos || body.size() - (++stop - start) > kMaxWordsBytes) return std::nullopt;
-  BodyWords words{key(start), body.substr(start, stop - start), true};
-  words.key.append(body.substr(0, start)).append(body.substr(stop));
+  if (stop == body.npos || body.size() - (stop + 1 - start) > kMaxWordsBytes) return std::nullopt;
+  words.key = "text ";
+  words.numbers = body.substr(start, stop + 1 - start);
+  // both brackets stay, and mark the place
+  if (!add_words(words, body.substr(0, start + 1))) return std::nullopt;
+  if (!add_words(words, body.substr(stop))) return std::nullopt;
   return words;
 }
 

@@ -1,4 +1,4 @@
-// A request without its numbers: what clients say over and over.
+// The body of a request: what a client says over and over, apart from its numbers and its id.
 #pragma once
 
 #include <cstddef>
@@ -8,24 +8,14 @@
 
 namespace seqserve {
 
-// The head of a request: what is looked up, and the length of the body.
-struct HeadWords {
-  std::string key;        // the head without the content length's digits
-  std::size_t num_bytes;  // of the head, its empty line included
-  std::size_t body_bytes;
-};
-
-// The head that these bytes begin with; nothing if it is not complete, or has no plain length.
-std::optional<HeadWords> head_words(std::string_view data);
-
-// A body without its numbers.
 struct BodyWords {
-  std::string key;           // what comes before and behind them, and where they start
-  std::string_view numbers;  // a flat JSON array; or binary tensors, to the body's end
-  bool is_text;
+  std::string key;                     // all but the numbers, and the text of the id
+  std::string_view numbers;            // a flat JSON array; or binary tensors, to the body's end
+  std::optional<std::string_view> id;  // of the first string named so: plain, without its quotes
 };
 
-// A body without its numbers; nothing if there are too many words to keep.
+// A body without its numbers; nothing if there are too many words to keep, or its id has other
+// than printable ASCII, or an escape.
 //
 // json_bytes: how much of the body is JSON, binary tensors follow; all of it if negative.
 std::optional<BodyWords> body_words(std::string_view body, long json_bytes);

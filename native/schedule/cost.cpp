@@ -25,12 +25,12 @@ CostTable::CostTable(std::vector<std::vector<double>> base, long stride, long ma
 }
 
 double CostTable::predict(long rows, long steps) const {
-  auto row = static_cast<std::size_t>(rows - 1);
+  auto row = row_of(rows);
   return scale_ * learned_[row][region_of(steps)] * seconds_[row][point_of(steps)];
 }
 
 long CostTable::longest(long rows, double max_s) const {
-  const auto& row = seconds_[static_cast<std::size_t>(rows - 1)];
+  const auto& row = seconds_[row_of(rows)];
   auto behind = std::upper_bound(row.begin(), row.end(), max_s / scale_) - row.begin();
   return std::clamp((behind - 1) * stride_, 1L, max_steps_);
 }
@@ -38,7 +38,7 @@ long CostTable::longest(long rows, double max_s) const {
 void CostTable::observe(long rows, long steps, double cpu_s) {
   double ratio = std::clamp(cpu_s / predict(rows, steps), 0.25, 4.0);
   scale_ *= std::pow(ratio, kScaleRate);
-  learned_[static_cast<std::size_t>(rows - 1)][region_of(steps)] *= std::pow(ratio, kRegionRate);
+  learned_[row_of(rows)][region_of(steps)] *= std::pow(ratio, kRegionRate);
   if (++num_runs_ % kRefreshRuns == 0) refresh();
   cell_s_.store(best_cell_s_ * scale_, std::memory_order_relaxed);
 }

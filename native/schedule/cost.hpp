@@ -4,6 +4,7 @@
 // schedulers ask, and what learns.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <vector>
 
@@ -27,6 +28,10 @@ class CostTable {
   long max_steps() const { return max_steps_; }
 
  private:
+  // Batches of more rows than it knows count as the largest.
+  std::size_t row_of(long rows) const {
+    return static_cast<std::size_t>(std::min(rows, max_rows()) - 1);
+  }
   std::size_t point_of(long steps) const {
     return static_cast<std::size_t>((steps + stride_ - 1) / stride_);
   }

@@ -32,8 +32,7 @@ void Job::keep(const Sequence& sequence, long count, const std::vector<OutputSpe
     const auto [per_step, num_bytes] = specs[index];
     auto& kept = outputs[index];
     auto size = static_cast<long>(num_bytes);
-    kept.resize(num_bytes *
-                (per_step ? static_cast<std::size_t>(num_cells) : sequences.size()));
+    kept.resize(num_bytes * (per_step ? static_cast<std::size_t>(num_cells) : sequences.size()));
     long at = per_step ? sequence.start + sequence.position : sequence.row;
     std::copy_n(given[index], per_step ? count * size : size, kept.begin() + at * size);
   }

@@ -68,6 +68,7 @@ class Job : public std::enable_shared_from_this<Job> {
   double submitted_s, deadline_s, due_s;
   double work_s = 0.0;  // of computing, as estimated when it was admitted
   long num_cells = 0;
+  long kind = 0;      // whole tensors: a request runs with those of the same kind
   bool gone = false;  // nobody waits for the answer: see the engine
   std::vector<Sequence> sequences;
   const Values values;
@@ -80,7 +81,8 @@ class Job : public std::enable_shared_from_this<Job> {
 
   // of a lane's request alone
   std::shared_ptr<const Plan> plan;
-  std::string request_id;
+  std::string request_id;  // of the head
+  std::string body_id;
   double waited_s = 0.0;  // from its head to the last of its body
   bool keep_alive = true;
 

@@ -34,7 +34,8 @@ void Workspace::fill(const Run& run, std::size_t step_bytes) {
   std::byte* row = inputs.data();
   for (std::size_t index = 0; index < run.counts.size(); ++index, row += row_size) {
     const Sequence& sequence = *run.sequences[index];
-    const std::byte* from = sequence.job->values.get() + (sequence.start + sequence.position) * size;
+    const std::byte* from =
+        sequence.job->values.get() + (sequence.start + sequence.position) * size;
     std::fill(std::copy_n(from, run.counts[index] * size, row), row + row_size, std::byte{0});
   }
 }

@@ -25,10 +25,7 @@ StateSpec::StateSpec(std::vector<long> of_one, float initial)
 
 Scheduler::Scheduler(const Bounds& bounds, std::shared_ptr<CostTable> cost,
                      std::shared_ptr<RunTally> tally, GraphSpec graph)
-    : bounds(bounds),
-      cost(std::move(cost)),
-      graph(std::move(graph)),
-      tally_(std::move(tally)) {}
+    : bounds(bounds), cost(std::move(cost)), graph(std::move(graph)), tally_(std::move(tally)) {}
 
 void Scheduler::enqueue(const JobPtr& job) {
   for (std::size_t row = 0; row < job->sequences.size(); ++row) {

@@ -77,6 +77,9 @@ class AnswerTemplate(NamedTuple):
     """An answer without its numbers, as `native.Plan` takes it."""
 
     header_lines: bytes
+    """But the length of the JSON before binary tensors: that follows what is filled in."""
+    before_id: bytes
+    """The words before the body's id; none if it has no id."""
     pieces: list[tuple[bytes, int, bool]]
     """Of each tensor: the words before its numbers, its place among the graph's outputs, and
     whether it is binary."""
@@ -84,13 +87,13 @@ class AnswerTemplate(NamedTuple):
 
 
 def answer_template(
-    served: Served, request_id: str | None, outputs: list[WantedOutput], lengths: Sequence[int]
+    served: Served, has_id: bool, outputs: list[WantedOutput], lengths: Sequence[int]
 ) -> AnswerTemplate:
-    """What every answer says beside its numbers.
+    """What every answer says beside its numbers and its id.
 
     Args:
         served: The model, of sequences; all its outputs are float32.
-        request_id: Of the request's body, echoed.
+        has_id: Whether the request's body has one.
         outputs: The tensors to send, in this order.
         lengths: Of the request's sequences.
     """
@@ -102,9 +105,13 @@ def answer_template(
         )
         for spec in specs
     }
-    answer = infer_answer(served, request_id, outputs, results)
+    answer = infer_answer(served, "" if has_id else None, outputs, results)
     headers = dict(answer.headers)
     document = answer.body[: int(headers.get(LENGTH_HEADER, len(answer.body)))]
+    before_id = b""
+    if has_id:
+        before_id, id_, document = document.partition(b'"id":"')
+        before_id += id_
     places = {spec.name: place for place, spec in enumerate(specs)}
     pieces = []
     for name, is_binary, _ in outputs:
@@ -113,14 +120,16 @@ def answer_template(
             before, data, rest = document.partition(b'"data":[')  # in no string: it has quotes
             before, document = before + data, rest[rest.index(b"]") :]
         pieces.append((before, places[name], is_binary))
-    lines = b"".join(b"%b: %b\r\n" % header for header in answer.headers)
-    return AnswerTemplate(lines, pieces, document)
+    lines = b"".join(
+        b"%b: %b\r\n" % header for header in answer.headers if header[0] != LENGTH_HEADER
+    )
+    return AnswerTemplate(lines, before_id, pieces, document)
 
 
 @lru_cache(256)
 def _opening(name: str, version: str) -> bytes:
-    """What every answer of a model begins with; its name needs no quotes escaped."""
-    return f'{{"model_name":"{name}","model_version":"{version}"'.encode()
+    """What every answer of a model begins with."""
+    return b'{"model_name":%b,"model_version":%b' % (orjson.dumps(name), orjson.dumps(version))
 
 
 @lru_cache(1_024)

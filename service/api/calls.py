@@ -17,16 +17,12 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from service import native
-from service.api.exchange import Answer, Head, refusal, request_id_of
+from service.api.exchange import Answer, Head, refusal
 from service.cache import ResultCache, cache_key
 from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite
 from service.engine.engine import Engine
-from service.errors import (
-    InvalidRequestError,
-    InvalidSequenceError,
-    ServiceError,
-)
+from service.errors import InvalidRequestError, InvalidSequenceError, ServiceError
 from service.graphs.model import Arrays
 from service.repository.loading import Served
 from service.repository.repository import Repository
@@ -97,12 +93,13 @@ class Call(ABC):
         services: Of the server.
         handler: Of the route.
         head: Of the request.
+        request_id: Of the request, in the log and in the answer.
     """
 
-    def __init__(self, services: Services, handler: Handler, head: Head) -> None:
+    def __init__(self, services: Services, handler: Handler, head: Head, request_id: str) -> None:
         self.head = head
         self.settings = services.settings
-        self.request_id = request_id_of(head.fields.get(b"x-request-id", b""))
+        self.request_id = request_id
         self.over = False
         self._services = services
         self._handler = handler

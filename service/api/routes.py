@@ -36,8 +36,7 @@ class RequestCall(Call):
         scope, path = request.scope, request.path_params
         fields = dict(reversed(scope["headers"]))
         head = Head(scope["path"], path["name"], path.get("version"), scope["query_string"], fields)
-        super().__init__(services, handler, head)
-        self.request_id = request.state.request_id
+        super().__init__(services, handler, head, request.state.request_id)
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def send(self, answer: Answer) -> None:

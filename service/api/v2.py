@@ -37,13 +37,15 @@ async def metadata(request: Request) -> Response:
     services: Services = request.app.state.services
     path = request.path_params
     served = services.repository.get(path["name"], path.get("version"))
-    body = {
+    body: dict[str, object] = {
         "name": served.name,
         "versions": [served.version],
         "platform": "onnx_onnxv1",
         "inputs": [_described(tensor) for tensor in served.signature.inputs],
         "outputs": [_described(tensor) for tensor in served.signature.outputs],
     }
+    if served.properties:
+        body["properties"] = served.properties
     return Response(msgspec.json.encode(body), media_type="application/json")
 
 
@@ -98,12 +100,10 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
 def _plan(
     call: Call, read: InferBody, body: bytes, length: int, served: Served
 ) -> native.Plan | None:
-    """What to do with every request that says the same beside its numbers; None if it varies."""
+    """What to do with every request that says the same beside numbers and id; None if it varies."""
     spec = served.sequences
     if spec is None or not spec.is_float or len(spec.step_shape) != 1:
         return None  # the lane knows no other numbers
-    if len({output.is_binary for output in read.outputs}) > 1:
-        return None  # a header says how long the JSON is, and that follows its numbers
     if any(output.num_classes for output in read.outputs):
         return None  # their names are no numbers
     numbers = numbers_of(read, body, length, spec)
@@ -118,7 +118,7 @@ def _plan(
     timeout_s = call.settings.request_timeout_s
     if call.head.accepted_coding and spec.num_values(lengths) * NUMBER_BYTES > WORTH_BYTES:
         return None  # the answer may be compressed
-    template = answer_template(served, read.request_id, read.outputs, lengths)
+    template = answer_template(served, read.request_id is not None, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),
         scheduler=served.scheduler.core,

@@ -1,8 +1,9 @@
 """What a request's words mean, taught to the lane: it then reads such requests without Python.
 
 The words are the JSON before binary tensors, or what stands around the one long array of numbers of
-a JSON body: clients say the same ones over and over (`native/lane/`). What was read slowly, and
-found right, says what they mean; what is not plain is taught to nobody, and always read slowly.
+a JSON body, but for the request's id: clients say the same ones over and over (`native/lane/`).
+What was read slowly, and found right, says what they mean; what is not plain is taught to nobody,
+and always read slowly.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ def numbers_of(read: InferBody, body: bytes, length: int, spec: SequenceSpec) ->
     batch, steps, features = inputs.shape
     is_text = length == len(body)
     places = {place.name: place for place in read.places}
+    if not _are_cuts_right(body, length, name):
+        return None
     if is_text:
-        if not _are_inputs(body, name):
-            return None
         inputs_start, lengths_start = 0, 0
     elif name in places:
         inputs_start = places[name].start
@@ -63,19 +64,30 @@ def numbers_of(read: InferBody, body: bytes, length: int, spec: SequenceSpec) ->
     )
 
 
-def _are_inputs(body: bytes, name: str) -> bool:
-    """Whether the one array of numbers is the inputs' data, whatever is in it.
+def _are_cuts_right(body: bytes, length: int, name: str) -> bool:
+    """Whether what is cut out of the words is the request's id and the inputs' data, and all of it.
 
-    That is tried out: with a number that nobody foresees in their place, it is the data.
+    That is tried out: with an id and a number that nobody foresees in their places, they are it.
     """
-    found = native.numbers_of(body, -1)
-    if found is None:
+    is_text = length == len(body)
+    cuts = native.cuts_of(body, -1 if is_text else length)
+    if cuts is None:
         return False
-    start, stop, _ = found
+    numbers, request_id = cuts
     number = random.random()
-    probe = b"".join((body[:start], b"[%r]" % number, body[stop:]))
+    wanted_id: str | None = None
+    fills: list[tuple[native.Span, bytes]] = []
+    if is_text:
+        fills.append((numbers, b"[%r]" % number))
+    if request_id is not None:
+        wanted_id = f"{random.getrandbits(128):032x}"
+        fills.append((request_id, wanted_id.encode()))
+    probe = body[:length]
+    for (start, stop), fill in sorted(fills, reverse=True):
+        probe = b"".join((probe[:start], fill, probe[stop:]))
     try:
-        tensors = [tensor for tensor in DECODER.decode(probe).inputs if tensor.data == [number]]
+        request = DECODER.decode(probe)
     except msgspec.MsgspecError:  # they are a part of nested arrays
         return False
-    return [tensor.name for tensor in tensors] == [name]
+    filled = [tensor.name for tensor in request.inputs if tensor.data == [number]]
+    return request.id == wanted_id and filled == ([name] if is_text else [])

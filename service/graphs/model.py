@@ -19,7 +19,9 @@ Arrays = dict[str, NDArray[Any]]
 class Model(Protocol):
     """What a scheduler needs of a model of sequences; tests bring fakes of this shape."""
 
-    spec: SequenceSpec
+    @property
+    def spec(self) -> SequenceSpec:
+        """What it takes and answers."""
 
     def run(self, inputs: NDArray[Any], lengths: NDArray[np.int64], state: Arrays) -> Arrays:
         """Run one batch."""

@@ -19,7 +19,7 @@ from service import native
 from service.api.calls import Asked, Services
 from service.api.exchange import Answer
 from service.lane.fast_path import FastPath, header_lines
-from service.lane.heads import MAX_HEAD_BYTES, Heads, HotHead
+from service.lane.heads import Heads, HotHead
 from service.lane.turn import FastTurn, Turn
 
 HEADS = Heads()
@@ -115,13 +115,13 @@ class Lane(HttpToolsProtocol):
         ):
             if self.receive(data):
                 return
-            end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES) + 4
-            found = HEADS.find(data[:end]) if end > 4 else None
-            if found is not None and found[1] <= services.settings.max_body_bytes:
-                hot, length = found
+            found = HEADS.find(data)
+            if found is not None and found.body_bytes <= services.settings.max_body_bytes:
+                end, length = found.num_bytes, found.body_bytes
                 self._idle_since_s = math.inf
                 self._unread = data[end + length :]
-                turn = self._turn = Turn(self, services, hot, data[:end], length)
+                turn = Turn(self, services, found.hot, found.request_id, data[:end], length)
+                self._turn = turn
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length])
                 return
@@ -134,14 +134,14 @@ class Lane(HttpToolsProtocol):
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
-        num_bytes, hot, job, refusal = received
+        num_bytes, hot, given_id, job, refusal = received
         if self._turn is not None:  # which has gathered it
             self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
         if refusal is not None:
-            turn = self._turn = Turn(self, self._services, hot)
+            turn = self._turn = Turn(self, self._services, hot, given_id)
             turn.refuse(refusal)
         elif job is not None:
             self._turn = fast = FastTurn(self, self._services, hot, job)

@@ -1,8 +1,8 @@
 """Requests that need no reading: what Python adds to `native/lane/`, which knows them by heart.
 
-What was read slowly once, and found right, is taught: the head, and the words around the body's
-numbers. From then on a request with the same words goes to the engine, and its answer comes back,
-without Python looking at either.
+What was read slowly once, and found right, is taught: what matters of the head, and the words
+around the body's numbers and its id. From then on a request with the same words goes to the engine,
+and its answer comes back, without Python looking at either.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from functools import lru_cache
 
 from service import native
 from service.api.calls import Asked, Services
-from service.api.exchange import accepted_id
 from service.api.v2 import INFER
 from service.errors import OverloadedError
-from service.lane.heads import HotHead
+from service.lane.heads import READER, HotHead
 from service.repository.loading import Served
 
 MAX_HEADS = 4_096
 TIMES_AS_FAST = 8
 """As Python's decoders: on the event loop it reads so many times what those may."""
 
-Received = tuple[int, HotHead, native.Job | None, OverloadedError | None]
+Received = tuple[int, HotHead, bytes, native.Job | None, OverloadedError | None]
 
 
 class FastPath:
@@ -35,7 +34,9 @@ class FastPath:
     def __init__(self, services: Services) -> None:
         settings = services.settings
         max_bytes = min(settings.max_body_bytes, TIMES_AS_FAST * settings.inline_body_bytes)
-        self._core = native.FastPath(services.engine.core, settings.request_timeout_s, max_bytes)
+        self._core = native.FastPath(
+            services.engine.core, READER, settings.request_timeout_s, max_bytes
+        )
         self._heads: list[HotHead] = []  # by id
         self._ids: dict[HotHead, int] = {}
         self._default_headers: Sequence[tuple[bytes, bytes]] = ()
@@ -73,9 +74,7 @@ class FastPath:
             self._heads.clear()
         head_id = self._ids[hot] = len(self._heads)
         self._heads.append(hot)
-        request_id = accepted_id(hot.head.fields.get(b"x-request-id", b""))
-        known = native.HotHead(head_id, model, hot.keep_alive, json_bytes, request_id)
-        self._core.learn_head(words, known)
+        self._core.learn_head(words, native.HotHead(head_id, model, hot.keep_alive, json_bytes))
 
     def receive(self, data: bytes, waited_s: float = 0.0) -> Received | None:
         """Have the request run that these bytes begin with, if it is whole and known.
@@ -85,13 +84,14 @@ class FastPath:
             waited_s: Since the head of it came.
 
         Returns:
-            How many bytes it has, its head, its job, and why it is refused, if it is.
+            How many bytes it has, its head, the caller's id for it, its job, and why it is
+            refused, if it is.
         """
         received = self._core.receive(data, waited_s)
         if received is None:
             return None
-        num_bytes, head_id, job, refusal = received
-        return num_bytes, self._heads[head_id], job, refusal
+        num_bytes, head_id, given_id, job, refusal = received
+        return num_bytes, self._heads[head_id], given_id, job, refusal
 
     def respond(
         self, job: native.Job, default_headers: Sequence[tuple[bytes, bytes]]

@@ -1,6 +1,6 @@
-"""Heads of requests read once: a client says the same words over and over, but for a length.
+"""Heads of requests read once: a client says the same over and over, but for what does not matter.
 
-What is kept is looked up by the very bytes without the content length's digits, so the same bytes
+What is kept is looked up by what matters of a head (`native/lane/head.hpp`), so the same words
 always mean the same. The first time, httptools reads them, as it does all that comes another way.
 """
 
@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 import httptools
 
+from service import native
 from service.api.calls import Handler
-from service.api.exchange import Head
+from service.api.exchange import READ_HEADERS, Head
 from service.api.predict import PREDICT
 from service.api.v2 import INFER
 
 MAX_HEADS = 1_024
-MAX_HEAD_BYTES = 2_048
 
-CONTENT_LENGTH = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ?(\d{1,9})\r\n")
+CONNECTION = {b"connection", b"proxy-connection"}
+"""What httptools goes by when it says whether a connection stays open."""
 NOT_HERE = {b"transfer-encoding", b"expect", b"upgrade"}
+READER = native.HeadReader(sorted(READ_HEADERS | CONNECTION | NOT_HERE))
 
 # unreserved characters alone: what must be decoded goes the ordinary way
 PATHS = re.compile(
@@ -37,32 +39,41 @@ class HotHead(NamedTuple):
     keep_alive: bool
 
 
+class FoundHead(NamedTuple):
+    """A request's head."""
+
+    hot: HotHead
+    num_bytes: int
+    """Of it, its empty line included."""
+    body_bytes: int
+    """Of the body that follows."""
+    request_id: bytes
+    """The caller's own; empty if there is none."""
+
+
 class Heads:
     """The heads of a server's requests; forgotten all at once when there are too many."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, HotHead | None] = {}
 
-    def find(self, words: bytes) -> tuple[HotHead, int] | None:
-        """What a head says, and how many bytes of body follow it.
-
-        Args:
-            words: Up to the empty line, and that too.
+    def find(self, data: bytes) -> FoundHead | None:
+        """The head that these bytes begin with.
 
         Returns:
-            None if it is no hot route's plain request: that goes the ordinary way.
+            None if it is no hot route's plain request, or not complete: that goes the ordinary way.
         """
-        length = CONTENT_LENGTH.search(words)
-        if length is None:
+        words = READER.read(data)
+        if words is None:
             return None
-        key = words[: length.start(1)] + words[length.end(1) :]
+        key, num_bytes, body_bytes, request_id = words
         try:
             hot = self._known[key]
         except KeyError:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
-            hot = self._known[key] = _read(words, length[1])
-        return (hot, int(length[1])) if hot is not None else None
+            hot = self._known[key] = _read(key)
+        return hot and FoundHead(hot, num_bytes, body_bytes, request_id)
 
 
 class _Reader:
@@ -78,30 +89,24 @@ class _Reader:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.fields.append((name.lower(), value))
+        self.fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         # to be asked here: a message that is complete, as one without a body soon is, says nothing
-        version = self.parser.get_http_version()
-        self.keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        self.keep_alive = self.parser.should_keep_alive()
 
 
-def _read(words: bytes, length: bytes) -> HotHead | None:
+def _read(words: bytes) -> HotHead | None:
+    """What a head says; of the length of a body it says nothing."""
     reader = _Reader()
     try:
         reader.parser.feed_data(words)
     except (httptools.HttpParserError, httptools.HttpParserUpgrade):
         return None  # the ordinary way words the refusal
     found, keep_alive = PATHS.fullmatch(reader.url), reader.keep_alive
-    if keep_alive is None or reader.parser.get_method() != b"POST":
-        return None
-    if found is None or b"#" in reader.url:
-        return None
-    lengths = [value for name, value in reader.fields if name == b"content-length"]
     fields = dict(reversed(reader.fields))  # of a repeated header, the first
-    if lengths != [length] or NOT_HERE & fields.keys():
+    if found is None or b"#" in reader.url or keep_alive is None or NOT_HERE & fields.keys():
         return None
-    del fields[b"content-length"]
     name, version, _, query, *v1 = found.groups()
     handler = INFER
     if name is None:

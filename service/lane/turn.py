@@ -10,7 +10,7 @@ import structlog
 
 from service import native
 from service.api.calls import Asked, Call, Services
-from service.api.exchange import Answer
+from service.api.exchange import Answer, request_id_of
 from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead
@@ -28,14 +28,21 @@ class Turn(Call):
         lane: The connection.
         services: Of the server.
         hot: The request's head.
+        given_id: The caller's own for it.
         words: The head's bytes.
         length: Of its body, in bytes.
     """
 
     def __init__(
-        self, lane: Lane, services: Services, hot: HotHead, words: bytes = b"", length: int = 0
+        self,
+        lane: Lane,
+        services: Services,
+        hot: HotHead,
+        given_id: bytes,
+        words: bytes = b"",
+        length: int = 0,
     ) -> None:
-        super().__init__(services, hot.handler, hot.head)
+        super().__init__(services, hot.handler, hot.head, request_id_of(given_id))
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
@@ -82,7 +89,7 @@ class Turn(Call):
 
     def take_over(self, job: native.Job) -> None:
         """Go on for a job that was submitted without this call."""
-        self.request_id, self.started_s = job.request_id, job.submitted_s - job.waited_s
+        self.started_s = job.submitted_s - job.waited_s
         self.keep_alive = job.keep_alive
         self._find_served()
 
@@ -171,7 +178,7 @@ class FastTurn:
 
     def as_turn(self) -> Turn:
         """The same request as one that was read: what there is to say of its end, it can say."""
-        turn = Turn(self._lane, self._services, self._hot)
+        turn = Turn(self._lane, self._services, self._hot, self._job.request_id.encode())
         turn.take_over(self._job)
         return turn
 

@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import structlog
 
+from service.description import Description, read_description
 from service.engine.engine import Engine
 from service.errors import BundleError
+from service.graphs.batchable import find_obstacle
+from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
 from service.graphs.session import open_session
 from service.graphs.spec import SequenceSpec, Signature, spec_of
-from service.manifest import Manifest, Precision, read_graph, read_manifest
+from service.graphs.tensors import TensorModel
+from service.manifest import (
+    GRAPH_FILE,
+    MANIFEST_FILE,
+    Manifest,
+    Precision,
+    read_document,
+    read_graph,
+    read_manifest,
+)
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
 from service.schedulers.sequences import SequenceScheduler
-from service.telemetry.metrics import Metrics
+from service.schedulers.tensors import TensorScheduler
+from service.telemetry.metrics import Metrics, ModelMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +52,7 @@ class Served:
         sequences: How it runs on sequences; None if it does not: then it takes whole tensors.
         manifest: Of its bundle; None if it has none.
         precision: That it computes with.
+        properties: What else a user should know, for the metadata.
     """
 
     name: str
@@ -48,6 +63,7 @@ class Served:
     sequences: SequenceSpec | None = None
     manifest: Manifest | None = None
     precision: Precision = "fp32"
+    properties: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_bundle(
@@ -97,12 +113,17 @@ class Loader:
         self._precision = precision
 
     def load(self, folder: Path) -> Loaded:
-        """Make the bundle of one version's folder serve.
+        """Make the model of one version's folder serve.
 
         Raises:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
         """
+        if not (folder / MANIFEST_FILE).exists():
+            return Loaded(self._serve_tensors(folder), {})
+        document = read_document(folder)
+        if "schema_version" not in document:
+            return Loaded(self._serve_described(folder, read_description(document)), {})
         manifest = read_manifest(folder)
         default = self._precision if self._precision in manifest.precisions else "fp32"
         served = self._serve(folder, manifest, default)
@@ -135,16 +156,64 @@ class Loader:
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         cost = calibrate(model, self._bounds, manifest.name)
         scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
+        self._add(scheduler, metrics, precision, manifest.family, manifest.task, manifest.batching)
+        return Served.of_bundle(manifest, scheduler, precision)
+
+    def _serve_described(self, folder: Path, description: Description) -> Served:
+        """A graph that a few lines make a sequence model."""
+        model = describe(open_session(folder / GRAPH_FILE), description)
+        chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
+        bounds = dataclasses.replace(self._bounds, max_batch_size=1)
+        if not model.fixed_batch:
+            bounds = self._bounds
+            check_invariance(model, probe(model.spec, chunk_steps), chunk_steps)
+        if model.spec.lengths is None:  # sequences of one length alone run together
+            bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
+        name, version = folder.parent.name, folder.name
+        metrics = self._metrics.of_model(name, version)
+        scheduler = SequenceScheduler(model, bounds, calibrate(model, bounds, name), metrics)
+        self._add(scheduler, metrics, batching="cells" if model.spec.state else "sequences")
+        signature = model.spec.signature()
+        return Served(name, version, sha256_of(folder), signature, scheduler, model.spec)
+
+    def _serve_tensors(self, folder: Path) -> Served:
+        """A graph that nothing is known of."""
+        model = TensorModel(open_session(folder / GRAPH_FILE))
+        obstacle = find_obstacle(model)
+        name, version = folder.parent.name, folder.name
+        metrics = self._metrics.of_model(name, version)
+        scheduler = TensorScheduler(model, not obstacle, self._bounds, metrics)
+        self._add(scheduler, metrics, batching="tensors")
+        properties = {"batching": f"one request at a time: {obstacle}" if obstacle else "by rows"}
+        if model.left_out:
+            names = ", ".join(f"{spec.name} ({spec.datatype})" for spec in model.left_out)
+            properties["left_out"] = f"no tensors: {names}"
+        return Served(
+            name, version, sha256_of(folder), model.signature, scheduler, properties=properties
+        )
+
+    def _add(
+        self,
+        scheduler: Scheduler,
+        metrics: ModelMetrics,
+        precision: Precision = "fp32",
+        family: str = "",
+        task: str = "tensors",
+        batching: str = "",
+    ) -> None:
+        """Have the engine run it, and its metrics follow it."""
         self._engine.add(scheduler)
         metrics.watch(
             lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
         )
-        self._metrics.model_info.labels(
-            manifest.name,
-            manifest.version,
-            precision,
-            manifest.family,
-            manifest.task,
-            manifest.batching,
-        ).set(1)
-        return Served.of_bundle(manifest, scheduler, precision)
+        labels = (scheduler.name, scheduler.version, precision, family, task, batching)
+        self._metrics.model_info.labels(*labels).set(1)
+
+
+def sha256_of(folder: Path) -> str:
+    """Identifies the graph of a folder without manifest: its bytes, and what lies beside it."""
+    digest = hashlib.sha256((folder / GRAPH_FILE).read_bytes())
+    for path in sorted(folder.iterdir()):
+        status = path.stat()
+        digest.update(repr((path.name, status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()

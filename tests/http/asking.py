@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.http.raw import request
 
 FEATURES = 2
+PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 
 
 def plain(
@@ -96,6 +97,11 @@ outputs = st.lists(
     ),
     max_size=3,
 )
+ids = st.one_of(
+    st.text(PRINTABLE.replace('"', "").replace("\\", ""), max_size=40),
+    st.text(PRINTABLE, max_size=4),
+    st.sampled_from(['"data":[1]', '"id":"x"', "]", "é\n", "\x7f", None, 5]),
+)
 
 
 @st.composite
@@ -119,27 +125,31 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         document["outputs"] = draw(outputs)
     if draw(st.booleans()):
-        document = {"id": draw(st.sampled_from(["a", '"data":[1]', "]", "é\n"])), **document}
+        id_ = {"id": draw(ids)}
+        document = {**id_, **document} if draw(st.booleans()) else {**document, **id_}
+    if rarely(draw):
+        document = {"x": {"id": "not the request's"}, **document}
     return document
 
 
 @st.composite
 def asked(draw: st.DrawFn) -> list[bytes]:
-    """A request, in one of a few ways to say it; and others that say the same of other numbers."""
+    """A request, in one of a few ways to say it; and others alike with other numbers and ids."""
     document, path = draw(documents()), draw(st.sampled_from(["echo", "echo/versions/1", "other"]))
     data = document["inputs"][0]["data"]
-    fills = draw(st.lists(st.lists(good, min_size=len(data), max_size=len(data)), max_size=2))
+    others = st.tuples(st.lists(good, min_size=len(data), max_size=len(data)), ids)
+    fills = [(data, document.get("id")), *draw(st.lists(others, max_size=2))]
     if draw(st.booleans()) and all(isinstance(value, float) for value in data):
         cut, lengths = draw(mostly([0], [1, 4, 8, -1])), draw(st.booleans())
         return [
-            as_binary(filled(document, fill), path=path, lengths=lengths, cut=cut)
-            for fill in (data, *fills)
+            as_binary(filled(document, *fill), path=path, lengths=lengths, cut=cut)
+            for fill in fills
         ]
     is_reversed, is_nested, is_repeated, has_more = (rarely(draw) for _ in range(4))
     separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
     wholes = []
-    for fill in (data, *fills):
-        said = filled(document, fill)
+    for fill, id_ in fills:
+        said = filled(document, fill, id_)
         if is_nested:
             pairs = [fill[start : start + 2] for start in range(0, len(fill), 2)]
             said["inputs"][0]["data"] = [pairs]
@@ -154,10 +164,11 @@ def asked(draw: st.DrawFn) -> list[bytes]:
     return wholes
 
 
-def filled(document: dict[str, Any], data: list[Any]) -> dict[str, Any]:
-    """The same with other inputs."""
+def filled(document: dict[str, Any], data: list[Any], id_: Any) -> dict[str, Any]:
+    """The same with other inputs and, if it has an id, another one."""
     inputs, *rest = document["inputs"]
-    return {**document, "inputs": [{**inputs, "data": data}, *rest]}
+    said = {**document, "inputs": [{**inputs, "data": data}, *rest]}
+    return {**said, "id": id_} if "id" in document else said
 
 
 def rarely(draw: st.DrawFn) -> bool:

@@ -75,7 +75,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @st.composite
 def asked(draw: st.DrawFn) -> tuple[bytes, bytes]:
-    headers = [("X-Request-ID", draw(st.sampled_from(["one", "two", "a b"])))]
+    headers = [
+        ("X-Request-ID", draw(st.sampled_from(["one", "two", "a b"]))),
+        ("traceparent", f"00-{draw(st.integers(0, 1 << 128)):032x}-00f067aa0ba902b7-01"),
+    ]
     if draw(st.integers(0, 4)) == 0:
         method, path = draw(st.sampled_from(OTHERS))
         whole = request(path, b"{}", headers, method=method)

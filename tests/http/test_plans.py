@@ -107,7 +107,14 @@ KNOWN = {
     "version": both(as_json, path="echo/versions/1"),
     "query": both(as_json, path="/v2/models/echo/infer?x=1"),
     "other model": both(as_json, path="other"),
-    "id": both(as_json, more={"id": 'é"]'}),
+    "id": both(as_json, more={"id": "]"}),
+    "empty id": both(as_json, more={"id": ""}),
+    "no id": both(as_binary, more={"id": None}),
+    "binary id": both(as_binary, more={"id": "{}"}),
+    "id, binary answer": both(
+        as_json, more={"id": "a", "parameters": {"binary_data_output": True}}
+    ),
+    "both ways": both(as_binary, more={"id": "a", "outputs": [{"name": "logits"}, *BINARY_LOGITS]}),
     "int8": both(as_json, more={"parameters": {"precision": "int8"}}),
     "first": both(as_json, more={"parameters": {"priority": 1}}),
     "last": both(as_binary, more={"parameters": {"priority": 3, "timeout": 9_000_000}}),
@@ -118,10 +125,7 @@ KNOWN = {
     "binary": both(as_binary),
     "octets": both(as_binary, OCTETS),
     "own id": both(as_json, MINE),
-    "bad id": both(as_json, ("X-Request-ID", "m i n e")),
     "close": both(as_json, ("Connection", "close")),
-    "old": both(as_json, http="1.0"),
-    "old, kept": both(as_json, ("Connection", "keep-alive"), http="1.0"),
     "rows": of_two(as_json, [3, 3]),
     "lengths": of_two(as_json, [1, 3]),
     "binary lengths": of_two(as_binary, [1, 3], [3, 2]),
@@ -147,6 +151,11 @@ def test_other_numbers_are_known(server: Inside, name: str) -> None:
     asyncio.run(scenario())
 
 
+def spelled(document: dict[str, Any], was: str, now: str) -> bytes:
+    """A request whose document says something in other words."""
+    return raw.request("/v2/models/echo/infer", json.dumps(document).replace(was, now).encode())
+
+
 NESTED = plain(SHAPE, [[[1, 2], [3, 4], [5, 6]]])
 NEVER_KNOWN = {
     "nested": as_json(NESTED),
@@ -156,7 +165,17 @@ NEVER_KNOWN = {
     "lengths first": as_json({"inputs": plain(SHAPE, None, [3])["inputs"][::-1]}),
     "other data first": as_json({"x": {"data": [1]}, **plain(SHAPE)}),
     "task level": as_json({"sequences": [[[1, 2]]]}, JSON, path="/v1/models/echo/predict"),
-    "both ways": as_json(plain(SHAPE, outputs=[{"name": "logits"}, *BINARY_LOGITS])),
+    "bad id": as_json(plain(SHAPE), ("X-Request-ID", "m i n e")),
+    "old": as_json(plain(SHAPE), http="1.0"),
+    "old, kept": as_json(plain(SHAPE), ("Connection", "keep-alive"), http="1.0"),
+    "escaped id": as_json(plain(SHAPE, id='"')),
+    "id not of ASCII": raw.request(
+        "/v2/models/echo/infer", json.dumps(plain(SHAPE, id="é"), ensure_ascii=False).encode()
+    ),
+    "other id first": as_json({"x": {"id": "y"}, **plain(SHAPE, id="z")}),
+    "other id alone": as_json(plain(SHAPE, parameters={"id": "y"})),
+    "id spelled otherwise": spelled({"id": "z", **plain(SHAPE)}, '"id"', r'"\u0069d"'),
+    "id twice": spelled({"id": "y", "ix": "z", **plain(SHAPE)}, "ix", "id"),
     "ordinary": as_json(plain(SHAPE), path="%65cho"),
     "chunked": raw.request(
         "/v2/models/echo/infer", json.dumps(plain(SHAPE)).encode(), chunks=[9, 99]

@@ -1,4 +1,4 @@
-"""The fast path takes what it was taught, by its very bytes, and leaves all else to Python."""
+"""The fast path takes what it was taught, by its words, and leaves all else to Python."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from service import native
 from service.errors import OverloadedError
+from service.lane.heads import READER
 from service.telemetry.metrics import SECONDS
 from tests.engine.harness import Observed
 from tests.fakes import SumModel, make_manifest
@@ -31,11 +32,11 @@ class Taught:
         self.served = Observed(SumModel(make_manifest("sequences")), max_queue_size=3)
         self.engine = native.Engine(1)
         self.engine.add(self.served.core, "sum")
-        self.path = native.FastPath(self.engine, timeout_s, max_body_bytes)
+        self.path = native.FastPath(self.engine, READER, timeout_s, max_body_bytes)
         self.path.default_lines = b"date: now\r\n"
 
     def learn_head(self, words: bytes = WORDS, head_id: int = 7, **changes: Any) -> None:
-        about = {"model": MODEL, "keep_alive": True, "json_bytes": -1, "request_id": "", **changes}
+        about = {"model": MODEL, "keep_alive": True, "json_bytes": -1, **changes}
         self.path.learn_head(whole(b"", words), native.HotHead(head_id, **about))
 
     def learn_plan(self, body: bytes = BODY, json_bytes: int = -1, **changes: Any) -> None:
@@ -53,6 +54,7 @@ class Taught:
             "priority": 2,
             "timeout_s": 20.0,
             "header_lines": b"content-type: application/json\r\n",
+            "before_id": b"",
             "pieces": [(b'{"data":[', 0, False)],
             "behind": b"]}",
             "elapsed_s": native.Distribution(SECONDS),
@@ -65,7 +67,7 @@ class Taught:
         received = self.path.receive(data)
         if received is None:
             return None
-        num_bytes, head_id, job, refusal = received
+        num_bytes, head_id, _, job, refusal = received
         assert (num_bytes, head_id, refusal) == (len(data), 7, None)
         assert job is not None
         assert self.engine.give_up(job)
@@ -89,13 +91,24 @@ def test_it_takes_what_is_whole_and_leaves_what_comes_behind(taught: Taught) -> 
         received = taught.path.receive(request + rest)
         assert received is not None
         assert received[0] == len(request)
-        assert received[2] is not None
-        taught.engine.give_up(received[2])
+        assert received[3] is not None
+        taught.engine.give_up(received[3])
 
 
 def test_other_numbers_are_the_same_words(taught: Taught) -> None:
     for numbers in (b"[0,0,0,0]", b"[ -1.5 , 2e3,\n3, 4 ]", b"[1.00000000000000000001,2,3,4]"):
         assert taught.takes(whole(BODY.replace(b"[1,2,3,4]", numbers))) is not None
+
+
+def test_other_ids_and_headers_that_do_not_matter_are_the_same_words(taught: Taught) -> None:
+    taught.learn_plan(b'{"id":"",' + BODY[1:], before_id=b'{"id":"', pieces=[])
+    for number in range(9_000):
+        words = b"traceparent: 00-%d-01\r\n%bx-Request-id: %d\r\n" % (number, b"A:\r\n", number)
+        body = b'{"id":"number %d",' % number + BODY[1:]
+        job = taught.takes(whole(body, WORDS + words))
+        assert job is not None
+        assert job.request_id == str(number)
+    assert taught.takes(whole().replace(b"Content-Length", b"content-LENGTH")) is not None
 
 
 @pytest.mark.parametrize(
@@ -110,12 +123,11 @@ def test_other_numbers_are_the_same_words(taught: Taught) -> None:
         whole(BODY + b" "),
         whole(b" " + BODY),
         whole(b""),
-        whole(words=WORDS.replace(b"here", b"Here")),
+        whole(words=WORDS.replace(b"/infer", b"/infer?x=1")),
+        whole(words=WORDS + b"Content-Type: text/plain\r\n"),
         whole(words=WORDS.replace(b"POST", b"GET")),
         whole(words=WORDS + b"Content-Length: 3\r\n"),
         whole(words=WORDS + b"content-length: 3\r\n"),
-        whole().replace(b"Content-Length", b"content-length"),
-        whole().replace(b"Content-Length", b"CONTENT-LENGTH"),
         whole().replace(b"\r\n", b"\n"),
         *(
             whole(length=length)
@@ -152,12 +164,12 @@ def test_what_is_forgotten_is_learned_again(taught: Taught) -> None:
 
 def test_what_is_known_takes_no_more_room_than_it_may(taught: Taught) -> None:
     for number in range(5_000):
-        taught.learn_head(WORDS + b"X: %d\r\n" % number)
+        taught.learn_head(WORDS + b"Content-Type: %d\r\n" % number)
     assert taught.takes(whole()) is None
     taught.learn_head()
     assert taught.takes(whole()) is not None
     for number in range(9_000):
-        taught.learn_plan(BODY[:-1] + b',"id":"%d"}' % number)
+        taught.learn_plan(BODY[:-1] + b',"id":%d}' % number)
     assert taught.takes(whole()) is None
     taught.learn_plan()
     assert taught.takes(whole()) is not None
@@ -165,9 +177,10 @@ def test_what_is_known_takes_no_more_room_than_it_may(taught: Taught) -> None:
         for body in (b"{" + many + BODY[1:], BODY[:-1] + b" " * 1_100 + b"}"):
             taught.learn_plan(body)
             assert taught.takes(whole(body)) is None
-    long = WORDS + b"X: %b\r\n" % (b"x" * 2_100)
-    taught.learn_head(long)
-    assert taught.takes(whole(words=long)) is None
+    for name, size in ((b"X", 8_200), (b"Content-Type", 2_100)):
+        long = WORDS + b"%b: %b\r\n" % (name, b"x" * size)
+        taught.learn_head(long)
+        assert taught.takes(whole(words=long)) is None
 
 
 def test_words_that_came_once_are_not_worth_a_plan(taught: Taught) -> None:
@@ -195,8 +208,8 @@ def test_the_job_is_the_one_that_is_asked_for(taught: Taught) -> None:
         words + blobs, len(words), num_bytes=len(blobs), batch=2, steps=3, lengths=[],
         lengths_start=48, priority=3, timeout_s=5.0,
     )  # fmt: skip
-    taught.learn_head(json_bytes=len(words), request_id="mine", keep_alive=False)
-    job = taught.takes(whole(words + blobs))
+    taught.learn_head(json_bytes=len(words), keep_alive=False)
+    job = taught.takes(whole(words + blobs, WORDS + b"X-Request-ID: mine\r\n"))
     assert job is not None
     assert (job.num_sequences, job.num_cells, job.priority) == (2, 5, 3)
     assert (job.request_id, job.keep_alive) == ("mine", False)
@@ -213,19 +226,20 @@ def test_a_full_queue_and_a_late_engine_refuse_it(taught: Taught) -> None:
     for _ in range(3):
         received = taught.path.receive(whole())
         assert received is not None
-        assert received[3] is None
+        assert received[4] is None
     received = taught.path.receive(whole())
     assert received is not None
-    assert isinstance(received[3], OverloadedError)
-    assert "0 of 3 places are free" in received[3].message
+    assert isinstance(received[4], OverloadedError)
+    assert "0 of 3 places are free" in received[4].message
     impatient = Taught(timeout_s=1.0)
     impatient.learn_head()
     impatient.engine.note_lag(7.0)
-    received = impatient.path.receive(whole(b"its words need not be known"))
+    mine = WORDS + b"x-request-id: mine\r\n"
+    received = impatient.path.receive(whole(b"its words need not be known", mine))
     assert received is not None
-    assert received[2] is None
-    assert isinstance(received[3], OverloadedError)
-    assert received[3].retry_after_s == 13  # twice that lag, of which it may take one second
+    assert received[2:4] == (b"mine", None)
+    assert isinstance(received[4], OverloadedError)
+    assert received[4].retry_after_s == 13  # twice that lag, of which it may take one second
 
 
 def test_a_closed_engine_takes_nothing(taught: Taught) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import settings
@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 from service import native
 from service.errors import InferenceError, OverloadedError
 from tests.engine.harness import Asked, ByHand, check_answered
-from tests.fakes import SumModel, make_manifest, random_sequence
+from tests.fakes import OF_EACH_STEP, SumModel, make_manifest, random_sequence
 
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=3)
 WHICH = st.integers(0, 99)
@@ -29,7 +29,15 @@ class AnySchedule(RuleBasedStateMachine):
     """Submits, takes, finishes, fails and cancels in any order, several runs at a time."""
 
     @initialize(
-        kind=st.sampled_from(["cells", "sequences", "weights"]),
+        kind=st.sampled_from(["cells", "sequences"]),
+        changes=st.sampled_from(
+            [
+                {},
+                {"outputs": OF_EACH_STEP},
+                {"lengths": None},
+                {"lengths": None, "outputs": OF_EACH_STEP},
+            ]
+        ),
         max_batch_size=st.integers(1, 4),
         chunk_steps=st.sampled_from([None, 1, 2, 3, 64]),
         max_run_ms=st.sampled_from([0.1, 4.0]),
@@ -38,11 +46,12 @@ class AnySchedule(RuleBasedStateMachine):
         max_padding_ratio=st.sampled_from([1.0, 1.25, 3.0]),
         max_queue_size=st.sampled_from([4, 100]),
     )
-    def start(self, kind: str, **bounds: Any) -> None:
-        manifest = make_manifest("cells") if kind == "cells" else (
-            make_manifest("sequences", weights=kind == "weights")
-        )  # fmt: skip
-        self.model = SumModel(manifest)
+    def start(
+        self, kind: Literal["cells", "sequences"], changes: dict[str, Any], **bounds: Any
+    ) -> None:
+        self.model = SumModel(make_manifest(kind), **changes)
+        if not self.model.spec.lengths:
+            bounds["max_padding_ratio"] = 1.0
         self.hand = ByHand(self.model, **bounds)
         self.random = np.random.default_rng(0)
         self.jobs: list[Asked] = []

@@ -1,0 +1,1 @@
+"""Graphs of any tool, served without a bundle."""
