@@ -10,12 +10,11 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.api.calls import VALUES_AT_ONCE
 from service.api.exchange import BINARY_TYPE, Answer, Headers
 from service.codec.classes import top_classes
 from service.codec.infer import WantedOutput
 from service.codec.strings import encode_strings
-from service.codec.tensors import all_finite
+from service.codec.tensors import VALUES_AT_ONCE, all_finite
 from service.errors import NotFiniteOutputError
 from service.graphs.model import Arrays
 from service.repository.loading import Served

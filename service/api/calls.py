@@ -7,7 +7,6 @@ with what a long body says, the engine with its results.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,35 +17,18 @@ import structlog
 
 from service import native
 from service.api.exchange import Answer, Head, refusal
-from service.cache import ResultCache, cache_key
+from service.api.services import Services
+from service.cache import cache_key
 from service.codec.compression import coding_of, decompress
-from service.codec.tensors import check_finite
-from service.engine.engine import Engine
+from service.codec.tensors import check_finite, takes_long
 from service.errors import InvalidRequestError, InvalidSequenceError, ServiceError
 from service.graphs.model import Arrays
 from service.repository.loading import Served
-from service.repository.repository import Repository
 from service.schedulers.job import Job
-from service.settings import Settings
-from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 V = TypeVar("V")
-
-VALUES_AT_ONCE = 16_384
-"""Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Services:
-    """What the handlers work with; one of each in a server."""
-
-    settings: Settings
-    metrics: Metrics
-    repository: Repository
-    engine: Engine
-    cache: ResultCache | None
 
 
 class Asked(NamedTuple):
@@ -108,6 +90,7 @@ class Call(ABC):
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
+        self._done: Job | None = None
 
     @abstractmethod
     def send(self, answer: Answer) -> None:
@@ -240,8 +223,12 @@ class Call(ABC):
         self._asked = asked
         served, cache = asked.served, self._services.cache
         if cache:
+            begun_s = time.perf_counter()
             self._key = cache_key(served, asked.work)
             held = cache.get(self._key)
+            stages = served.scheduler.stages
+            looked_up = stages.cache_miss if held is None else stages.cache_hit
+            looked_up.add(time.perf_counter() - begun_s)
             if held is not None:
                 self._answer(held)
                 return
@@ -260,6 +247,7 @@ class Call(ABC):
         if job.failure is not None:
             raise job.failure
         results = self._asked.served.scheduler.results(job)
+        self._done = job
         self._answer(results)
         if self._services.cache:
             self._services.cache.put(self._key, results)
@@ -269,7 +257,7 @@ class Call(ABC):
         asked = self._asked
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
-        if _takes_long(results):
+        if takes_long(results):
             self._in_thread(lambda: asked.answer(results), self._pack)
         else:
             self._pack(asked.answer(results))
@@ -283,13 +271,18 @@ class Call(ABC):
             self._succeed(answer)
 
     def _succeed(self, answer: Answer) -> None:
-        self._end("ok")
+        answered_s = self._end("ok")
+        if self._asked is not None and self._done is not None:
+            scheduler = self._asked.served.scheduler
+            scheduler.note_answered(self._done, self.started_s, answered_s)
         self.send(answer)
 
-    def _end(self, outcome: str) -> None:
-        """Count how it ended: `ok` or the error's code."""
+    def _end(self, outcome: str) -> float:
+        """Count how it ended, `ok` or the error's code; when that was."""
         self.over = True
-        self.tally_of(outcome).observe(time.perf_counter() - self.started_s)
+        now_s = time.perf_counter()
+        self.tally_of(outcome).observe(now_s - self.started_s)
+        return now_s
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
         """Go on with what takes long in a thread, so that the event loop does not stand still."""
@@ -304,11 +297,3 @@ class Call(ABC):
                 worked.exception()  # nobody is told: asyncio need not log it
 
         asyncio.get_running_loop().run_in_executor(None, work).add_done_callback(on_worked)
-
-
-def _takes_long(results: Arrays) -> bool:
-    """Whether an answer of these is better not written on the event loop."""
-    arrays = results.values()
-    # how long strings are is not looked through here
-    has_strings = any(array.dtype.hasobject for array in arrays)
-    return has_strings or sum(array.size for array in arrays) > VALUES_AT_ONCE

@@ -11,8 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from service.api.documents import MODEL_DOCUMENT, versioned
+from service.api.documents import MODEL_DOCUMENT
 from service.api.routes import read_body
+from service.api.schemas import versioned
 from service.codec.bodies import decode_json
 from service.errors import ModelNotReadyError
 from service.repository.repository import Repository
@@ -21,7 +22,15 @@ from service.telemetry.metrics import Metrics
 
 router = APIRouter()
 PROTOCOL = "Open Inference Protocol"
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = [
+    "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+]
 
 
 class IndexRequest(msgspec.Struct):

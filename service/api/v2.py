@@ -12,10 +12,12 @@ from starlette.responses import Response
 
 from service import native
 from service.api.answers import answer_template, infer_answer
-from service.api.calls import Asked, Call, Handler, Services
-from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
+from service.api.calls import Asked, Call, Handler
+from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT
 from service.api.infer import ask
 from service.api.routes import RawRoute, endpoint
+from service.api.schemas import versioned
+from service.api.services import Services
 from service.codec.binary import LENGTH_HEADER, json_bytes
 from service.codec.compression import WORTH_BYTES
 from service.codec.infer import InferBody, check_written, read_body

@@ -20,6 +20,9 @@ WITHOUT_JSON = {"BF16"}
 AT_ONCE = 8_192
 """Values that one product looks through; NumPy's own test takes several calls."""
 
+VALUES_AT_ONCE = 16_384
+"""Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
+
 MAX_AXES = 8  # of a tensor; data nested deeper is no tensor
 
 
@@ -130,6 +133,14 @@ def all_finite(values: NDArray[Any]) -> bool:
         return bool(np.isfinite(values).all())
     # the sum of squares is finite only if all are; if not, some are perhaps only beyond 1e17
     return math.isfinite(float(np.vdot(values, values))) or bool(np.isfinite(values).all())
+
+
+def takes_long(results: Arrays) -> bool:
+    """Whether an answer of these is better not written on the event loop."""
+    arrays = results.values()
+    # how long strings are is not looked through here
+    has_strings = any(array.dtype.hasobject for array in arrays)
+    return has_strings or sum(array.size for array in arrays) > VALUES_AT_ONCE
 
 
 def tensor_array(data: object, shape: list[int], datatype: str, field: str) -> NDArray[Any]:
