@@ -86,7 +86,7 @@ SET_LOGGING_DOCUMENT: Schema = {
         "required": True,
         "content": json_of(
             {**object_of(_LOGGING, []), "additionalProperties": False},
-            verbose={"summary": "Log debug lines too", "value": {"log_verbose_level": 1}},
+            usual={"summary": "Log as at the start", "value": {"log_info": True}},
         ),
     },
     "responses": responses(object_of(_LOGGING), ["400", "413", "501"]),
