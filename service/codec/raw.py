@@ -49,7 +49,8 @@ def _array(body: bytes, spec: TensorSpec) -> NDArray[Any]:
             raise _refused(f"raw bytes are one string, {spec.name} has shape {list(spec.shape)}")
         return string_array([decode_utf8(body, spec.name)], [1] * len(spec.shape))
     dtype = LITTLE_ENDIAN[spec.datatype]
-    return np.frombuffer(body, dtype).reshape(_shape(len(body), dtype.itemsize, spec))
+    shape = _shape(len(body), dtype.itemsize, spec)
+    return np.frombuffer(body, dtype).reshape(shape)
 
 
 def _shape(num_bytes: int, item_bytes: int, spec: TensorSpec) -> list[int]:
