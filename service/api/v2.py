@@ -59,7 +59,9 @@ def infer(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     """
     served = call.served
     header = call.head.json_length
-    if not header and call.head.content_type == "application/octet-stream":
+    # a client that does not say what it sends (aiohttp) sends JSON under that type too
+    is_binary = call.head.content_type == "application/octet-stream" and body[:1] != b"{"
+    if not header and is_binary:
         raise UnsupportedMediaTypeError(
             f"binary tensors come behind JSON whose length {LENGTH_HEADER} says; "
             "without that header, send JSON alone",
