@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.protocol.asking import LENGTH, described, infer, outputs_of
 from tests.protocol.conftest import MAX_BODY_BYTES
 from tests.servers import Server
 
-COMPRESS = {"gzip": gzip.compress, "deflate": zlib.compress}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
 VALUES = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
