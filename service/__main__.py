@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from pydantic import ValidationError
-from pydantic_settings import CliApp, SettingsError
+from pydantic_settings import CliApp
 
+from service.repository.sources import check_repository
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 
@@ -15,9 +15,8 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; 2 for a bad setting."""
     try:
         settings = CliApp.run(Settings)
-        if not settings.repository.is_dir():
-            raise NotADirectoryError(f"repository {settings.repository} is not a folder")
-    except (ValidationError, SettingsError, NotADirectoryError) as error:
+        check_repository(settings)
+    except (ValueError, OSError) as error:
         sys.stderr.write(f"bad setting: {error}\n")
         return 2
     configure_logs(settings.log_level)

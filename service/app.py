@@ -25,6 +25,7 @@ from service.errors import ServiceError
 from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
 from service.repository.repository import Repository
+from service.repository.sources import open_repository, open_signatures
 from service.schedulers.bounds import Bounds
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag
@@ -43,7 +44,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """A server of the bundles in `settings.repository`; alive at once, ready when all are loaded.
 
     Args:
-        settings: The server's; `repository` is a folder.
+        settings: The server's; `repository` is a folder or a URL.
         worker: Which of `settings.workers` processes this is.
     """
 
@@ -55,7 +56,10 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         keep_freed_memory()
         engine = Engine(bounds.engine_threads, cores if settings.pin_threads else ())
         metrics: Metrics = app.state.metrics
-        repository = Repository(settings.repository, engine, metrics, bounds, settings.precision)
+        folder, refresh = open_repository(settings)
+        await asyncio.to_thread(refresh)
+        signatures = open_signatures(settings)
+        repository = Repository(folder, engine, metrics, bounds, settings.precision, signatures)
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
         # what it takes is neither looked up in the cache nor logged

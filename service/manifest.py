@@ -189,28 +189,39 @@ class Manifest(_Part):
         return [name for name in get_args(Precision) if name == "fp32" or name in self.variants]
 
 
-def read_document(folder: Path) -> dict[str, Any]:
+def read_document(folder: Path, sha256: str | None = None) -> dict[str, Any]:
     """What `model.json` of one version's folder says.
 
+    Args:
+        folder: `<model>/<version>`.
+        sha256: That the file must have, if any: a signature's.
+
     Raises:
-        BundleError: It is missing, or no JSON object.
+        BundleError: It is missing, or no JSON object; or it is another file than was signed.
     """
     try:
-        document = json.loads((folder / MANIFEST_FILE).read_bytes())
+        content = (folder / MANIFEST_FILE).read_bytes()
+        document = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise BundleError(f"{MANIFEST_FILE} was changed after its signature was checked")
     if not isinstance(document, dict):
         raise BundleError(f"{MANIFEST_FILE} is not a JSON object")
     return document
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read and check `model.json` of one version's folder.
+    """Read and check a bundle's `model.json`; see `read_document` and `check_manifest`."""
+    return check_manifest(folder, read_document(folder))
+
+
+def check_manifest(folder: Path, document: dict[str, Any]) -> Manifest:
+    """Check what a bundle's `model.json` says.
 
     Raises:
-        BundleError: It is missing, not JSON, from a newer schema, or against the schema.
+        BundleError: It is from a newer schema, against the schema, or of another folder.
     """
-    document = read_document(folder)
     schema = document.get("schema_version")
     if isinstance(schema, int) and schema > SCHEMA_VERSION:
         raise BundleError(

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.manifest import Precision
+
+
+def _path_or_url(value: object) -> object:
+    return Path(value) if isinstance(value, str) and "://" not in value else value
+
+
+Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
+"""A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
 class Settings(BaseSettings):
@@ -23,11 +31,26 @@ class Settings(BaseSettings):
         extra="forbid",
         cli_kebab_case=True,
         cli_prog_name="python -m service",
+        hide_input_in_errors=True,  # `repository_options` may hold secrets
     )
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
-    repository: Path = Field(Path("repository"), description="folder of <model>/<version> bundles")
+    repository: Location = Field(
+        Path("repository"), description="folder of <model>/<version> bundles, or the URL of one"
+    )
+    repository_options: dict[str, Any] = Field(
+        {}, repr=False, description="of a URL, for fsspec, such as endpoint_url; as JSON"
+    )
+    cache_dir: Path | None = Field(
+        None, description="folder for copies of remote bundles; default: the user's cache directory"
+    )
+    trusted_keys: Path | None = Field(
+        None, description="PEM file of a public key, or folder of such; then signatures are checked"
+    )
+    require_signature: bool = Field(
+        False, description="refuse bundles that are not signed; needs trusted_keys"
+    )
 
     precision: Precision = Field(
         "fp32",
@@ -102,6 +125,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:
+        if self.require_signature and self.trusted_keys is None:
+            raise ValueError("require_signature needs trusted_keys: whose signature is to count?")
         if self.max_request_sequences > self.max_queue_size:
             raise ValueError(
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "

@@ -123,8 +123,8 @@ def check_result(result: Result, sequence: Steps) -> None:
 class SumModel:
     """Logits: the hash of the steps, and their count; weights, if any: the hash up to each step.
 
-    `changes` are of its spec. It keeps what it ran in `runs` (the real steps of each row), refuses a
-    batch no scheduler should make, and answers NaN past each length.
+    `changes` are of its spec. It keeps what it ran in `runs` (the real steps of each row), refuses
+    a batch no scheduler should make, and answers NaN past each length.
     """
 
     def __init__(self, manifest: Manifest, **changes: Any) -> None:

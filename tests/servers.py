@@ -130,7 +130,7 @@ class Server:
 
 @contextmanager
 def serving(
-    repository: Path | None = None,
+    repository: Path | str | None = None,
     *,
     ready: bool = True,
     failures_expected: bool = False,
@@ -141,7 +141,7 @@ def serving(
     """A server on a free port, ended by SIGTERM; it must exit with 0 and without a stack trace.
 
     Args:
-        repository: Its bundles.
+        repository: Its bundles: a folder or a URL.
         ready: Wait until it is.
         failures_expected: Stack traces may be in its log.
         python: The interpreter that runs it.

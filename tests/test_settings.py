@@ -41,6 +41,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "strict_readiness": ["perhaps"],
     "access_log": ["perhaps"],
     "pin_threads": ["perhaps"],
+    "require_signature": ["perhaps"],
 }
 
 
@@ -120,6 +121,27 @@ def test_flags_are_kebab_case_for_every_setting() -> None:
     assert flags.log_level == "debug"
 
 
+def test_a_repository_is_a_folder_or_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQSERVE_REPOSITORY", "s3://bucket/models")
+    monkeypatch.setenv("SEQSERVE_REPOSITORY_OPTIONS", '{"endpoint_url": "http://minio:9000"}')
+    assert Settings().repository == "s3://bucket/models"
+    assert Settings().repository_options == {"endpoint_url": "http://minio:9000"}
+    assert CliApp.run(Settings, cli_args=["--repository", "a/b"]).repository == Path("a/b")
+
+
+@pytest.mark.parametrize("options", ['{"secret": "hidden"', '["hidden"]', '{"secret": "hidden"}'])
+def test_options_of_a_repository_are_in_no_message(
+    monkeypatch: pytest.MonkeyPatch, options: str
+) -> None:
+    monkeypatch.setenv("SEQSERVE_REPOSITORY_OPTIONS", options)
+    monkeypatch.setenv("SEQSERVE_MAX_QUEUE_SIZE", "8")
+    with pytest.raises(ValueError, match=r"repository_options|max_queue_size") as refusal:
+        Settings()
+    assert "hidden" not in str(refusal.value)
+    monkeypatch.delenv("SEQSERVE_REPOSITORY_OPTIONS")
+    assert "hidden" not in repr(Settings(repository_options={"a": "hidden"}, max_queue_size=2_000))
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         Settings().port = 1  # type: ignore[misc]
@@ -141,6 +163,10 @@ def run_service(*flags: str) -> subprocess.CompletedProcess[str]:
     [
         (["--port", "99999"], ["bad setting", "port", "65535"]),
         (["--repository", "no/such"], ["bad setting", "repository", "no/such", "is not a folder"]),
+        (["--repository", "nothing://a/b"], ["bad setting", "nothing://a/b", "nothing"]),
+        (["--repository", "file:///a", "--cache-dir", "/proc/a"], ["bad setting", "/proc/a"]),
+        (["--trusted-keys", "LICENSE"], ["bad setting", "trusted_keys", "LICENSE"]),
+        (["--trusted-keys", "no/such"], ["bad setting", "no/such"]),
     ],
 )
 def test_a_bad_setting_stops_the_start_with_status_2_and_says_which(

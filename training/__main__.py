@@ -1,4 +1,4 @@
-"""`python -m training`: train, export and quantise one model, or all bundles; README's table.
+"""`python -m training`: train, export, quantise and sign one model, or all; README's table.
 
 python -m training train --dataset fsdd --family lstm --seed 0
 python -m training train --train A_TRAIN.ts --test A_TEST.ts --name gestures
@@ -27,6 +27,7 @@ from training.options import (
     read_train_options,
 )
 from training.run import finished_metrics, train_run
+from training.signing import make_keys, read_key, sign_bundle
 from training.table import table_is_current, write_table
 
 REPOSITORY = Path("repository")
@@ -73,6 +74,16 @@ def make_parser() -> argparse.ArgumentParser:
     everything.set_defaults(
         run=lambda options: train_all(options.run_dir, options.repository, options.jobs)
     )
+
+    key = commands.add_parser("key", help="make a pair of keys to sign bundles with")
+    key.add_argument("private", type=Path, help="file for the private key; keep it secret")
+    key.add_argument("public", type=Path, help="file for the public one, for trusted_keys")
+    key.set_defaults(run=_make_keys)
+
+    sign = commands.add_parser("sign", help="sign bundles: servers can tell by whom they are")
+    sign.add_argument("--key", type=Path, required=True, help="the private key, ed25519 in PEM")
+    sign.add_argument("bundles", type=Path, nargs="+", help="such as repository/digits-lstm/1")
+    sign.set_defaults(run=lambda options: _sign(sign, options))
 
     table = commands.add_parser("table", help="write README's table of families")
     table.add_argument("--repository", type=Path, default=REPOSITORY)
@@ -143,6 +154,25 @@ def _add_variant(folder: Path, dataset: Dataset) -> None:
         print(describe(add_variant(folder, evidence_of(dataset))))
     except (BundleError, ExportError) as error:
         sys.exit(f"{folder} is not quantised: {error}")
+
+
+def _make_keys(options: argparse.Namespace) -> None:
+    try:
+        print(make_keys(options.private, options.public))
+    except OSError as error:
+        sys.exit(f"no keys are made: {error}")
+
+
+def _sign(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    try:
+        key = read_key(options.key)
+    except (OSError, ValueError) as error:
+        parser.error(f"argument --key: {error}")
+    for folder in options.bundles:
+        try:
+            print(f"{folder} is signed by {sign_bundle(folder.absolute(), key)}")
+        except BundleError as error:
+            sys.exit(f"{folder} is not signed: {error}")
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -23,16 +23,15 @@ ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 READ_HEADERS = frozenset(
     {
         b"accept-encoding",
-        b"authorization",
         b"content-encoding",
         b"content-type",
         b"inference-header-content-length",
-        b"x-api-key",
     }
 )
 """All that a hot route may read of its headers: requests that differ in others are taken as alike.
 
-Not all are read yet; who comes to read another one adds it here.
+Who comes to read another one adds it here; but one whose value is new in every request, such as a
+token, must be captured as the request's id is, or nothing would be known again.
 """
 
 Headers = Sequence[tuple[bytes, bytes]]  # names in lower case

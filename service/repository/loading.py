@@ -23,10 +23,11 @@ from service.manifest import (
     MANIFEST_FILE,
     Manifest,
     Precision,
+    check_manifest,
     read_document,
     read_graph,
-    read_manifest,
 )
+from service.repository.signatures import Signatures
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.scheduler import Scheduler
@@ -102,15 +103,22 @@ class Loader:
         metrics: Counts them.
         bounds: Of each model's scheduler.
         precision: What answers unless a request says otherwise, where a model has it; else fp32.
+        signatures: Says which bundles may serve.
     """
 
     def __init__(
-        self, engine: Engine, metrics: Metrics, bounds: Bounds, precision: Precision
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        bounds: Bounds,
+        precision: Precision,
+        signatures: Signatures,
     ) -> None:
         self._engine = engine
         self._metrics = metrics
         self._bounds = bounds
         self._precision = precision
+        self._signatures = signatures
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
@@ -119,12 +127,13 @@ class Loader:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
         """
+        signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
             return Loaded(self._serve_tensors(folder), {})
-        document = read_document(folder)
+        document = read_document(folder, signed.get(MANIFEST_FILE))
         if "schema_version" not in document:
             return Loaded(self._serve_described(folder, read_description(document)), {})
-        manifest = read_manifest(folder)
+        manifest = check_manifest(folder, document)
         default = self._precision if self._precision in manifest.precisions else "fp32"
         served = self._serve(folder, manifest, default)
         others: dict[str, Served | str] = {

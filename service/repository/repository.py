@@ -20,6 +20,7 @@ from service.errors import (
 )
 from service.manifest import Precision
 from service.repository.loading import Loaded, Loader, Served
+from service.repository.signatures import UNCHECKED, Signatures
 from service.schedulers.bounds import Bounds
 from service.telemetry.metrics import Metrics
 
@@ -46,6 +47,7 @@ class Repository:
         metrics: Counts them.
         bounds: Of each model's scheduler.
         precision: What answers unless a request says otherwise, where a model has it; else fp32.
+        signatures: Says which bundles may serve; default: all.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class Repository:
         metrics: Metrics,
         bounds: Bounds,
         precision: Precision = "fp32",
+        signatures: Signatures = UNCHECKED,
     ) -> None:
         self._folder = folder
         self._metrics = metrics
-        self._loader = Loader(engine, metrics, bounds, precision)
+        self._loader = Loader(engine, metrics, bounds, precision, signatures)
         self._entries = {
             model.name: Entry(model.name, version)
             for model in sorted(folder.iterdir())

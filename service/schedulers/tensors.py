@@ -15,13 +15,14 @@ from service.graphs.batchable import AXIS_SIZES, made_rows
 from service.graphs.model import Arrays
 from service.graphs.tensors import TensorModel
 from service.schedulers.bounds import Bounds
-from service.schedulers.cost import CostModel
+from service.schedulers.cost import CostModel, Samples
 from service.schedulers.job import Job
 from service.schedulers.scheduler import Outputs, Scheduler
 from service.telemetry.metrics import ModelMetrics
 
 MAX_KINDS = 4_096  # known at a time
 UNTRIED_S = 1e-3  # of a run, until one was seen
+MAX_TRIES = 4
 
 
 class TensorJob(Job):
@@ -71,7 +72,8 @@ class TensorScheduler(Scheduler):
         self.model = model
         self.is_batchable = is_batchable
         bounds = bounds if is_batchable else replace(bounds, max_batch_size=1)
-        cost = CostModel(_measure(model, bounds.max_batch_size), bounds.max_batch_size, 1)
+        samples = _measure(model, bounds.max_batch_size, bounds.calibration_ms / 1_000)
+        cost = CostModel(samples, bounds.max_batch_size, 1)
         core = native.TensorScheduler(bounds.native(), cost, metrics.tally)
         super().__init__(core, bounds, cost, metrics)
         self._needed = {spec.name for spec in model.signature.inputs if not spec.is_optional}
@@ -161,24 +163,27 @@ class TensorScheduler(Scheduler):
         return job.answer
 
 
-def _measure(model: TensorModel, max_rows: int) -> dict[tuple[int, int], float]:
-    """Seconds of a run by (rows, 1), where the graph can be tried; else a guess, soon corrected."""
+def _measure(model: TensorModel, max_rows: int, budget_s: float) -> Samples:
+    """Where the graph can be tried, what a run takes; else a guess, which runs soon correct."""
     inputs = [spec for spec in model.signature.inputs if not spec.is_optional]
     for size in AXIS_SIZES:
         row = made_rows(inputs, size)[0]
         try:
-            return {(rows, 1): _seconds(model, row, rows) for rows in sorted({1, max_rows})}
+            samples = {(1, 1): _seconds(model, row, 1, budget_s)}
+            if max_rows > 1 and samples[1, 1] * max_rows <= budget_s:
+                samples[max_rows, 1] = _seconds(model, row, max_rows, budget_s)
         except Exception:  # noqa: BLE001 - of any kind: it does not take such axes
             continue
+        return samples
     return {(1, 1): UNTRIED_S}
 
 
-def _seconds(model: TensorModel, row: Arrays, num_rows: int) -> float:
+def _seconds(model: TensorModel, row: Arrays, num_rows: int, budget_s: float) -> float:
     batch = row
     if num_rows > 1:
         batch = {name: np.repeat(array, num_rows, axis=0) for name, array in row.items()}
-    taken = []
-    for _ in range(3):
+    taken: list[float] = []
+    while not taken or (len(taken) < MAX_TRIES and sum(taken) < budget_s):
         started_s = time.thread_time()
         model.run(batch)
         taken.append(time.thread_time() - started_s)

@@ -151,3 +151,18 @@ def write(
     if description is not None:
         (folder / MANIFEST_FILE).write_text(json.dumps(description))
     return folder
+
+
+def steals(location: str) -> bytes:
+    """A graph whose weights are said to lie in this file."""
+    weights = TensorProto(name="w", dims=[4], data_type=TensorProto.FLOAT)
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        entry = weights.external_data.add()
+        entry.key, entry.value = key, value
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    made = helper.make_graph(
+        [node], "made", [tensor("x", ["n", 4])], [tensor("y", ["n", 4])], [weights]
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    return bytes(helper.make_model(made, opset_imports=opsets, ir_version=8).SerializeToString())
