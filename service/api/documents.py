@@ -12,6 +12,7 @@ import soundfile
 from service.api.schemas import (
     BINARY,
     BINARY_TYPE,
+    BOOLEAN,
     INTEGER,
     JSON_TYPE,
     MODEL_NAME,
@@ -19,6 +20,7 @@ from service.api.schemas import (
     REFUSALS,
     STRING,
     array_of,
+    json_of,
     object_of,
     parameter,
     responses,
@@ -129,6 +131,31 @@ MODELS_DOCUMENT: dict[str, Any] = {
 MODEL_DOCUMENT: dict[str, Any] = {
     "parameters": [MODEL_NAME],
     "responses": responses({"type": "object"}, ["404", "503"]),
+}
+
+_READY = {"description": "Not now", "content": json_of(object_of({"ready": BOOLEAN}))}
+READY_DOCUMENT: dict[str, Any] = {
+    "responses": {**responses(object_of({"ready": BOOLEAN}), []), "503": _READY}
+}
+MODEL_READY_DOCUMENT: dict[str, Any] = {
+    "parameters": [MODEL_NAME],
+    "responses": {
+        **responses(object_of({"name": STRING, "ready": BOOLEAN}), ["404"]),
+        "503": _READY,
+    },
+}
+INDEX_DOCUMENT: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": json_of(object_of({"ready": {**BOOLEAN, "default": False}}, [])),
+    },
+    "responses": responses(
+        array_of(object_of(dict.fromkeys(("name", "version", "state", "reason"), STRING))),
+        ["400", "413"],
+    ),
+}
+METRICS_DOCUMENT: dict[str, Any] = {
+    "responses": {"200": {"description": "All metrics", "content": {"text/plain": {}}}}
 }
 
 _PARAMETERS = {

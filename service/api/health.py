@@ -9,9 +9,14 @@ import msgspec
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from service.api.documents import MODEL_DOCUMENT
+from service.api.documents import (
+    INDEX_DOCUMENT,
+    METRICS_DOCUMENT,
+    MODEL_READY_DOCUMENT,
+    READY_DOCUMENT,
+)
 from service.api.routes import read_body
 from service.api.schemas import versioned
 from service.codec.bodies import decode_json
@@ -56,7 +61,7 @@ async def live() -> dict[str, bool]:
     "/v2/health/ready",
     tags=[PROTOCOL],
     summary="Readiness",
-    responses={503: {"description": "Loading, draining, or a bundle was refused"}},
+    openapi_extra=READY_DOCUMENT,
 )
 async def ready(request: Request) -> JSONResponse:
     """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
@@ -72,12 +77,12 @@ async def ready(request: Request) -> JSONResponse:
     "/v2/models/{name}/ready",
     tags=[PROTOCOL],
     summary="Model readiness",
-    openapi_extra=MODEL_DOCUMENT,
+    openapi_extra=MODEL_READY_DOCUMENT,
 )
 @router.get(
     "/v2/models/{name}/versions/{version}/ready",
     tags=[PROTOCOL],
-    openapi_extra=versioned(MODEL_DOCUMENT),
+    openapi_extra=versioned(MODEL_READY_DOCUMENT),
 )
 async def model_ready(request: Request) -> JSONResponse:
     """Whether this model answers."""
@@ -90,7 +95,12 @@ async def model_ready(request: Request) -> JSONResponse:
     return JSONResponse({"name": name, "ready": True})
 
 
-@router.post("/v2/repository/index", tags=[PROTOCOL], summary="Every model, refused ones included")
+@router.post(
+    "/v2/repository/index",
+    tags=[PROTOCOL],
+    openapi_extra=INDEX_DOCUMENT,
+    summary="Every model, refused ones included",
+)
 async def repository_index(request: Request) -> list[dict[str, str]]:
     """Name, version, state and, where a bundle was refused, the reason."""
     settings: Settings = request.app.state.settings
@@ -104,7 +114,13 @@ async def repository_index(request: Request) -> list[dict[str, str]]:
     ]
 
 
-@router.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+@router.get(
+    "/metrics",
+    tags=["operation"],
+    openapi_extra=METRICS_DOCUMENT,
+    response_class=PlainTextResponse,
+    summary="Prometheus metrics",
+)
 async def prometheus_metrics(request: Request) -> Response:
     """Every metric in Prometheus's text format."""
     metrics: Metrics = request.app.state.metrics
