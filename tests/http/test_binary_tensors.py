@@ -134,7 +134,7 @@ def test_a_header_that_is_no_length_of_the_body(client: httpx.Client, length: st
     check_serving(client)
 
 
-def test_a_raw_request_is_refused_as_such(client: httpx.Client) -> None:
+def test_raw_bytes_that_are_no_whole_steps_are_refused_as_such(client: httpx.Client) -> None:
     response = client.post(infer_path(), content=BLOBS, headers={LENGTH: "0"})
     check_refusal(response, 400, LENGTH, "raw")
 

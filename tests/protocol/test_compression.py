@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from service.codec.compression import CODINGS, WORTH_BYTES, accepted_coding, compress, decompress
 from service.errors import InvalidRequestError
+from tests.http.payloads import frames
 from tests.http.refusals import check_refusal
 from tests.protocol.asking import LENGTH, described, infer, outputs_of
 from tests.protocol.conftest import MAX_BODY_BYTES
+from tests.protocol.made import EXPLAINING
 from tests.servers import Server
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "deflate": zlib.compress}
@@ -118,6 +120,16 @@ def test_a_long_answer_goes_as_it_is_to_who_does_not(client: httpx.Client, accep
     tensor, blob = described("x", np.zeros((2_000, 3), np.float32), "FP32", binary=True)
     response = infer(client, "rows", {"inputs": [tensor]}, blob, {"Accept-Encoding": accept})
     assert "content-encoding" not in response.headers
+
+
+def test_a_long_answer_is_compressed_however_often_it_is_asked_for(client: httpx.Client) -> None:
+    sequences = np.stack([frames(250, seed) for seed in range(8)])
+    tensor, blob = described("inputs", sequences, "FP32", binary=True)
+    for _ in range(5):
+        headers = {"Accept-Encoding": "gzip"}
+        response = infer(client, EXPLAINING, {"inputs": [tensor]}, blob, headers)
+        assert response.headers["content-encoding"] == "gzip"
+        assert outputs_of(response)["weights"].shape == (8, 250)
 
 
 def test_a_short_answer_is_not_worth_it(client: httpx.Client) -> None:

@@ -81,7 +81,7 @@ def cases_of(operation: Any) -> st.SearchStrategy[Any]:
     return st.one_of(strategies)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3_600)
 def test_no_answer_is_other_than_the_document_says(own: Server, operations: list[Any]) -> None:
     weights = {operation.label: weight_of(operation) for operation in operations}
     unit = -(-NUM_CASES // sum(weights.values()))
