@@ -49,6 +49,25 @@ def json_bytes(header: str, body: bytes) -> int:
     return length
 
 
+def numbers_in(body: bytes, datatype: str, count: int, start: int, field: str) -> NDArray[Any]:
+    """Numbers, or booleans, in the body's own memory.
+
+    Args:
+        body: Of the request.
+        datatype: One of `DATATYPES`, not BYTES.
+        count: So many.
+        start: The byte that they begin with.
+        field: Where in the request they are described.
+
+    Raises:
+        InvalidRequestError: A boolean is neither 0 nor 1.
+    """
+    array = np.frombuffer(body, LITTLE_ENDIAN[datatype], count, start)
+    if datatype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise InvalidRequestError(f"{field} has bytes that are no BOOL: neither 0 nor 1", field)
+    return array
+
+
 class Blobs:
     """What follows the JSON, given to the tensors in their order.
 
@@ -100,7 +119,7 @@ class Blobs:
             if datatype == "BYTES":
                 binary = memoryview(self._body)[start : start + size]
                 return decode_strings(binary, shape, count, field)
-            return np.frombuffer(self._body, dtype, count, start).reshape(shape)
+            return numbers_in(self._body, datatype, count, start, field).reshape(shape)
         except (ValueError, OverflowError):  # no values, and other axes beyond any array's
             raise InvalidRequestError(
                 f"{field}.shape {shape} is too large", f"{field}.shape"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from service.codec.binary import LENGTH_HEADER, LITTLE_ENDIAN, Place
+from service.codec.binary import LENGTH_HEADER, Place, numbers_in
 from service.codec.infer import InferBody, WantedOutput
 from service.codec.strings import decode_utf8, string_array
+from service.datatypes import DATATYPES
 from service.errors import InvalidRequestError
 from service.graphs.spec import Signature, TensorSpec
 from service.schedulers.job import NORMAL_PRIORITY
@@ -48,9 +48,8 @@ def _array(body: bytes, spec: TensorSpec) -> NDArray[Any]:
         if any(axis not in (-1, 1) for axis in spec.shape):
             raise _refused(f"raw bytes are one string, {spec.name} has shape {list(spec.shape)}")
         return string_array([decode_utf8(body, spec.name)], [1] * len(spec.shape))
-    dtype = LITTLE_ENDIAN[spec.datatype]
-    shape = _shape(len(body), dtype.itemsize, spec)
-    return np.frombuffer(body, dtype).reshape(shape)
+    shape = _shape(len(body), DATATYPES[spec.datatype].itemsize, spec)
+    return numbers_in(body, spec.datatype, math.prod(shape), 0, spec.name).reshape(shape)
 
 
 def _shape(num_bytes: int, item_bytes: int, spec: TensorSpec) -> list[int]:
