@@ -1,4 +1,4 @@
-"""Whatever a request says of its tensors, it is answered or refused by name; the next one is fine."""
+"""Whatever a request says of its tensors, it is answered or refused, and the next one is fine."""
 
 from __future__ import annotations
 

@@ -123,6 +123,14 @@ def test_bf16_has_no_form_in_json(client: httpx.Client) -> None:
     check_refusal(infer(client, model, document, blob), 400, "outputs[0].parameters", "binary")
 
 
+def test_a_boolean_is_a_byte_of_0_or_1(client: httpx.Client) -> None:
+    tensor, _ = described("x", np.array([True, True]), "BOOL", binary=True)
+    response = infer(client, "bool-1", {"inputs": [tensor]}, b"\x01\x02")
+    check_refusal(response, 400, "inputs[0]", "neither 0 nor 1")
+    response = client.post("/v2/models/bool-1/infer", content=b"\x02", headers={LENGTH: "0"})
+    check_refusal(response, 400, "x", "neither 0 nor 1")
+
+
 def test_a_scalar_may_be_bare(client: httpx.Client) -> None:
     for data in (2.5, [2.5]):
         tensor = {"name": "x", "shape": [], "datatype": "FP32", "data": data}
