@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,29 @@ def test_requests_known_by_heart_count_like_others(own: Server) -> None:
     found = statistics_of(client, LABELLED, "/versions/1")
     assert found["inference_stats"]["success"]["count"] == 20
     assert found["inference_count"] == 40
+    check_times(found)
+
+
+def test_counts_agree_however_many_ask_at_a_time(own: Server) -> None:
+    def ask(turn: int) -> int:
+        rows = 1 + turn % 3
+        body = infer_body(*(frames(5 + 40 * (turn % 2), seed) for seed in range(rows)))
+        answer = own.client.post(f"/v2/models/{LABELLED}/infer", json=body)
+        assert answer.status_code == 200
+        return rows
+
+    with ThreadPoolExecutor(8) as pool:
+        rows = sum(pool.map(ask, range(60)))
+        list(pool.map(lambda _: ask_rows(own.client, 2), range(20)))
+    found = statistics_of(own.client, LABELLED)
+    assert found["inference_stats"]["success"]["count"] == 60
+    assert found["inference_count"] == rows
+    check_times(found)
+    found = statistics_of(own.client, "rows")
+    assert found["inference_stats"]["success"]["count"] == 20
+    assert found["inference_count"] == 40
+    ran = sum(it["batch_size"] * it["compute_infer"]["count"] for it in found["batch_stats"])
+    assert ran == 40
     check_times(found)
 
 
