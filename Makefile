@@ -58,9 +58,11 @@ fuzz: .venv/ready ## Hold the server against its own OpenAPI document, ten times
 
 .PHONY: sanitize
 sanitize: .venv/ready ## Tests of the native part under ASan and UBSan, then under TSan (about 10 minutes)
-	./deploy/sanitize.sh address tests/native tests/engine tests/schedulers tests/http
+	./deploy/sanitize.sh address tests/native tests/engine tests/schedulers tests/http \
+		tests/lifecycle/test_draining.py
 	./deploy/sanitize.sh thread tests/native tests/engine tests/schedulers \
-		tests/http/test_lane.py tests/http/test_plans.py tests/http/test_right_answers.py
+		tests/http/test_lane.py tests/http/test_plans.py tests/http/test_right_answers.py \
+		tests/lifecycle/test_draining.py
 
 .PHONY: train
 train: .venv/ready ## Train and export every bundled model (about 20 minutes on two cores)

@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -15,6 +16,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from service.api import health, predict, v2
+from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
 from service.api.services import Services
@@ -24,6 +26,7 @@ from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
+from service.repository.changes import Change
 from service.repository.repository import Repository
 from service.repository.sources import open_repository, open_signatures
 from service.schedulers.bounds import Bounds
@@ -57,15 +60,24 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         engine = Engine(bounds.engine_threads, cores if settings.pin_threads else ())
         metrics: Metrics = app.state.metrics
         folder, refresh = open_repository(settings)
-        await asyncio.to_thread(refresh)
-        signatures = open_signatures(settings)
-        repository = Repository(folder, engine, metrics, bounds, settings.precision, signatures)
+        repository = Repository(
+            folder,
+            engine,
+            metrics,
+            bounds,
+            settings.precision,
+            settings.poll_repository_s,
+            refresh,
+            open_signatures(settings),
+        )
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         services = Services(settings, metrics, repository, engine, cache)
+        app.state.apply = partial(apply_here, repository)
         # what it takes is neither looked up in the cache nor logged
         fast_path = None if cache or settings.access_log else FastPath(services)
         if fast_path is not None:
-            repository.on_change = fast_path.forget
+            loop = asyncio.get_running_loop()
+            repository.on_change = partial(loop.call_soon_threadsafe, fast_path.forget)
         app.state.services, app.state.repository = services, repository
 
         def note_lag(lag_s: float) -> None:
@@ -96,12 +108,27 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.metrics = Metrics()
     app.state.draining = False
     app.state.others_loading = False  # other workers on this port
-    for part in (health, predict, statistics, v2, configuration, logs, trace, shared_memory):
+    for part in (
+        health,
+        repository_api,
+        predict,
+        statistics,
+        v2,
+        configuration,
+        logs,
+        trace,
+        shared_memory,
+    ):
         app.include_router(part.router)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_middleware(RequestContext, access_log=settings.access_log)
     return app
+
+
+async def apply_here(repository: Repository, change: Change) -> None:
+    """Make a change of the models, of one process that serves alone."""
+    await asyncio.wrap_future(repository.apply(change))
 
 
 def bounds_of(settings: Settings, worker: int = 0) -> Bounds:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.graphs.model import Arrays
-from service.repository.loading import Served
+from service.repository.served import Served
 from service.telemetry.metrics import CacheMetrics
 
 ENTRY_BYTES, RESULT_BYTES = 400, 300

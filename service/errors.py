@@ -8,7 +8,10 @@ ServiceError 500
         NotFiniteError                 its answer is beyond float32
     NotFiniteOutputError 422           an answer that JSON has no number for; binary has
     UnfitTensorsError 422              well-formed tensors that the graph can't take
+    ForbiddenError 403                 switched off by a setting
     ModelNotFoundError 404             unknown model or version
+        ModelGoneError                 it was unloaded between the request's head and its run
+    BundleRefusedError 400             the bundle to be loaded is not as it should be
     ModelNotReadyError 503             loading, or refused at load
     OverloadedError 429                the queue is full, or the deadline can't be met
     DrainingError 503                  the server is stopping: try another replica
@@ -134,6 +137,24 @@ class ModelNotFoundError(ServiceError):
 
     status_code = 404
     code = "model_not_found"
+
+
+class ModelGoneError(ModelNotFoundError):
+    """The model was unloaded after the request had found it; its name may lead to another."""
+
+
+class BundleRefusedError(ServiceError):
+    """What was to be loaded is not as it should be; what served goes on serving."""
+
+    status_code = 400
+    code = "bundle_refused"
+
+
+class ForbiddenError(ServiceError):
+    """A setting forbids it."""
+
+    status_code = 403
+    code = "forbidden"
 
 
 class ModelNotReadyError(ServiceError):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import gc
+from contextlib import suppress
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 KEPT_BYTES = 64 << 20
@@ -21,3 +23,10 @@ def keep_freed_memory() -> None:
     mallopt(TRIM_THRESHOLD, KEPT_BYTES)
     mallopt(TOP_PAD, 1 << 20)
     mallopt(MMAP_THRESHOLD, 8 << 20)  # of its own; larger ones are rare, and go back at once
+
+
+def give_back_memory() -> None:
+    """Give back what is freed by now, as of a model that is unloaded; not on the event loop."""
+    gc.collect()  # what cycles hold of it; by itself Python would look for them much later
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)

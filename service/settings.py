@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -112,6 +113,17 @@ class Settings(BaseSettings):
         True,
         description="ready only if there are bundles and all serve; if false, once all were tried",
     )
+    poll_repository_s: float = Field(
+        0.0, ge=0, le=86_400, description="look for changed bundles so often; 0: never"
+    )
+    allow_model_control: bool | None = Field(
+        None,
+        description="let requests load and unload models; default: only on a loopback host",
+    )
+    max_upload_bytes: int = Field(
+        256 << 20, ge=0, le=1 << 40, description="files of one request to load a model, in all"
+    )
+
     drain_delay_s: float = Field(
         0.0, ge=0, le=600, description="after SIGTERM: not ready but still serving, this long"
     )
@@ -122,6 +134,16 @@ class Settings(BaseSettings):
         "info", description="what is logged"
     )
     access_log: bool = Field(False, description="log a line for every request")
+
+    @property
+    def controls_models(self) -> bool:
+        """Whether requests may load and unload models."""
+        if self.allow_model_control is not None:
+            return self.allow_model_control
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     @model_validator(mode="after")
     def _fit_together(self) -> Settings:

@@ -14,8 +14,8 @@ from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import InvalidRequestError, ModelNotReadyError
 from service.manifest import MANIFEST_FILE, Precision
-from service.repository.loading import Served
 from service.repository.repository import Repository
+from service.repository.served import Served
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
@@ -71,7 +71,7 @@ def ask(repository: Repository, *questions: tuple[Served, Steps]) -> list[Result
     async def run() -> list[list[Result]]:
         return await asyncio.gather(
             *(
-                predict(repository._loader._engine, served.scheduler, [steps])
+                predict(repository._keeper._loader._engine, served.scheduler, [steps])
                 for served, steps in questions
             )
         )
@@ -97,9 +97,9 @@ def test_both_precisions_answer_side_by_side(kind: str, folder: Path, load: Load
     )
     for answer, (precision, steps) in zip(answers, asked, strict=True):
         assert answer.logits.tolist() == totals(steps, precision)
-    repository._metrics.bring()
+    repository._keeper._metrics.bring()
     counted = [
-        repository._metrics.registry.get_sample_value(
+        repository._keeper._metrics.registry.get_sample_value(
             "seqserve_cells_total",
             {"model": name, "version": "1", "precision": precision, "kind": "real"},
         )
@@ -174,7 +174,10 @@ def test_a_bad_variant_leaves_the_model_serving(
     assert ask(repository, (served, steps))[0].logits.tolist() == expected_sums(steps)
     with pytest.raises(ModelNotReadyError, match=f"int8 of model 'both-cells' .*{reason}"):
         repository.get("both-cells", None, "int8")
-    assert repository._metrics.registry.get_sample_value("seqserve_model_load_failures_total") == 1
+    assert (
+        repository._keeper._metrics.registry.get_sample_value("seqserve_model_load_failures_total")
+        == 1
+    )
 
 
 def test_a_bad_variant_that_is_to_answer_refuses_the_model(folder: Path, load: Load) -> None:

@@ -15,7 +15,8 @@ from service.app import bounds_of
 from service.engine.engine import Engine
 from service.errors import ModelNotFoundError, ModelNotReadyError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
-from service.repository.repository import Entry, Repository
+from service.repository.repository import Repository
+from service.repository.routes import Entry
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
@@ -212,12 +213,21 @@ def test_the_latest_version_serves_by_number_not_by_letters(folder: Path, start:
         server.repository.get("many", "9")
 
 
-def test_a_bad_latest_version_is_not_hidden_by_an_older_one(folder: Path, start: Any) -> None:
-    write_sum_bundle(folder, "bad", version="1")
-    tamper(write_sum_bundle(folder, "bad", version="2"))
+def test_a_bad_latest_version_is_shown_beside_the_older_one_that_takes_over(
+    folder: Path, start: Any
+) -> None:
+    write_sum_bundle(folder, "half", version="1")
+    tamper(write_sum_bundle(folder, "half", version="2"))
     server = start(folder)
-    assert entry_of(server, "bad").version == "2"
-    check_refused(server, "has sha256")
+    assert entry_of(server, "half").version == "2"
+    assert entry_of(server, "half").state == "UNAVAILABLE"
+    assert "has sha256" in entry_of(server, "half").reason
+    assert server.repository.get("half").manifest.version == "1"
+    with pytest.raises(ModelNotReadyError, match="has sha256"):
+        server.repository.get("half", "2")
+    assert server.metric("seqserve_model_load_failures_total") == 1
+    assert server.repository.is_ready(strict=True)
+    server.check_serves("half")
 
 
 def test_an_unknown_model_is_not_found(server: Server) -> None:

@@ -20,7 +20,7 @@ void bind_engine(pybind11::module_& module);
 void bind_lane(pybind11::module_& module);
 
 // The service's error that says so.
-pybind11::object overloaded_error(const Refusal& refusal);
+pybind11::object error_of(const Refusal& refusal);
 // Raise it, if there is a refusal.
 void raise_if(const std::optional<Refusal>& refusal);
 

@@ -33,14 +33,16 @@ void complete(Engine& engine, const Taken& taken, const std::vector<py::array>& 
 
 }  // namespace
 
-py::object overloaded_error(const Refusal& refusal) {
-  auto type = py::module_::import("service.errors").attr("OverloadedError");
+py::object error_of(const Refusal& refusal) {
+  auto errors = py::module_::import("service.errors");
+  if (refusal.is_gone) return errors.attr("ModelGoneError")(refusal.message, "name");
+  auto type = errors.attr("OverloadedError");
   return type(refusal.message, "", static_cast<long>(std::ceil(refusal.retry_after_s)));
 }
 
 void raise_if(const std::optional<Refusal>& refusal) {
   if (!refusal) return;
-  py::object error = overloaded_error(*refusal);
+  py::object error = error_of(*refusal);
   PyErr_SetObject(py::type::of(error).ptr(), error.ptr());
   throw py::error_already_set();
 }
@@ -62,6 +64,7 @@ void bind_engine(py::module_& module) {
   py::class_<Engine>(module, "Engine")
       .def(py::init<long>(), py::arg("num_threads"))
       .def("add", &Engine::add)
+      .def("remove", &Engine::remove, WithoutPython())
       .def("num_waiting", &Engine::num_waiting)
       .def("check_room",
            [](const Engine& it, double timeout_s) { raise_if(it.refuses(timeout_s)); })

@@ -23,7 +23,7 @@ py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
   Received received = path.receive(view(data), waited_s);
   if (received.num_bytes == 0) return py::none();
   py::object refusal = py::none();
-  if (received.refusal) refusal = overloaded_error(*received.refusal);
+  if (received.refusal) refusal = error_of(*received.refusal);
   return py::make_tuple(received.num_bytes, received.head_id, py::bytes(received.request_id),
                         received.job, refusal);
 }

@@ -19,6 +19,7 @@ constexpr double kCaution = 1.5;
 struct Refusal {
   std::string message;
   double retry_after_s;
+  bool is_gone = false;  // the model was removed: its name may lead to another by now
 };
 
 // All admitted work that is not answered yet, and how fast it is worked off.

@@ -21,9 +21,30 @@ void Engine::add(const SchedulerPtr& scheduler, const std::string& name) {
   doors_.try_emplace(scheduler.get(), name, *scheduler, backlog_);
 }
 
+bool Engine::remove(const SchedulerPtr& scheduler) {
+  {
+    std::unique_lock held(doors_lock_);
+    Door& door = doors_.at(scheduler.get());
+    door.is_closed = true;
+    ++num_removing_;
+    left_.wait(held, [&] {
+      // a run may outlast its jobs: their callers left
+      return closed_ || (door.admission.num_sequences() == 0 && scheduler->num_active() == 0);
+    });
+    --num_removing_;
+    if (closed_) return false;
+    doors_.erase(scheduler.get());
+  }
+  std::lock_guard held(lock_);
+  std::erase(busy_, scheduler);
+  return true;
+}
+
 long Engine::num_waiting(const Scheduler& scheduler) const {
   std::lock_guard held(doors_lock_);
-  return std::max(doors_.at(&scheduler).num_sequences() - scheduler.num_active(), 0L);
+  auto door = doors_.find(&scheduler);
+  if (door == doors_.end()) return 0;
+  return std::max(door->second.admission.num_sequences() - scheduler.num_active(), 0L);
 }
 
 std::optional<Refusal> Engine::refuses(double timeout_s) const {
@@ -38,7 +59,11 @@ std::optional<Refusal> Engine::submit(const SchedulerPtr& scheduler, const JobPt
                                       double timeout_s) {
   {
     std::lock_guard held(doors_lock_);
-    if (auto refusal = doors_.at(scheduler.get()).enter(*job, timeout_s)) return refusal;
+    auto door = doors_.find(scheduler.get());
+    if (door == doors_.end() || door->second.is_closed) {
+      return Refusal{"the model was unloaded before the request could run", 0.0, true};
+    }
+    if (auto refusal = door->second.admission.enter(*job, timeout_s)) return refusal;
   }
   job->scheduler = scheduler;
   job->place = under_way_.insert(under_way_.end(), job);
@@ -55,12 +80,11 @@ bool Engine::give_up(const JobPtr& job) {
   SchedulerPtr scheduler = std::move(job->scheduler);
   under_way_.erase(job->place);
   {
-    std::lock_guard held(doors_lock_);
-    doors_.at(scheduler.get()).leave(*job, false);
+    std::lock_guard held(lock_);
+    job->gone = true;  // if it is in the inbox still, it is left out there
+    scheduler->forget(*job);
   }
-  std::lock_guard held(lock_);
-  job->gone = true;  // if it is in the inbox still, it is left out there
-  scheduler->forget(*job);
+  leave(*job, *scheduler, false);
   return true;
 }
 
@@ -89,8 +113,7 @@ std::vector<JobPtr> Engine::collect() {
   }
   std::erase_if(jobs, [this](const JobPtr& job) {
     if (!job->scheduler) return true;  // it was given up meanwhile
-    std::lock_guard held(doors_lock_);
-    doors_.at(job->scheduler.get()).leave(*job, true);
+    leave(*job, *job->scheduler, true);
     job->scheduler.reset();
     under_way_.erase(job->place);
     return false;
@@ -107,9 +130,12 @@ std::vector<JobPtr> Engine::give_up_failed(const std::vector<JobPtr>& jobs) {
 }
 
 void Engine::close() {
-  std::lock_guard held(inbox_lock_);
-  closed_ = true;
-  came_.notify_all();
+  {
+    std::lock_guard held(inbox_lock_);
+    closed_ = true;
+    came_.notify_all();
+  }
+  tell_removing();
 }
 
 std::optional<Taken> Engine::next() {
@@ -162,6 +188,7 @@ void Engine::complete(const Taken& taken, const Outputs& outputs) {
     answered = taken.first->complete(*taken.second, outputs);
     be_busy(taken.first);
   }
+  tell_removing();
   if (answered.empty()) return;
   bool is_first;
   {
@@ -176,10 +203,30 @@ void Engine::complete(const Taken& taken, const Outputs& outputs) {
 }
 
 std::vector<JobPtr> Engine::fail(const Taken& taken) {
-  std::lock_guard held(lock_);
-  auto failed = taken.first->fail(*taken.second);
-  be_busy(taken.first);
+  std::vector<JobPtr> failed;
+  {
+    std::lock_guard held(lock_);
+    failed = taken.first->fail(*taken.second);
+    be_busy(taken.first);
+  }
+  tell_removing();
   return failed;
+}
+
+// A job that was let in is answered (`done`), or will never be.
+void Engine::leave(const Job& job, const Scheduler& scheduler, bool done) {
+  {
+    std::lock_guard held(doors_lock_);
+    doors_.at(&scheduler).admission.leave(job, done);
+  }
+  tell_removing();
+}
+
+// Have those who remove a model look again whether something of it is under way.
+void Engine::tell_removing() {
+  if (num_removing_ == 0) return;
+  std::lock_guard held(doors_lock_);
+  left_.notify_all();
 }
 
 void Engine::empty_inbox() {

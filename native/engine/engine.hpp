@@ -5,6 +5,7 @@
 // Nothing here needs Python's lock, and nothing that holds a lock of this waits for Python's.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <list>
 #include <mutex>
@@ -30,6 +31,10 @@ class Engine {
 
   // Run this model's batches too; by any thread.
   void add(const SchedulerPtr& scheduler, const std::string& name);
+  // Let no more of this model's jobs in, wait until none is under way, and forget it; by any thread
+  // but the event loop's, which ends them. False, and nothing is forgotten, if the engine is
+  // closed.
+  bool remove(const SchedulerPtr& scheduler);
   // Sequences of this model that wait for their first run.
   long num_waiting(const Scheduler& scheduler) const;
   // Why nothing more can be done within `timeout_s`, if so: to be asked before a request is read.
@@ -66,6 +71,8 @@ class Engine {
 
  private:
   std::optional<Taken> take_locked();
+  void leave(const Job& job, const Scheduler& scheduler, bool done);
+  void tell_removing();
   void empty_inbox();
   void be_busy(const SchedulerPtr& scheduler);
   void wake(long count);
@@ -84,7 +91,15 @@ class Engine {
   int ready_fd_;
 
   mutable std::mutex doors_lock_;  // models come by other threads
-  std::unordered_map<const Scheduler*, Admission> doors_;
+  struct Door {
+    Door(const std::string& name, const Scheduler& scheduler, Backlog& backlog)
+        : admission(name, scheduler, backlog) {}
+    Admission admission;
+    bool is_closed = false;
+  };
+  std::unordered_map<const Scheduler*, Door> doors_;
+  std::condition_variable left_;  // a job of a model that is removed, or a run of it, is over
+  std::atomic<long> num_removing_{0};
   Backlog backlog_;
   std::list<JobPtr> under_way_;  // admitted, and not over
 };

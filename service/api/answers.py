@@ -17,7 +17,7 @@ from service.codec.strings import encode_strings
 from service.codec.tensors import VALUES_AT_ONCE, all_finite
 from service.errors import NotFiniteOutputError
 from service.graphs.model import Arrays
-from service.repository.loading import Served
+from service.repository.served import Served
 
 LENGTH_HEADER = b"inference-header-content-length"
 

@@ -18,12 +18,14 @@ import structlog
 from service import native
 from service.api.exchange import Answer, Head, refusal
 from service.api.services import Services
+from service.api.shadow import compare_with
 from service.cache import cache_key
 from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite, takes_long
-from service.errors import InvalidRequestError, InvalidSequenceError, ServiceError
+from service.errors import InvalidRequestError, InvalidSequenceError, ModelGoneError, ServiceError
 from service.graphs.model import Arrays
-from service.repository.loading import Served
+from service.repository.routes import Routed
+from service.repository.served import Served
 from service.schedulers.job import Job
 
 log = structlog.get_logger(__name__)
@@ -87,6 +89,7 @@ class Call(ABC):
         self._handler = handler
         self.started_s = time.perf_counter()
         self._served: Served | None = None
+        self._routed: Routed | None = None
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
@@ -98,13 +101,17 @@ class Call(ABC):
 
     def enter(self) -> bool:
         """Whether the body is worth reading; if not, the answer is sent already."""
-        services, head = self._services, self.head
         try:
-            services.engine.check_room(services.settings.request_timeout_s)
-            self._served = services.repository.get(head.name, head.version)
+            self._services.engine.check_room(self.settings.request_timeout_s)
+            self._find_way()
         except ServiceError as error:
             self.fail(error)
         return not self.over
+
+    def _find_way(self) -> None:
+        head = self.head
+        self._routed = self._services.repository.route(head.name, head.version)
+        self._served = self._routed.loaded.served
 
     def run(self, body: bytes) -> None:
         """Go on to the answer, now that the whole body is here."""
@@ -142,6 +149,12 @@ class Call(ABC):
         assert self._served is not None, "the call was let in"
         return self._served
 
+    @property
+    def routed(self) -> Routed:
+        """Where the path, and chance, led."""
+        assert self._routed is not None, "the call was let in"
+        return self._routed
+
     def served_with(self, precision: str, field: str) -> Served:
         """The same model, computing with this precision.
 
@@ -153,8 +166,7 @@ class Call(ABC):
             InvalidRequestError: The model has no such precision.
             ModelNotReadyError: It does not serve now.
         """
-        head = self.head
-        return self._services.repository.get(head.name, head.version, precision, field)
+        return self.routed.loaded.get(precision, field)
 
     def check_count(self, count: int, field: str) -> None:
         """Refuse requests with no sequence, or with more than one request may bring.
@@ -214,9 +226,17 @@ class Call(ABC):
     def _read(self, body: bytes) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
-            self._submit(asked)
+            self._submit_or_read_anew(body, asked)
         else:
-            self._in_thread(asked, self._submit)
+            self._in_thread(asked, partial(self._submit_or_read_anew, body))
+
+    def _submit_or_read_anew(self, body: bytes, asked: Asked) -> None:
+        """Submit, unless the model was replaced meanwhile: then ask what serves in its place."""
+        try:
+            self._submit(asked)
+        except ModelGoneError:
+            self._find_way()
+            self._read(body)
 
     def _submit(self, asked: Asked) -> None:
         """Have the sequences run, unless what they give is known."""
@@ -258,24 +278,29 @@ class Call(ABC):
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
         if takes_long(results):
-            self._in_thread(lambda: asked.answer(results), self._pack)
+            self._in_thread(lambda: asked.answer(results), partial(self._pack, results))
         else:
-            self._pack(asked.answer(results))
+            self._pack(results, asked.answer(results))
 
-    def _pack(self, answer: Answer) -> None:
+    def _pack(self, results: Arrays, answer: Answer) -> None:
         """Compress the answer, if its reader wants it and it is worth it."""
-        coding = self.head.accepted_coding
+        coding, succeed = self.head.accepted_coding, partial(self._succeed, results)
         if coding is not None and answer.is_worth_compressing:
-            self._in_thread(partial(answer.compressed, coding), self._succeed)
+            self._in_thread(partial(answer.compressed, coding), succeed)
         else:
-            self._succeed(answer)
+            succeed(answer)
 
-    def _succeed(self, answer: Answer) -> None:
-        answered_s = self._end("ok")
-        if self._asked is not None and self._done is not None:
-            scheduler = self._asked.served.scheduler
-            scheduler.note_answered(self._done, self.started_s, answered_s)
+    def _succeed(self, results: Arrays, answer: Answer) -> None:
+        assert self._asked is not None, "only what was read is answered"
+        asked, answered_s = self._asked, self._end("ok")
+        if self._done is not None:
+            asked.served.scheduler.note_answered(self._done, self.started_s, answered_s)
         self.send(answer)
+        if (shadow := self.routed.shadow) is not None:
+            services = self._services
+            compare_with(
+                shadow, asked.served, asked.work, results, services.engine, services.metrics
+            )
 
     def _end(self, outcome: str) -> float:
         """Count how it ended, `ok` or the error's code; when that was."""

@@ -120,7 +120,7 @@ PREDICT_DOCUMENT: dict[str, Any] = {
             {"model": STRING, "version": STRING, "predictions": array_of(_PREDICTION)},
             ["model", "version", "predictions"],
         ),
-        [status for status in REFUSALS if status != "501"],
+        [status for status in REFUSALS if status not in ("403", "501")],
     ),
 }
 
@@ -154,6 +154,25 @@ INDEX_DOCUMENT: dict[str, Any] = {
         ["400", "413"],
     ),
 }
+_CONTROL = object_of({"parameters": {"type": "object"}}, [])
+
+
+def _control(refusals: list[str], **examples: Any) -> dict[str, Any]:
+    return {
+        "parameters": [MODEL_NAME],
+        "requestBody": {"required": False, "content": json_of(_CONTROL, **examples)},
+        "responses": {**responses({}, refusals), "200": {"description": "Done; no body"}},
+    }
+
+
+LOAD_DOCUMENT = _control(
+    ["400", "403", "404", "413"],
+    versions={
+        "summary": "With the two highest versions",
+        "value": {"parameters": {"config": '{"versions": {"latest": 2}}'}},
+    },
+)
+UNLOAD_DOCUMENT = _control(["400", "403", "404", "413"])  # an example would take the model away
 METRICS_DOCUMENT: dict[str, Any] = {
     "responses": {"200": {"description": "All metrics", "content": {"text/plain": {}}}}
 }
@@ -236,7 +255,7 @@ INFER_DOCUMENT: dict[str, Any] = {
             },
             ["model_name", "outputs"],
         ),
-        list(REFUSALS),
+        [status for status in REFUSALS if status != "403"],
         **{BINARY_TYPE: {"schema": BINARY}},
     ),
 }

@@ -1,25 +1,21 @@
-"""What orchestrators, Prometheus and operators ask: health, server metadata, index, metrics."""
+"""What orchestrators, Prometheus and operators ask: health, server metadata, metrics."""
 
 from __future__ import annotations
 
 import asyncio
 from importlib.metadata import version
 
-import msgspec
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.api.documents import (
-    INDEX_DOCUMENT,
     METRICS_DOCUMENT,
     MODEL_READY_DOCUMENT,
     READY_DOCUMENT,
 )
-from service.api.routes import read_body
 from service.api.schemas import versioned
-from service.codec.bodies import decode_json
 from service.errors import ModelNotReadyError
 from service.repository.repository import Repository
 from service.settings import Settings
@@ -32,16 +28,12 @@ EXTENSIONS = [
     "classification",
     "logging",
     "model_configuration",
+    "model_repository",
+    "model_repository(unload_dependents)",
     "parameters",
     "schedule_policy",
     "statistics",
 ]
-
-
-class IndexRequest(msgspec.Struct):
-    """The body of a repository index request; may be left out."""
-
-    ready: bool = False
 
 
 @router.get("/v2", tags=[PROTOCOL], summary="Server metadata")
@@ -95,25 +87,6 @@ async def model_ready(request: Request) -> JSONResponse:
     return JSONResponse({"name": name, "ready": True})
 
 
-@router.post(
-    "/v2/repository/index",
-    tags=[PROTOCOL],
-    openapi_extra=INDEX_DOCUMENT,
-    summary="Every model, refused ones included",
-)
-async def repository_index(request: Request) -> list[dict[str, str]]:
-    """Name, version, state and, where a bundle was refused, the reason."""
-    settings: Settings = request.app.state.settings
-    repository: Repository = request.app.state.repository
-    body = await read_body(request, settings.max_body_bytes)
-    only_ready = decode_json(_INDEX_DECODER, body).ready if body else False
-    return [
-        {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
-        for e in repository.index()
-        if e.state == "READY" or not only_ready
-    ]
-
-
 @router.get(
     "/metrics",
     tags=["operation"],
@@ -126,6 +99,3 @@ async def prometheus_metrics(request: Request) -> Response:
     metrics: Metrics = request.app.state.metrics
     text = await asyncio.to_thread(metrics.render)  # milliseconds, with many models and workers
     return Response(text, media_type=CONTENT_TYPE_LATEST)
-
-
-_INDEX_DECODER = msgspec.json.Decoder(IndexRequest)

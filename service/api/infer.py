@@ -16,7 +16,7 @@ from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
 from service.graphs.spec import SequenceSpec, Signature
-from service.repository.loading import Served
+from service.repository.served import Served
 
 
 def ask(

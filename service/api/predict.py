@@ -29,7 +29,7 @@ from service.errors import InvalidRequestError, InvalidSequenceError, Unsupporte
 from service.graphs.model import Arrays
 from service.graphs.spec import spec_of
 from service.manifest import Manifest
-from service.repository.loading import Served
+from service.repository.served import Served
 from service.tasks.audio import read_recording
 from service.tasks.classification import MAX_TOP_K, classify
 

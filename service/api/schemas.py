@@ -17,6 +17,7 @@ BINARY: Schema = {"type": "string", "format": "binary"}
 
 REFUSALS = {
     "400": "Malformed: not JSON, a field of the wrong type, a shape against its data",
+    "403": "Models can't be changed by requests here",
     "404": "Unknown model or version",
     "413": "Body over the limit",
     "415": "Content type or encoding that is not read",
@@ -82,5 +83,5 @@ MODEL_NAME = parameter(
     "name", "path", {"type": "string", "default": EXAMPLE_MODEL}, "As GET /v1/models lists it."
 )
 VERSION = parameter(
-    "version", "path", {"type": "string", "default": "1"}, "The one that serves; no other does."
+    "version", "path", {"type": "string", "default": "1"}, "One that serves, or an alias of it."
 )

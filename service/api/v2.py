@@ -25,7 +25,7 @@ from service.codec.plans import numbers_of
 from service.codec.raw import read_raw
 from service.errors import UnsupportedMediaTypeError
 from service.graphs.spec import TensorSpec
-from service.repository.loading import Served
+from service.repository.served import Served
 
 NUMBER_BYTES = 12  # of one in JSON, about
 
@@ -41,7 +41,7 @@ async def metadata(request: Request) -> Response:
     served = services.repository.get(path["name"], path.get("version"))
     body: dict[str, object] = {
         "name": served.name,
-        "versions": [served.version],
+        "versions": services.repository.versions(served.name),
         "platform": "onnx_onnxv1",
         "inputs": [_described(tensor) for tensor in served.signature.inputs],
         "outputs": [_described(tensor) for tensor in served.signature.outputs],
@@ -96,8 +96,8 @@ def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     if served.sequences is None:
         check_written(read)
     answer = partial(infer_answer, served, read.request_id, read.outputs)
-    # the lane knows JSON by heart, and what came as it is
-    is_plain = not is_raw and not call.head.content_encoding
+    # the lane knows by heart what came as it is, to a model that is always the same
+    is_plain = not (is_raw or call.head.content_encoding or call.routed.varies)
     return ask(call, read, answer, partial(_plan, call, read, body, length) if is_plain else None)
 
 

@@ -53,6 +53,14 @@ class Engine:
         self._schedulers[scheduler.core] = scheduler
         self.core.add(scheduler.core, scheduler.name)
 
+    def remove(self, scheduler: Scheduler) -> None:
+        """Let no more of this model's requests in, wait until none is under way, and forget it.
+
+        To be called by any thread but the event loop's, which ends what is under way.
+        """
+        if self.core.remove(scheduler.core):
+            del self._schedulers[scheduler.core]
+
     def num_waiting(self, scheduler: Scheduler) -> int:
         """Sequences of this model that wait for their first run."""
         return self.core.num_waiting(scheduler.core)
@@ -96,6 +104,7 @@ class Engine:
         Raises:
             OverloadedError: The queue is full, or the deadline can't be met.
             DrainingError: The engine is closed.
+            ModelGoneError: The model was removed.
             InferenceTimeoutError: There is no time left.
         """
         if timeout_s <= 0:  # reading the request took all its time: compute nothing for it
@@ -151,6 +160,7 @@ class Engine:
         workspace = native.Workspace()
         while (taken := self.core.next(workspace)) is not None:
             self.run(taken, workspace)
+            del taken  # while it waits, a thread must not hold a model that is removed
 
     def run(self, taken: Taken, workspace: native.Workspace) -> None:
         """Make a run, whose tensors lie in the workspace, and say what came of it."""

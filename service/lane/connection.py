@@ -135,7 +135,7 @@ class Lane(HttpToolsProtocol):
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
-        num_bytes, hot, given_id, job, refusal = received
+        num_bytes, hot, served, given_id, job, refusal = received
         if self._turn is not None:  # which has gathered it
             self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
@@ -143,9 +143,9 @@ class Lane(HttpToolsProtocol):
             self._unread = data[num_bytes:]
         if refusal is not None:
             turn = self._turn = Turn(self, self._services, hot, given_id)
-            turn.refuse(refusal)
+            turn.refuse(refusal, served)
         elif job is not None:
-            self._turn = fast = FastTurn(self, self._services, hot, job)
+            self._turn = fast = FastTurn(self, self._services, hot, served, job)
             self.tasks.add(fast)  # type: ignore[arg-type]
             self._services.engine.watch(job)
         return True

@@ -14,19 +14,19 @@ from service import native
 from service.api.calls import Asked
 from service.api.services import Services
 from service.api.v2 import INFER
-from service.errors import OverloadedError
+from service.errors import OverloadedError, ServiceError
 from service.lane.heads import READER, HotHead
-from service.repository.loading import Served
+from service.repository.served import Served
 
 MAX_HEADS = 4_096
 TIMES_AS_FAST = 8
 """As Python's decoders: on the event loop it reads so many times what those may."""
 
-Received = tuple[int, HotHead, bytes, native.Job | None, OverloadedError | None]
+Received = tuple[int, HotHead, Served, bytes, native.Job | None, OverloadedError | None]
 
 
 class FastPath:
-    """What a server knows by heart; used on the event loop alone, but for `forget`.
+    """What a server knows by heart; used on the event loop alone.
 
     Args:
         services: Of the server.
@@ -38,14 +38,15 @@ class FastPath:
         self._core = native.FastPath(
             services.engine.core, READER, settings.request_timeout_s, max_bytes
         )
-        self._heads: list[HotHead] = []  # by id
+        self._repository = services.repository
+        self._heads: list[tuple[HotHead, Served]] = []  # by id
         self._ids: dict[HotHead, int] = {}
         self._default_headers: Sequence[tuple[bytes, bytes]] = ()
 
     def forget(self) -> None:
         """Other models serve now: what was taught may mean something else."""
         self._core.forget()
-        self._ids = {}
+        self._ids, self._heads = {}, []
 
     def learn(self, words: bytes, hot: HotHead, asked: Asked, body: bytes) -> None:
         """Learn what a request meant.
@@ -56,7 +57,7 @@ class FastPath:
             asked: What it asked.
             body: Of the request.
         """
-        if asked.plan is None or hot.handler is not INFER:
+        if asked.plan is None or hot.handler is not INFER or not self._is_true(hot, asked):
             return
         json_bytes = int(hot.head.json_length) if hot.head.json_length else -1
         model = _key(asked.served)
@@ -66,16 +67,24 @@ class FastPath:
         if plan is None:
             return
         if hot not in self._ids:
-            self._learn_head(words, hot, model, json_bytes)
+            self._learn_head(words, hot, asked.served, json_bytes)
         self._core.learn_plan(model, body, json_bytes, plan)
 
-    def _learn_head(self, words: bytes, hot: HotHead, model: str, json_bytes: int) -> None:
+    def _is_true(self, hot: HotHead, asked: Asked) -> bool:
+        """Whether the request would be led to the same again: meanwhile others may serve."""
+        head, served = hot.head, asked.served
+        try:
+            return self._repository.get(head.name, head.version, served.precision) is served
+        except ServiceError:
+            return False
+
+    def _learn_head(self, words: bytes, hot: HotHead, served: Served, json_bytes: int) -> None:
         if len(self._heads) >= MAX_HEADS:
             self.forget()
-            self._heads.clear()
         head_id = self._ids[hot] = len(self._heads)
-        self._heads.append(hot)
-        self._core.learn_head(words, native.HotHead(head_id, model, hot.keep_alive, json_bytes))
+        self._heads.append((hot, served))
+        known = native.HotHead(head_id, _key(served), hot.keep_alive, json_bytes)
+        self._core.learn_head(words, known)
 
     def receive(self, data: bytes, waited_s: float = 0.0) -> Received | None:
         """Have the request run that these bytes begin with, if it is whole and known.
@@ -85,14 +94,16 @@ class FastPath:
             waited_s: Since the head of it came.
 
         Returns:
-            How many bytes it has, its head, the caller's id for it, its job, and why it is
+            How many bytes it has, its head, the model that it asks, the caller's id for it, its
+            job, and why it is
             refused, if it is.
         """
         received = self._core.receive(data, waited_s)
         if received is None:
             return None
         num_bytes, head_id, given_id, job, refusal = received
-        return num_bytes, self._heads[head_id], given_id, job, refusal
+        hot, served = self._heads[head_id]
+        return num_bytes, hot, served, given_id, job, refusal
 
     def respond(
         self, job: native.Job, default_headers: Sequence[tuple[bytes, bytes]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,6 +14,7 @@ from service.api.services import Services
 from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead
+from service.repository.served import Served
 
 if TYPE_CHECKING:
     from service.lane.connection import Lane
@@ -83,20 +83,16 @@ class Turn(Call):
         self._lane.learn(self._words, self._hot, asked, self._body)
         self._body = b""
 
-    def refuse(self, error: ServiceError) -> None:
+    def refuse(self, error: ServiceError, served: Served) -> None:
         """Answer with an error, without having read the body."""
-        self._find_served()
+        self._served = served
         self.fail(error)
 
-    def take_over(self, job: native.Job) -> None:
+    def take_over(self, job: native.Job, served: Served) -> None:
         """Go on for a job that was submitted without this call."""
+        self._served = served
         self.started_s = job.submitted_s - job.waited_s
         self.keep_alive = job.keep_alive
-        self._find_served()
-
-    def _find_served(self) -> None:
-        with suppress(ServiceError):  # it serves no more
-            self._served = self._services.repository.get(self.head.name, self.head.version)
 
     def cancel(self, msg: object = None) -> None:
         """Have it over now: uvicorn ends what it takes for tasks when the time to stop is over."""
@@ -124,16 +120,20 @@ class FastTurn:
         lane: The connection.
         services: Of the server.
         hot: The request's head.
+        served: The model that it asks.
         job: What runs.
     """
 
     num_missing = 0
 
-    def __init__(self, lane: Lane, services: Services, hot: HotHead, job: native.Job) -> None:
+    def __init__(
+        self, lane: Lane, services: Services, hot: HotHead, served: Served, job: native.Job
+    ) -> None:
         self.over = False
         self._lane = lane
         self._services = services
         self._hot = hot
+        self._served = served
         self._job = job
         job.failure = None
         job.on_done = self._on_done
@@ -169,7 +169,7 @@ class FastTurn:
 
     def fail_not_finite(self) -> None:
         """Answer that there is no finite answer to one of its sequences."""
-        served = self._services.repository.get(self._hot.head.name)
+        served = self._served
         assert served.sequences is not None
         try:
             results = served.scheduler.results(self._job)
@@ -180,7 +180,7 @@ class FastTurn:
     def as_turn(self) -> Turn:
         """The same request as one that was read: what there is to say of its end, it can say."""
         turn = Turn(self._lane, self._services, self._hot, self._job.request_id.encode())
-        turn.take_over(self._job)
+        turn.take_over(self._job, self._served)
         return turn
 
     def _on_done(self, job: native.Job) -> None:

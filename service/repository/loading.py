@@ -16,7 +16,7 @@ from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
 from service.graphs.session import open_session
-from service.graphs.spec import SequenceSpec, Signature, spec_of
+from service.graphs.spec import spec_of
 from service.graphs.tensors import TensorModel
 from service.manifest import (
     GRAPH_FILE,
@@ -27,72 +27,17 @@ from service.manifest import (
     read_document,
     read_graph,
 )
+from service.repository.served import Loaded, Served
 from service.repository.signatures import Signatures
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
-from service.schedulers.scheduler import Scheduler
 from service.schedulers.sequences import SequenceScheduler
 from service.schedulers.tensors import TensorScheduler
-from service.telemetry.metrics import Metrics, ModelMetrics
+from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
-
-
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """A model that answers, in one precision.
-
-    Args:
-        name: Of the model.
-        version: Of the model.
-        sha256: Of its graph.
-        signature: What it takes and answers.
-        scheduler: Runs it.
-        sequences: How it runs on sequences; None if it does not: then it takes whole tensors.
-        manifest: Of its bundle; None if it has none.
-        precision: That it computes with.
-        properties: What else a user should know, for the metadata.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    signature: Signature
-    scheduler: Scheduler
-    sequences: SequenceSpec | None = None
-    manifest: Manifest | None = None
-    precision: Precision = "fp32"
-    properties: dict[str, str] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def of_bundle(
-        cls, manifest: Manifest, scheduler: Scheduler, precision: Precision = "fp32"
-    ) -> Served:
-        """A bundle's model."""
-        spec = spec_of(manifest)
-        graph = manifest if precision == "fp32" else manifest.variants.get(precision, manifest)
-        return cls(
-            name=manifest.name,
-            version=manifest.version,
-            sha256=graph.sha256,
-            signature=spec.signature(),
-            scheduler=scheduler,
-            sequences=spec,
-            manifest=manifest,
-            precision=precision,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class Loaded:
-    """One version of a model, in all its precisions."""
-
-    served: Served
-    """What answers a request that asks for no precision."""
-    others: dict[str, Served | str]
-    """Its other precisions, each serving or why it does not."""
 
 
 class Loader:
@@ -143,6 +88,14 @@ class Loader:
         }
         return Loaded(served, others)
 
+    def unload(self, loaded: Loaded) -> None:
+        """Free a version, once all that it was asked is answered; not on the event loop."""
+        for served in (loaded.served, *loaded.others.values()):
+            if isinstance(served, Served):
+                self._engine.remove(served.scheduler)
+                if self._metrics.forget_model(served.scheduler.metrics):
+                    self._metrics.model_info.labels(*served.labels).set(0)
+
     def _serve_or_refuse(
         self, folder: Path, manifest: Manifest, precision: Precision
     ) -> Served | str:
@@ -165,8 +118,7 @@ class Loader:
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         cost = calibrate(model, self._bounds, manifest.name)
         scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
-        self._add(scheduler, metrics, precision, manifest.family, manifest.task, manifest.batching)
-        return Served.of_bundle(manifest, scheduler, precision)
+        return self._begin(Served.of_bundle(manifest, scheduler, precision))
 
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""
@@ -181,9 +133,10 @@ class Loader:
         name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)
         scheduler = SequenceScheduler(model, bounds, calibrate(model, bounds, name), metrics)
-        self._add(scheduler, metrics, batching="cells" if model.spec.state else "sequences")
         signature = model.spec.signature()
-        return Served(name, version, sha256_of(folder), signature, scheduler, model.spec)
+        return self._begin(
+            Served(name, version, sha256_of(folder), signature, scheduler, model.spec)
+        )
 
     def _serve_tensors(self, folder: Path) -> Served:
         """A graph that nothing is known of."""
@@ -192,31 +145,24 @@ class Loader:
         name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)
         scheduler = TensorScheduler(model, not obstacle, self._bounds, metrics)
-        self._add(scheduler, metrics, batching="tensors")
         properties = {"batching": f"one request at a time: {obstacle}" if obstacle else "by rows"}
         if model.left_out:
             names = ", ".join(f"{spec.name} ({spec.datatype})" for spec in model.left_out)
             properties["left_out"] = f"no tensors: {names}"
-        return Served(
-            name, version, sha256_of(folder), model.signature, scheduler, properties=properties
+        graph = sha256_of(folder)
+        return self._begin(
+            Served(name, version, graph, model.signature, scheduler, properties=properties)
         )
 
-    def _add(
-        self,
-        scheduler: Scheduler,
-        metrics: ModelMetrics,
-        precision: Precision = "fp32",
-        family: str = "",
-        task: str = "tensors",
-        batching: str = "",
-    ) -> None:
+    def _begin(self, served: Served) -> Served:
         """Have the engine run it, and its metrics follow it."""
+        scheduler = served.scheduler
         self._engine.add(scheduler)
-        metrics.watch(
+        scheduler.metrics.watch(
             lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
         )
-        labels = (scheduler.name, scheduler.version, precision, family, task, batching)
-        self._metrics.model_info.labels(*labels).set(1)
+        self._metrics.model_info.labels(*served.labels).set(1)
+        return served
 
 
 def sha256_of(folder: Path) -> str:

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
-import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
-
-import structlog
+from random import Random
 
 from service.engine.engine import Engine
-from service.errors import (
-    BundleError,
-    InvalidRequestError,
-    ModelNotFoundError,
-    ModelNotReadyError,
-)
+from service.errors import DrainingError, ModelNotReadyError
 from service.manifest import Precision
-from service.repository.loading import Loaded, Loader, Served
+from service.repository.catalog import Catalog
+from service.repository.changes import Change
+from service.repository.files import Source, models_in
+from service.repository.keeper import Keeper
+from service.repository.loading import Loader
+from service.repository.routes import Entry, Routed, Routes
+from service.repository.served import Served
 from service.repository.signatures import UNCHECKED, Signatures
+from service.repository.watching import Watcher
 from service.schedulers.bounds import Bounds
 from service.telemetry.metrics import Metrics
 
-log = structlog.get_logger(__name__)
-
-
-@dataclasses.dataclass
-class Entry:
-    """One model of the repository, serving or not; named as in Triton's repository index."""
-
-    name: str
-    version: str
-    state: Literal["LOADING", "READY", "UNAVAILABLE"] = "LOADING"
-    reason: str = ""
-    loaded: Loaded | None = None
-
 
 class Repository:
-    """The models of one folder, `<model>/<version>/`; of each, the latest version serves.
+    """The models of one folder, `<model>/<version>/`, and how they change while it serves.
+
+    All changes are made by one thread, one after the other: a second one waits for the first. What
+    a request is led to is looked up without waiting, by any thread.
 
     Args:
         folder: Where the bundles are.
@@ -47,7 +37,10 @@ class Repository:
         metrics: Counts them.
         bounds: Of each model's scheduler.
         precision: What answers unless a request says otherwise, where a model has it; else fp32.
+        poll_s: Look for changed files every so many seconds; 0: never.
+        refresh: Called before each look at the folder, as to bring it up to date.
         signatures: Says which bundles may serve; default: all.
+        random: Decides who gets a canary or is shadowed.
     """
 
     def __init__(
@@ -57,45 +50,76 @@ class Repository:
         metrics: Metrics,
         bounds: Bounds,
         precision: Precision = "fp32",
+        poll_s: float = 0.0,
+        refresh: Callable[[], None] = lambda: None,
         signatures: Signatures = UNCHECKED,
+        random: Random | None = None,
     ) -> None:
-        self._folder = folder
-        self._metrics = metrics
-        self._loader = Loader(engine, metrics, bounds, precision, signatures)
-        self._entries = {
-            model.name: Entry(model.name, version)
-            for model in sorted(folder.iterdir())
-            if model.is_dir() and (version := _latest_version(model))
-        }
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when other models serve than before; by any thread."""
+        self._catalog = Catalog(
+            *(
+                Routes(name, {}).replace(
+                    *(Entry(name, version) for version in Source(folder / name).versions())
+                )
+                for name in models_in(folder)
+            )
+        )
+        self._random = random or Random()
         self._stopping = threading.Event()
         self._scanned = threading.Event()
-        self._thread = threading.Thread(target=self._load_all, name="repository", daemon=True)
+        loader = Loader(engine, metrics, bounds, precision, signatures)
+        self._keeper = Keeper(
+            folder, self._catalog, loader, metrics, refresh, self._stopping.is_set
+        )
+        self._thread = ThreadPoolExecutor(1, "repository")
+        self._poll_s = poll_s
+        self._watcher: Watcher | None = None
+
+    @property
+    def on_change(self) -> Callable[[], object]:
+        """Called when other models serve than before; by the repository's thread."""
+        return self._catalog.on_change
+
+    @on_change.setter
+    def on_change(self, on_change: Callable[[], object]) -> None:
+        self._catalog.on_change = on_change
 
     def start(self) -> None:
-        """Load every bundle in the background; the server is alive meanwhile, not ready."""
-        self._thread.start()
+        """Load every model in the background; the server is alive meanwhile, not ready."""
+        self._thread.submit(self._load_all)
+        if self._poll_s:
+            self._watcher = Watcher(self._poll_s, self._look)
 
     def close(self) -> None:
         """Stop loading after the bundle in hand."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        if self._watcher is not None:
+            self._watcher.close()
+        self._thread.shutdown(cancel_futures=True)
+        self._keeper.close()
+
+    # what is there
 
     def index(self) -> list[Entry]:
-        """Every model, by name, those refused included."""
-        return list(self._entries.values())
+        """Every version of every model, by name, those included that do not serve."""
+        models = self._catalog.models.values()
+        return [entry for model in models for entry in model.entries.values()]
+
+    def versions(self, name: str) -> list[str]:
+        """The versions of a model that serve."""
+        return list(self._find(name).serving)
 
     def is_ready(self, strict: bool) -> bool:
-        """Whether every bundle was dealt with and, if `strict`, there are some and all serve.
+        """Whether every bundle was dealt with and, if `strict`, all models found at start serve.
 
         Strict refuses an empty repository: it is rather a wrong path than a wish, and a server
-        without a model can answer nothing. A server that is to start empty is not strict.
+        without a model can answer nothing. A server that is to start empty is not strict. A model
+        that comes later, or that was unloaded, decides nothing.
         """
         if not self._scanned.is_set():
             return False
-        return not strict or {entry.state for entry in self.index()} == {"READY"}
+        serving = {name for name, model in self._catalog.models.items() if model.serving}
+        required = self._catalog.required & self._catalog.models.keys()
+        return not strict or (bool(serving) and required <= serving)
 
     def get(
         self,
@@ -104,11 +128,11 @@ class Repository:
         precision: str | None = None,
         field: str = "precision",
     ) -> Served:
-        """The model that answers by this name.
+        """The model that answers by this name; without a version, never one on trial.
 
         Args:
             name: Of the model.
-            version: It must have, if any.
+            version: It must have, if any; or an alias of it.
             precision: It must compute with, if any.
             field: Where in the request the precision stands, for the error.
 
@@ -117,67 +141,40 @@ class Repository:
             ModelNotReadyError: It is loading, or was refused.
             InvalidRequestError: It has no such precision.
         """
-        entry = self._entries.get(name)
-        if entry is None:
-            raise ModelNotFoundError(f"there is no model {name!r}", "name")
-        if version is not None and version != entry.version:
-            raise ModelNotFoundError(
-                f"model {name!r} has no version {version!r}; it serves {entry.version}", "version"
-            )
-        if entry.loaded is None:
-            reason = entry.reason or "it is still loading"
-            raise ModelNotReadyError(f"model {name!r} is not ready: {reason}", "name")
-        if precision is None or precision == entry.loaded.served.precision:
-            return entry.loaded.served
-        return _other(entry.loaded, precision, field)
+        return self._find(name).find(version).get(precision, field)
+
+    def route(self, name: str, version: str | None = None) -> Routed:
+        """Where one request goes: to a canary too, and to a shadow as well, as chance decides.
+
+        Raises:
+            ModelNotFoundError: As `get`.
+            ModelNotReadyError: As `get`.
+        """
+        return self._find(name).route(version, self._random)
+
+    def apply(self, change: Change) -> Future[None]:
+        """Load or unload a model; over when all is done, what no longer serves is freed too.
+
+        Raises:
+            ModelNotFoundError: There is none of this name.
+            InvalidRequestError: A file's name or the configuration is not as it should be.
+            BundleRefusedError: A version is not as it should be; what served goes on serving.
+            DrainingError: The server is stopping.
+        """
+        if self._stopping.is_set():
+            raise DrainingError("the server is stopping")
+        return self._thread.submit(self._keeper.apply, change)
 
     def _load_all(self) -> None:
-        for entry in self.index():
-            if self._stopping.is_set():
-                return
-            started_s = time.perf_counter()
-            try:
-                entry.loaded = self._loader.load(self._folder / entry.name / entry.version)
-                entry.state = "READY"
-                self.on_change()
-            except BundleError as error:
-                self._refuse(entry, str(error))
-            except Exception as error:  # noqa: BLE001 - one bad bundle must not stop the others
-                self._refuse(entry, f"{type(error).__name__}: {error}")
-            else:
-                elapsed_s = time.perf_counter() - started_s
-                self._metrics.load_duration.labels(entry.name, entry.version).set(elapsed_s)
-                log.info("model ready", model=entry.name, version=entry.version, load_s=elapsed_s)
-        self._scanned.set()
+        with suppress(DrainingError):
+            self._keeper.load_all()
+            self._scanned.set()
 
-    def _refuse(self, entry: Entry, reason: str) -> None:
-        entry.state, entry.reason = "UNAVAILABLE", reason
-        self._metrics.load_failures.inc()
-        log.error("model refused", model=entry.name, version=entry.version, reason=reason)
+    def _look(self) -> None:
+        with suppress(DrainingError, CancelledError):
+            self._thread.submit(self._keeper.look).result()
 
-
-def _other(loaded: Loaded, precision: str, field: str) -> Served:
-    """A precision that is not the one that answers by default."""
-    found, served = loaded.others.get(precision), loaded.served
-    if found is None:
-        refused = served.manifest.refused_variants.items() if served.manifest else ()
-        why = "".join(f": {reason}" for name, reason in refused if name == precision)
-        there = " and ".join(sorted({served.precision, *loaded.others}))
-        raise InvalidRequestError(
-            f"{field} {precision!r} is none of model {served.name!r}, which has {there}{why}", field
-        )
-    if isinstance(found, str):
-        raise ModelNotReadyError(
-            f"{precision} of model {served.name!r} is not ready: {found}", field
-        )
-    return found
-
-
-def _latest_version(model: Path) -> str | None:
-    """The highest of the folder's numeric subfolders."""
-    versions = [
-        path.name
-        for path in model.iterdir()
-        if path.name.isascii() and path.name.isdigit() and path.is_dir()
-    ]
-    return max(versions, key=int, default=None)
+    def _find(self, name: str) -> Routes:
+        if name not in self._catalog.models and not self._scanned.is_set():
+            raise ModelNotReadyError("the repository is still loading", "name")
+        return self._catalog.find(name)

@@ -41,6 +41,7 @@ class Scheduler(ABC):
         self.core = core
         self.bounds = bounds
         self.cost = cost
+        self.metrics = metrics
         self.name, self.version = metrics.name, metrics.version
         self.stages = metrics.tally.stages
 

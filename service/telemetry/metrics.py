@@ -32,6 +32,7 @@ SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
 LAGS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
+DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -41,7 +42,6 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._lock = threading.Lock()
-        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._scraped = registry
         self._process: ProcessTotals | None = None
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
@@ -143,6 +143,19 @@ class Metrics:
             buckets=LAGS,
             registry=registry,
         )
+        self.shadow_requests = Counter(
+            "seqserve_shadow_requests_total",
+            "Answers held against a shadow's; outcome is agree, disagree, failed or skipped",
+            [*MODEL, "outcome"],
+            registry=registry,
+        )
+        self.shadow_difference = Histogram(
+            "seqserve_shadow_max_abs_difference",
+            "Largest difference of a number of an answer from the shadow version's",
+            MODEL,
+            buckets=DIFFERENCES,
+            registry=registry,
+        )
         self.cache = CacheMetrics(registry)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
@@ -177,10 +190,18 @@ class Metrics:
             self._models.append(ModelMetrics(self, name, version, precision))
             return self._models[-1]
 
-    def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
-        """Have the gauge follow a value, as of each `refresh`."""
+    def forget_model(self, model: ModelMetrics) -> bool:
+        """Follow a model no more that runs no more; what it counted stays.
+
+        Returns:
+            Whether none is left under its labels, as one is that replaces it.
+        """
         with self._lock:
-            self._watched.append((gauge, value))
+            model.bring()
+            self._models.remove(model)
+            is_last = all(other.labels != model.labels for other in self._models)
+            model.unwatch(is_last)
+            return is_last
 
     def bring(self) -> None:
         """Have the metrics show all that was counted."""
@@ -194,8 +215,8 @@ class Metrics:
         """Bring everything up to now, what is asked for only then too."""
         self.bring()
         with self._lock:
-            for gauge, value in self._watched:
-                gauge.set(value())
+            for model in self._models:
+                model.refresh()
             if self._process is not None:
                 self._process.refresh()
 
@@ -229,8 +250,7 @@ class ModelMetrics:
 
     def __init__(self, metrics: Metrics, name: str, version: str, precision: str) -> None:
         self.name, self.version = name, version
-        self._metrics = metrics
-        labels = (name, version, precision)
+        self.labels = labels = (name, version, precision)
         self.tally = tally = native.RunTally(SECONDS, ROWS)
         self._histograms = (
             Shown(metrics.queue_duration.labels(*labels), tally.queue_s),
@@ -244,6 +264,7 @@ class ModelMetrics:
         self._padded = ShownTotal(metrics.cells.labels(*labels, "padded"))
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
+        self._watched: list[tuple[Gauge, Callable[[], float]]] = []
 
     def bring(self) -> None:
         """Have the metrics show what was counted."""
@@ -258,8 +279,19 @@ class ModelMetrics:
 
     def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
         """Have the queue's depth and the active sequences follow the scheduler's."""
-        self._metrics.watch(self._queue_depth, waiting)
-        self._metrics.watch(self._active, active)
+        self._watched = [(self._queue_depth, waiting), (self._active, active)]
+
+    def refresh(self) -> None:
+        """Bring what is asked for only now and then up to now."""
+        for gauge, value in self._watched:
+            gauge.set(value())
+
+    def unwatch(self, is_last: bool) -> None:
+        """Follow nothing more; `is_last`: the gauges are no other's either."""
+        if is_last:
+            for gauge, _ in self._watched:
+                gauge.set(0)
+        self._watched = []  # which lead to the scheduler, and that here
 
 
 class CacheMetrics:

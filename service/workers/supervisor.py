@@ -24,12 +24,16 @@ import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.settings import Settings
+from service.workers.agreement import Agreements
 from service.workers.balance import Share, choose
 from service.workers.channel import (
     ALL_LOADED,
     DRAIN,
+    Done,
+    Report,
+    Wish,
     make_channel,
-    receive_report,
+    receive_message,
     send_connection,
 )
 from service.workers.port import Port
@@ -78,6 +82,7 @@ class Supervisor:
         self._port = port
         self._counters = counters
         self._workers: dict[int, Worker] = {}
+        self._agreements = Agreements()
         self._turn = 0
         self._all_loaded = False
         self._draining = False
@@ -141,7 +146,8 @@ class Supervisor:
             )
         worker = Worker(index=index, process=process, channel=ours)
         self._workers[index] = worker
-        asyncio.get_running_loop().add_reader(ours, self._on_report, worker)
+        asyncio.get_running_loop().add_reader(ours, self._on_message, worker)
+        self._agreements.tell(worker)
         if self._stopping.is_set():
             ours.shutdown(socket.SHUT_WR)
         return worker
@@ -149,18 +155,26 @@ class Supervisor:
     def _forget(self, worker: Worker) -> None:
         del self._workers[worker.index]
         self._lose(worker)
+        self._agreements.lose(worker.index)
         mark_process_dead(worker.index, self._counters)  # type: ignore[no-untyped-call]
 
-    def _on_report(self, worker: Worker) -> None:
+    def _on_message(self, worker: Worker) -> None:
         try:
-            report = receive_report(worker.channel)
+            message = receive_message(worker.channel)
         except BlockingIOError:
             return
         except OSError:
-            report = None
-        if report is None:
+            message = None
+        if message is None:
             self._lose(worker)
-            return
+        elif isinstance(message, Wish):
+            self._agreements.begin(worker, message, self._workers.values())
+        elif isinstance(message, Done):
+            self._agreements.done(worker.index, message)
+        else:
+            self._on_report(worker, message)
+
+    def _on_report(self, worker: Worker, report: Report) -> None:
         worker.report = report
         while len(worker.under_way) > worker.handed - report.taken:
             worker.under_way.popleft().close()

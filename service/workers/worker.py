@@ -6,14 +6,16 @@ Its connections come accepted from the supervisor, and so does the order to stop
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 from fastapi import FastAPI
@@ -21,12 +23,28 @@ from prometheus_client import values
 from pydantic_settings import CliApp
 
 from service.app import create_app
+from service.errors import DrainingError, ServiceError
+from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
 from service.serving import forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
-from service.workers.channel import ALL_LOADED, DRAIN, Report, receive_order, send_report
+from service.workers.agreement import decode_failure, encode_failure
+from service.workers.channel import (
+    ALL_LOADED,
+    DRAIN,
+    Change,
+    Done,
+    Report,
+    Wish,
+    read_file,
+    receive_order,
+    send_done,
+    send_report,
+    send_wish,
+    write_file,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +84,9 @@ class WorkerServer(uvicorn.Server):
         self._adoptions: set[asyncio.Task[None]] = set()
         self._taken = 0
         self._reported: Report | None = None
+        self._wishes: dict[int, asyncio.Future[bytes]] = {}
+        self._changing = asyncio.Lock()  # changes are made in the order in which they come
+        self._changes: set[asyncio.Task[None]] = set()
         # told at once: who closes many and opens many anew is to be spread by what is true then
         self.server_state.connections = Connections(self._report)
         app.state.others_loading = True
@@ -73,6 +94,7 @@ class WorkerServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, then take connections."""
         await super().startup(sockets)
+        self._app.state.apply = self._wish
         asyncio.get_running_loop().add_reader(self._channel, self._on_order)
         self._report()
 
@@ -98,24 +120,80 @@ class WorkerServer(uvicorn.Server):
 
     def _on_order(self) -> None:
         try:
-            order, connection = receive_order(self._channel)
+            order = receive_order(self._channel)
         except BlockingIOError:
             return
         except OSError:  # as at the end: the supervisor is gone
-            order, connection = b"", None
+            order = b""
         if order == ALL_LOADED:
             self._app.state.others_loading = False
         elif order == DRAIN:
             self._app.state.draining = True
-        elif not order:
+        elif order == b"":
             asyncio.get_running_loop().remove_reader(self._channel)
             self._app.state.draining = self.should_exit = True
+            self._leave_wishes()
+        elif isinstance(order, Change):
+            self._keep(self._changes, self._change(order))
+        elif isinstance(order, Done):
+            self._answer_wish(order)
         else:
+            assert not isinstance(order, bytes), "there are no others"
             self._taken += 1
-            task = asyncio.get_running_loop().create_task(self._adopt(connection))
-            self._adoptions.add(task)
-            task.add_done_callback(self._adoptions.discard)
+            self._keep(self._adoptions, self._adopt(order))
             self._report()  # before a byte of it is read: nobody else may serve it now
+
+    def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def _wish(self, change: Load | Unload) -> None:
+        """Have all workers make a change; return when all have.
+
+        Raises:
+            ServiceError: As the first of them that failed.
+        """
+        number = max(self._wishes, default=0) + 1
+        answered = self._wishes[number] = asyncio.get_running_loop().create_future()
+        descriptor = await asyncio.to_thread(lambda: write_file(msgspec.msgpack.encode(change)))
+        try:
+            send_wish(self._channel, Wish(number, change.name.encode()[:256], descriptor))
+        except OSError:
+            del self._wishes[number]
+            raise DrainingError("this worker's supervisor can't be told") from None
+        finally:
+            os.close(descriptor)
+        if failure := await answered:
+            raise decode_failure(failure)
+
+    def _leave_wishes(self) -> None:
+        """The supervisor tells nothing more."""
+        failure = encode_failure(DrainingError("the server is stopping"))
+        for number in list(self._wishes):
+            self._answer_wish(Done(number, failure))
+
+    def _answer_wish(self, done: Done) -> None:
+        answered = self._wishes.pop(done.number)
+        if not answered.done():  # cancelled, at the end
+            answered.set_result(done.failure)
+
+    async def _change(self, order: Change) -> None:
+        """Make a change that all workers make, and say how it went."""
+        repository: Repository = self._app.state.repository
+        failure = b""
+        try:
+            async with self._changing:
+                contents = await asyncio.to_thread(read_file, order.descriptor)
+                change = msgspec.msgpack.decode(contents, type=Load | Unload)
+                await asyncio.wrap_future(repository.apply(change))
+        except ServiceError as error:
+            failure = encode_failure(error)
+        except Exception:
+            log.exception("change failed")
+            failure = encode_failure(ServiceError("internal error; it is in the worker's log"))
+        with contextlib.suppress(OSError):  # the supervisor is gone
+            send_done(self._channel, Done(order.number, failure))
 
     async def _adopt(self, connection: socket.socket | None) -> None:
         """Serve a connection as if it had been accepted here."""

@@ -22,8 +22,9 @@ from service.engine.engine import Engine
 from service.lane.connection import Lane
 from service.lane.fast_path import FastPath, Received
 from service.manifest import Precision
-from service.repository.loading import Loaded, Served
-from service.repository.repository import Entry, Repository
+from service.repository.repository import Repository
+from service.repository.routes import Entry, Routes
+from service.repository.served import Loaded, Served
 from service.schedulers.sequences import SequenceScheduler
 from service.serving import make_config
 from service.settings import Settings
@@ -191,8 +192,8 @@ class Inside:
             assert served.scheduler.core.num_active == 0
 
     def _serve(self, model: EchoModel) -> None:
-        manifest, entries = model.manifest, self.repository._entries
-        precision: Precision = "int8" if manifest.name in entries else "fp32"
+        manifest, catalog = model.manifest, self.repository._catalog
+        precision: Precision = "int8" if manifest.name in catalog.models else "fp32"
         metrics = self.metrics.of_model(manifest.name, manifest.version, precision)
         cost = made_cost(self._bounds.max_batch_size)
         served = Served.of_bundle(
@@ -201,13 +202,10 @@ class Inside:
         self.engine.add(served.scheduler)
         self._served.append(served)
         if precision == "fp32":
-            entries[manifest.name] = Entry(
-                manifest.name, manifest.version, "READY", loaded=Loaded(served, {})
-            )
+            entry = Entry(manifest.name, manifest.version, "READY", loaded=Loaded(served, {}))
+            catalog.put(Routes(manifest.name, {}).replace(entry))
         else:
-            loaded = entries[manifest.name].loaded
-            assert loaded is not None
-            loaded.others["int8"] = served
+            catalog.find(manifest.name).find(None).others["int8"] = served
 
     def _count_received(self, data: bytes, waited_s: float = 0.0) -> Received | None:
         received = self._receive(data, waited_s)

@@ -41,6 +41,7 @@ def test_every_extension_that_is_named_is_told_of(client: httpx.Client) -> None:
         "classification": "`classification: k`",
         "logging": "`GET`, `POST /v2/logging`",
         "model_configuration": "`GET …/config`",
+        "model_repository": "`POST /v2/repository/models/{name}/load`",
         "parameters": "`parameters` are flat",
         "schedule_policy": "`priority`",
         "statistics": "`GET …/stats`",

@@ -24,6 +24,7 @@ def test_the_configuration_of_a_sequence_model(client: httpx.Client) -> None:
     assert (found["name"], found["backend"]) == (LABELLED, "onnxruntime")
     assert found["platform"] == "onnxruntime_onnx"
     assert found["max_batch_size"] == 12
+    assert found["version_policy"] == {"specific": {"versions": [1]}}
     inputs = {it["name"]: (it["data_type"], it["dims"], it["optional"]) for it in found["input"]}
     assert inputs == {
         "inputs": ("TYPE_FP32", [-1, 40], False),

@@ -24,7 +24,7 @@ CHECKS: dict[Callable[..., None], set[str]] = {
         "get_server_metadata", "get_model_metadata", "get_model_config",
         "get_model_repository_index",
     },
-    calls.check_changes_need_leave: {"load_model", "unload_model"},
+    calls.check_changes: {"load_model", "unload_model"},
     calls.check_statistics: {"get_inference_statistics"},
     calls.check_settings: {
         "get_log_settings", "update_log_settings", "get_trace_settings", "update_trace_settings",

@@ -53,13 +53,13 @@ def check_metadata(ask: Ask) -> None:
     assert {"rows", LABELLED} <= names
 
 
-def check_changes_need_leave(ask: Ask) -> None:
-    """Nobody may change the models of a server that was not told so."""
-    for name in ("load_model", "unload_model"):
-        with pytest.raises(InferenceServerException) as refusal:
-            ask(name, "rows")
-        assert refusal.value.status() in ("403", "404")
-    assert ask("is_model_ready", "rows") is True
+def check_changes(ask: Ask) -> None:
+    ask("unload_model", "sum", unload_dependents=True)
+    assert ask("is_model_ready", "sum") is False
+    refused(ask, 404, "sum", "get_model_metadata", "sum")
+    ask("load_model", "sum")
+    assert ask("is_model_ready", "sum") is True
+    refused(ask, 404, "nosuch", "load_model", "nosuch")
 
 
 def check_statistics(ask: Ask) -> None:

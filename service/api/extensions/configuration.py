@@ -12,7 +12,7 @@ from service.api.schemas import versioned
 from service.api.services import Services
 from service.graphs.spec import TensorSpec
 from service.manifest import GRAPH_FILE
-from service.repository.loading import Served
+from service.repository.served import Served
 from service.schedulers.job import NORMAL_PRIORITY, PATIENCE
 from service.settings import Settings
 
@@ -29,14 +29,16 @@ async def configuration(request: Request) -> dict[str, Any]:
     services: Services = request.app.state.services
     path = request.path_params
     served = services.repository.get(path["name"], path.get("version"))
-    return model_configuration(served, services.settings)
+    versions = services.repository.versions(served.name)
+    return model_configuration(served, versions, services.settings)
 
 
-def model_configuration(served: Served, settings: Settings) -> dict[str, Any]:
+def model_configuration(served: Served, versions: list[str], settings: Settings) -> dict[str, Any]:
     """A model's configuration; it says nothing that is not so.
 
     Args:
         served: The model.
+        versions: Of it, that serve now.
         settings: Of the server.
     """
     batches = served.scheduler.is_batchable
@@ -44,7 +46,7 @@ def model_configuration(served: Served, settings: Settings) -> dict[str, Any]:
         "name": served.name,
         "platform": "onnxruntime_onnx",
         "backend": "onnxruntime",
-        "version_policy": {"latest": {"num_versions": 1}},
+        "version_policy": {"specific": {"versions": [int(version) for version in versions]}},
         "max_batch_size": served.scheduler.bounds.max_batch_size if batches else 0,
         "input": [_input(spec, batches) for spec in served.signature.inputs],
         "output": [_tensor(spec, batches) for spec in served.signature.outputs],

@@ -1,0 +1,207 @@
+"""What the repository's thread does: it loads, switches over, drains and frees, one by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from service.errors import (
+    BundleRefusedError,
+    DrainingError,
+    InvalidRequestError,
+    ModelNotFoundError,
+)
+from service.memory import give_back_memory
+from service.repository.catalog import Catalog
+from service.repository.changes import Change, Load
+from service.repository.files import ModelStamp, Source, models_in
+from service.repository.loading import Loader
+from service.repository.policy import parse_config
+from service.repository.routes import UNLOADED, Entry, Routes
+from service.repository.update import Update
+from service.repository.uploads import unpack
+from service.repository.watching import Changes
+from service.telemetry.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Keeper:
+    """Keeps a catalog as the files and the requests say.
+
+    Args:
+        folder: Where the bundles are.
+        catalog: Of their models.
+        loader: Loads them.
+        metrics: Counts those that are refused.
+        refresh: Called before each look at the folder.
+        stops: Whether the server is stopping.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        catalog: Catalog,
+        loader: Loader,
+        metrics: Metrics,
+        refresh: Callable[[], None],
+        stops: Callable[[], bool],
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._loader = loader
+        self._metrics = metrics
+        self._refresh = refresh
+        self._stops = stops
+        self._sources: dict[str, Source] = {}
+        self._unloaded: set[str] = set()
+        self._changes: Changes[ModelStamp] = Changes()
+
+    def close(self) -> None:
+        """Remove what was brought by requests."""
+        for source in self._sources.values():
+            source.discard()
+
+    def load_all(self) -> None:
+        """Load every model that is there at the start.
+
+        Raises:
+            DrainingError: The server stops.
+        """
+        self._try_refresh()
+        for name in sorted({*self._catalog.models, *models_in(self._folder)}):
+            self._catalog.required.add(name)
+            self._try_update(name)
+
+    def look(self) -> None:
+        """Do what changed files say: load, load again, unload.
+
+        Raises:
+            DrainingError: The server stops.
+        """
+        self._try_refresh()
+        for name in sorted({*self._catalog.models, *models_in(self._folder)} - self._unloaded):
+            if self._changes.is_over(name, self._source(name).stamp()):
+                self._try_update(name)
+
+    def apply(self, change: Change) -> None:
+        """Do what a request says.
+
+        Raises:
+            ModelNotFoundError: There is none of this name.
+            InvalidRequestError: A file's name or the configuration is not as it should be.
+            BundleRefusedError: A version is not as it should be; what served goes on serving.
+        """
+        try:
+            if isinstance(change, Load):
+                self._load(change)
+            else:
+                self._unload(change.name)
+        finally:
+            give_back_memory()
+
+    def _load(self, change: Load) -> None:
+        source = self._source_of(change)
+        try:
+            refused = self._update(source, reload=True)
+        except BaseException:
+            source.discard()
+            raise
+        if refused:
+            reasons = "; ".join(f"{what}: {reason}" for what, reason in refused.items())
+            raise BundleRefusedError(f"model {change.name!r} is refused: {reasons}")
+
+    def _source_of(self, change: Load) -> Source:
+        name, field = change.name, "parameters.config"
+        missing = ModelNotFoundError(f"the repository has no model {name!r}", "name")
+        if not NAME.fullmatch(name):
+            raise missing
+        config = parse_config(change.config, field) if change.config is not None else None
+        if change.files:
+            if config is None:
+                raise InvalidRequestError(f"{field} must come with files, if only as {{}}", field)
+            return unpack(name, change.files, config)
+        self._refresh()
+        source = Source(self._folder / name, config)
+        if not source.versions():
+            raise missing
+        return source
+
+    def _unload(self, name: str) -> None:
+        model = self._catalog.find(name)
+        self._catalog.required.discard(name)
+        self._unloaded.add(name)
+        self._changes.forget(name)
+        if source := self._sources.pop(name, None):
+            source.discard()
+        there = Source(self._folder / name).versions()
+        entries = (Entry(name, version, "UNAVAILABLE", UNLOADED) for version in there)
+        self._switch(Routes(name, {}, model.config).replace(*entries))
+
+    def _source(self, name: str) -> Source:
+        return self._sources.get(name) or Source(self._folder / name)
+
+    def _try_refresh(self) -> None:
+        try:
+            self._refresh()
+        except Exception:
+            log.exception("the repository can't be brought up to date")
+
+    def _try_update(self, name: str) -> None:
+        try:
+            self._update(self._source(name))
+        except DrainingError:
+            raise
+        except Exception:  # as of a folder that can't be read: the other models need not know
+            log.exception("model not updated", model=name)
+        give_back_memory()
+
+    def _update(self, source: Source, reload: bool = False) -> dict[str, str]:
+        """Load what of a model is to serve, and have it serve; what was refused, and why."""
+        name = source.folder.name
+        before = self._catalog.models.get(name, Routes(name, {}))
+        stamp = source.stamp()
+        update = Update(
+            self._loader, self._metrics, source, before, reload, self._show_loading, self._stops
+        )
+        routes = update.run()
+        if update.refused and source.upload is not None:  # it counts as one
+            for loaded in update.fresh:
+                self._loader.unload(loaded)
+            self._catalog.put(before)
+            source.discard()
+            return update.refused
+        self._changes.applied(name, stamp)
+        self._unloaded.discard(name)
+        replaced = self._sources.pop(name, source)
+        if routes.entries:
+            self._sources[name] = source
+        self._switch(routes)
+        if replaced is not source:
+            replaced.discard()
+        return update.refused
+
+    def _show_loading(self, entry: Entry) -> None:
+        model = self._catalog.models.get(entry.name, Routes(entry.name, {}))
+        self._catalog.put(model.replace(entry))
+
+    def _switch(self, routes: Routes) -> None:
+        """Lead requests to what is to serve; what no longer is gets drained and freed."""
+        before = self._catalog.models.get(routes.name, routes).serving
+        leaving = [
+            Entry(routes.name, version, "UNLOADING")
+            for version in before
+            if version not in routes.serving
+        ]
+        self._catalog.put(routes.replace(*leaving))
+        for loaded in before.values():
+            if loaded not in routes.serving.values():
+                self._loader.unload(loaded)
+        if leaving:
+            log.info("model unloaded", model=routes.name, versions=[e.version for e in leaving])
+            self._catalog.put(routes)

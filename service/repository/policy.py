@@ -1,0 +1,179 @@
+"""Which versions of a model serve, and who gets which: `serving.json` of a model's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.errors import BundleError, InvalidRequestError
+
+CONFIG_FILE = "serving.json"
+
+Version = Annotated[str, Field(pattern=r"^[1-9][0-9]{0,9}$")]
+Alias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,99}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True
+    )
+
+
+class Versions(_Part):
+    """Those that serve: the highest so many, or these, or all."""
+
+    latest: int = Field(1, ge=1, description="so many, the highest that are not refused")
+    specific: list[Version] | None = Field(None, min_length=1)
+    all: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, document: object) -> object:
+        return {"all": True} if document == "all" else document
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Versions:
+        if len(self.model_fields_set) > 1:
+            raise ValueError(f"one of {', '.join(sorted(self.model_fields_set))}, not several")
+        return self
+
+
+class Canary(_Part):
+    """A version that gets a share of the requests that name none."""
+
+    version: Version
+    weight: float = Field(ge=0, le=1, description="its share")
+
+
+class Shadow(_Part):
+    """A version that is asked the same as the one that answers, and compared with it."""
+
+    version: Version
+    share: float = Field(1.0, ge=0, le=1, description="of the requests")
+
+
+class ServingConfig(_Part):
+    """`serving.json`; what is not in it is as by default."""
+
+    versions: Versions = Versions()
+    aliases: dict[Alias, Version] = Field(default_factory=dict)
+    canary: Canary | None = None
+    shadow: Shadow | None = None
+
+    @property
+    def on_trial(self) -> set[str]:
+        """Versions that requests which name none go to only as the split says."""
+        return {part.version for part in (self.canary, self.shadow) if part is not None}
+
+    @property
+    def named(self) -> set[str]:
+        """Versions that are to serve whatever else does."""
+        return {*(self.versions.specific or ()), *self.aliases.values(), *self.on_trial}
+
+    def candidates(self, versions: Iterable[str]) -> list[str]:
+        """Those of these versions that may answer who names none, the highest first."""
+        return sorted(set(versions) - self.on_trial, key=int, reverse=True)
+
+    @property
+    def count(self) -> float:
+        """How many of the candidates are to serve, beside those that are named."""
+        if self.versions.all:
+            return float("inf")
+        return 0 if self.versions.specific is not None else self.versions.latest
+
+
+class _Latest(_Part):
+    num_versions: int = Field(1, ge=1)
+
+
+class _Specific(_Part):
+    versions: list[Version] = Field(min_length=1)
+
+
+class _All(_Part):
+    pass
+
+
+class _VersionPolicy(_Part):
+    """Triton's `version_policy`."""
+
+    latest: _Latest | None = None
+    all: _All | None = None
+    specific: _Specific | None = None
+
+    def versions(self) -> dict[str, Any] | Literal["all"]:
+        """The same as `serving.json` says it."""
+        if self.specific is not None:
+            return {"specific": self.specific.versions}
+        if self.all is not None:
+            return "all"
+        return {"latest": (self.latest or _Latest()).num_versions}
+
+
+class _LoadConfig(ServingConfig):
+    """What a load request may bring."""
+
+    version_policy: _VersionPolicy | None = None
+
+    @model_validator(mode="after")
+    def _says_it_once(self) -> _LoadConfig:
+        if {"versions", "version_policy"} <= self.model_fields_set:
+            raise ValueError("versions and version_policy say the same thing: give one")
+        policy = self.version_policy
+        if policy is not None and len(policy.model_fields_set) != 1:
+            raise ValueError("version_policy is one of latest, all and specific")
+        return self
+
+
+def read_config(folder: Path) -> ServingConfig:
+    """`serving.json` of a model's folder; without one, the default.
+
+    Raises:
+        BundleError: It can't be read, or is against the schema.
+    """
+    try:
+        text = (folder / CONFIG_FILE).read_bytes()
+    except FileNotFoundError:
+        return ServingConfig()
+    except OSError as error:
+        raise BundleError(f"{CONFIG_FILE} can't be read: {error}") from error
+    try:
+        return ServingConfig.model_validate(json.loads(text))
+    except ValidationError as error:
+        wrong = "; ".join(f"{field}: {message}" for field, message in _faults(error))
+        raise BundleError(f"{CONFIG_FILE} is not valid: {wrong}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{CONFIG_FILE} is not JSON: {error}") from error
+
+
+def parse_config(text: str, field: str) -> ServingConfig:
+    """The configuration that a load request brings; `version_policy` as Triton writes it.
+
+    Args:
+        text: JSON.
+        field: Where in the request it stands.
+
+    Raises:
+        InvalidRequestError: It is not JSON, or a field is unknown or not as it should be (named).
+    """
+    try:
+        given = _LoadConfig.model_validate(json.loads(text))
+    except ValidationError as error:
+        place, message = _faults(error)[0]
+        within = f"{field}.{place}" if place else field
+        raise InvalidRequestError(f"{within}: {message}", within) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{field} is not JSON: {error}", field) from None
+    document = given.model_dump(exclude_unset=True, exclude={"version_policy"})
+    if given.version_policy is not None:
+        document["versions"] = given.version_policy.versions()
+    return ServingConfig.model_validate(document)
+
+
+def _faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Each field that is wrong, and what is wrong with it."""
+    return [(".".join(map(str, line["loc"])), line["msg"]) for line in error.errors()]
