@@ -66,11 +66,14 @@ class Timing {
   Total total_s_;
 };
 
-// What requests that were answered took, stage by stage; counted on the event loop.
+// How requests ended, and what those that were answered took, stage by stage; counted on the event
+// loop.
 struct StageTally {
-  // The moments in which one began, was submitted, ran first, had its results and was answered.
+  // An answered one: the moments in which it began, was submitted, ran first, had its results and
+  // was answered.
   void observe(double begun_s, double submitted_s, double ran_s, double done_s, double answered_s,
                long num_rows) {
+    success.add(answered_s - begun_s);
     input.add(submitted_s - begun_s);
     queue.add(ran_s - submitted_s);
     infer.add(done_s - ran_s);
@@ -79,6 +82,7 @@ struct StageTally {
     last_s.store(answered_s, std::memory_order_relaxed);
   }
 
+  Timing success, fail;
   Timing input, queue, infer, output;
   Timing cache_hit, cache_miss;  // those that were looked up
   Total rows;                    // of those that ran

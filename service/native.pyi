@@ -28,6 +28,8 @@ class Timing:
     def add(self, seconds: float) -> None: ...
 
 class StageTally:
+    success: Timing
+    fail: Timing
     input: Timing
     queue: Timing
     infer: Timing

@@ -125,6 +125,8 @@ void bind_tally(py::module_& module) {
   py::class_<StageTally>(module, "StageTally")
       .def("observe", &StageTally::observe, py::arg("begun_s"), py::arg("submitted_s"),
            py::arg("ran_s"), py::arg("done_s"), py::arg("answered_s"), py::arg("num_rows"))
+      .def_readonly("success", &StageTally::success)
+      .def_readonly("fail", &StageTally::fail)
       .def_readonly("input", &StageTally::input)
       .def_readonly("queue", &StageTally::queue)
       .def_readonly("infer", &StageTally::infer)

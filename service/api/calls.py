@@ -293,8 +293,11 @@ class Call(ABC):
     def _succeed(self, results: Arrays, answer: Answer) -> None:
         assert self._asked is not None, "only what was read is answered"
         asked, answered_s = self._asked, self._end("ok")
+        scheduler = asked.served.scheduler
         if self._done is not None:
-            asked.served.scheduler.note_answered(self._done, self.started_s, answered_s)
+            scheduler.note_answered(self._done, self.started_s, answered_s)
+        else:  # from the cache
+            scheduler.stages.success.add(answered_s - self.started_s)
         self.send(answer)
         if (shadow := self.routed.shadow) is not None:
             services = self._services
@@ -307,6 +310,8 @@ class Call(ABC):
         self.over = True
         now_s = time.perf_counter()
         self.tally_of(outcome).observe(now_s - self.started_s)
+        if self._served is not None and outcome != "ok":
+            self._served.scheduler.stages.fail.add(now_s - self.started_s)
         return now_s
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:

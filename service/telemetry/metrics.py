@@ -170,14 +170,6 @@ class Metrics:
             )
         return counted.elapsed_s
 
-    def outcomes_of(self, model: str, version: str) -> dict[str, list[native.Distribution]]:
-        """Tallies of the seconds of a model's requests by how they ended, over all protocols."""
-        found: dict[str, list[native.Distribution]] = {}
-        for (name, its_version, _, outcome), counted in list(self._outcomes.items()):
-            if (name, its_version) == (model, version):
-                found.setdefault(outcome, []).append(counted.elapsed_s)
-        return found
-
     def tallies_of(self, model: str, version: str) -> list[native.RunTally]:
         """What the schedulers of a model count, one a precision."""
         with self._lock:

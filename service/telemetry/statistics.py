@@ -41,14 +41,13 @@ class ModelStatistics(TypedDict):
 
 
 def model_statistics(metrics: Metrics, model: str, version: str) -> ModelStatistics:
-    """What was counted of a version of a model since the server started, over its precisions.
+    """What was counted of a version of a model since it was loaded, over its precisions.
 
     A request's time is the sum of four: `compute_input` until it is submitted, `queue` until its
     first run, `compute_infer` until the end of its last, `compute_output` until its answer is made.
     """
     tallies = metrics.tallies_of(model, version)
     stages = [tally.stages for tally in tallies]
-    outcomes = metrics.outcomes_of(model, version)
     return {
         "name": model,
         "version": version,
@@ -56,8 +55,8 @@ def model_statistics(metrics: Metrics, model: str, version: str) -> ModelStatist
         "inference_count": round(sum(it.rows for it in stages)),
         "execution_count": sum(sum(tally.compute_s.counts()) for tally in tallies),
         "inference_stats": {
-            "success": _ended(outcomes.pop("ok", [])),
-            "fail": _ended(tally for ended in outcomes.values() for tally in ended),
+            "success": _duration(it.success for it in stages),
+            "fail": _duration(it.fail for it in stages),
             "queue": _duration(it.queue for it in stages),
             "compute_input": _duration(it.input for it in stages),
             "compute_infer": _duration(it.infer for it in stages),
@@ -91,12 +90,6 @@ def _duration(timings: Iterable[native.Timing]) -> Duration:
     timings = list(timings)
     seconds = sum(timing.total_s for timing in timings)
     return {"count": sum(timing.count for timing in timings), "ns": round(1e9 * seconds)}
-
-
-def _ended(tallies: Iterable[native.Distribution]) -> Duration:
-    tallies = list(tallies)
-    seconds = sum(tally.total() for tally in tallies)
-    return {"count": sum(sum(tally.counts()) for tally in tallies), "ns": round(1e9 * seconds)}
 
 
 def _epoch_ms(at_s: float) -> int:

@@ -16,7 +16,7 @@ from tests.http.payloads import frames, infer_body
 from tests.http.refusals import check_refusal
 from tests.protocol.asking import described, infer
 from tests.protocol.made import LABELLED
-from tests.servers import Server, serving
+from tests.servers import Server, serving, wait_until
 
 STAGES = ("compute_input", "queue", "compute_infer", "compute_output")
 
@@ -122,6 +122,17 @@ def test_the_cache_s_answers_are_told_apart(repository: Path) -> None:
         assert stats["cache_hit"]["ns"] > 0
         assert (found["inference_count"], found["execution_count"]) == (2, 1)
         assert stats["compute_infer"]["count"] == 1
+
+
+def test_a_model_that_is_loaded_anew_begins_anew(own: Server) -> None:
+    ask_rows(own.client, 2)
+    assert own.client.post("/v2/repository/models/rows/load").status_code == 200
+    wait_until(lambda: statistics_of(own.client, "rows")["inference_count"] == 0)
+    ask_rows(own.client, 3)
+    found = statistics_of(own.client, "rows")
+    assert found["inference_stats"]["success"]["count"] == 1
+    assert (found["inference_count"], found["execution_count"]) == (3, 1)
+    check_times(found)
 
 
 def test_every_model_is_in_the_whole(client: httpx.Client) -> None:

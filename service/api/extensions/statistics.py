@@ -22,7 +22,7 @@ Statistics = dict[str, list[ModelStatistics]]
     summary="Statistics of all models",
 )
 async def all_statistics(request: Request) -> Statistics:
-    """Counts and times of every model that serves, since the server started."""
+    """Counts and times of every model that serves, since it was loaded."""
     services: Services = request.app.state.services
     return {
         "model_stats": [
