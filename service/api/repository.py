@@ -49,7 +49,12 @@ async def index(request: Request) -> Response:
     return Response(msgspec.json.encode(entries), media_type="application/json")
 
 
-@router.post("/models/{name}/load", openapi_extra=LOAD_DOCUMENT, summary="Load a model")
+@router.post(
+    "/models/{name}/load",
+    openapi_extra=LOAD_DOCUMENT,
+    response_class=Response,
+    summary="Load a model",
+)
 async def load(request: Request) -> Response:
     """Load a model, or load it again: what serves goes on until the new one is warm."""
     settings = _allowed(request).settings
@@ -62,7 +67,12 @@ async def load(request: Request) -> Response:
     return Response()
 
 
-@router.post("/models/{name}/unload", openapi_extra=UNLOAD_DOCUMENT, summary="Unload a model")
+@router.post(
+    "/models/{name}/unload",
+    openapi_extra=UNLOAD_DOCUMENT,
+    response_class=Response,
+    summary="Unload a model",
+)
 async def unload(request: Request) -> Response:
     """Unload a model, once what it was asked is answered."""
     settings = _allowed(request).settings
