@@ -52,6 +52,10 @@ format: .venv/ready ## Format the code and mend what the linter can
 	$(DEV)/ruff check --fix .
 	$(DEV)/clang-format -i $(CPP)
 
+.PHONY: fuzz
+fuzz: .venv/ready ## Hold the server against its own OpenAPI document, ten times as long as in the tests
+	SEQSERVE_FUZZ_CASES=20000 $(DEV)/python -m pytest tests/protocol/test_openapi.py
+
 .PHONY: sanitize
 sanitize: .venv/ready ## Tests of the native part under ASan and UBSan, then under TSan (about 10 minutes)
 	./deploy/sanitize.sh address tests/native tests/engine tests/schedulers tests/http \

@@ -17,8 +17,9 @@ from starlette.exceptions import HTTPException
 
 from service.api import health, predict, v2
 from service.api import repository as repository_api
-from service.api.calls import Services
 from service.api.context import RequestContext, on_http_exception, on_service_error
+from service.api.extensions import configuration, logs, shared_memory, statistics, trace
+from service.api.services import Services
 from service.cache import ResultCache
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
@@ -109,10 +110,18 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.draining = False  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.others_loading = False  # other workers on this port
-    app.include_router(health.router)
-    app.include_router(repository_api.router)
-    app.include_router(predict.router)
-    app.include_router(v2.router)
+    for part in (
+        health,
+        repository_api,
+        predict,
+        statistics,
+        v2,
+        configuration,
+        logs,
+        trace,
+        shared_memory,
+    ):
+        app.include_router(part.router)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_middleware(RequestContext, access_log=settings.access_log)

@@ -6,6 +6,7 @@ ServiceError 500
     PayloadTooLargeError 413           body over the limit
     InvalidSequenceError 422           well-formed input that does not fit the model
         NotFiniteError                 its answer is beyond float32
+    NotFiniteOutputError 422           an answer that JSON has no number for; binary has
     UnfitTensorsError 422              well-formed tensors that the graph can't take
     ForbiddenError 403                 switched off by a setting
     ModelNotFoundError 404             unknown model or version
@@ -16,7 +17,7 @@ ServiceError 500
     DrainingError 503                  the server is stopping: try another replica
     CallerGoneError 499                the client closed its connection: counted, read by nobody
     InferenceTimeoutError 504          the request's deadline passed
-    UnimplementedError 501             a part of the protocol that this server has not
+    UnsupportedError 501               a part of a protocol that is not here
     InferenceError 500                 the graph failed on this batch (cause logged, not sent)
 
 BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
@@ -87,6 +88,31 @@ class NotFiniteError(InvalidSequenceError):
     def __init__(self, model: str, field: str) -> None:
         message = f"{field} has no finite answer: {model} computes with float32, "
         super().__init__(f"{message}which its values exceed", field)
+
+
+class NotFiniteOutputError(ServiceError):
+    """A tensor of the answer is NaN or infinite somewhere, and JSON was asked for.
+
+    Args:
+        name: Of the output.
+    """
+
+    status_code = 422
+    code = "not_finite"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"output {name!r} has values that are NaN or infinite, which JSON has no number for: "
+            "ask for it in binary",
+            name,
+        )
+
+
+class UnsupportedError(ServiceError):
+    """A part of a protocol that other servers have and this one has not."""
+
+    status_code = 501
+    code = "unsupported"
 
 
 class UnfitTensorsError(ServiceError):
@@ -167,13 +193,6 @@ class InferenceTimeoutError(ServiceError):
 
     status_code = 504
     code = "timeout"
-
-
-class UnimplementedError(ServiceError):
-    """The protocol has it, this server does not."""
-
-    status_code = 501
-    code = "unimplemented"
 
 
 class InferenceError(ServiceError):

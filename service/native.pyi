@@ -22,6 +22,41 @@ class Distribution:
     def counts(self) -> list[int]: ...
     def total(self) -> float: ...
 
+class Timing:
+    count: int
+    total_s: float
+    def add(self, seconds: float) -> None: ...
+
+class StageTally:
+    success: Timing
+    fail: Timing
+    input: Timing
+    queue: Timing
+    infer: Timing
+    output: Timing
+    cache_hit: Timing
+    cache_miss: Timing
+    rows: float
+    last_s: float
+    def observe(
+        self,
+        begun_s: float,
+        submitted_s: float,
+        ran_s: float,
+        done_s: float,
+        answered_s: float,
+        num_rows: int,
+    ) -> None: ...
+
+class BatchStages:
+    input: Timing
+    infer: Timing
+    output: Timing
+
+class BatchTally:
+    def sizes(self) -> list[int]: ...
+    def of(self, num_rows: int) -> BatchStages: ...
+
 class RunTally:
     queue_s: Distribution
     compute_s: Distribution
@@ -31,6 +66,8 @@ class RunTally:
     misprediction_s: float
     real_cells: float
     padded_cells: float
+    batches: BatchTally
+    stages: StageTally
     def __init__(self, seconds: Items[float], rows: Items[float]) -> None: ...
 
 class CostTable:
@@ -74,6 +111,8 @@ class Job:
     num_cells: int
     num_sequences: int
     work_s: float
+    ran_s: float
+    done_s: float
     gone: bool
     request_id: str
     waited_s: float

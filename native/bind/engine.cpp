@@ -18,6 +18,7 @@ std::optional<Taken> next(Engine& engine, Workspace& workspace) {
   if (taken) {
     taken->second->begin();
     taken->first->prepare(*taken->second, workspace);
+    taken->second->be_prepared();
   }
   return taken;
 }

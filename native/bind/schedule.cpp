@@ -77,6 +77,8 @@ void bind_job(py::module_& module) {
       .def_readonly("priority", &Job::priority)
       .def_readonly("num_cells", &Job::num_cells)
       .def_readonly("work_s", &Job::work_s)
+      .def_readonly("ran_s", &Job::ran_s)
+      .def_readonly("done_s", &Job::done_s)
       .def_readwrite("gone", &Job::gone)
       .def_readonly("request_id", &Job::request_id)
       .def_readonly("waited_s", &Job::waited_s)
@@ -116,12 +118,38 @@ void bind_tally(py::module_& module) {
       .def("observe", &Distribution::observe)
       .def("counts", &Distribution::counts)
       .def("total", &Distribution::total);
+  py::class_<Timing>(module, "Timing")
+      .def_property_readonly("count", &Timing::count)
+      .def_property_readonly("total_s", &Timing::total_s)
+      .def("add", &Timing::add);
+  py::class_<StageTally>(module, "StageTally")
+      .def("observe", &StageTally::observe, py::arg("begun_s"), py::arg("submitted_s"),
+           py::arg("ran_s"), py::arg("done_s"), py::arg("answered_s"), py::arg("num_rows"))
+      .def_readonly("success", &StageTally::success)
+      .def_readonly("fail", &StageTally::fail)
+      .def_readonly("input", &StageTally::input)
+      .def_readonly("queue", &StageTally::queue)
+      .def_readonly("infer", &StageTally::infer)
+      .def_readonly("output", &StageTally::output)
+      .def_readonly("cache_hit", &StageTally::cache_hit)
+      .def_readonly("cache_miss", &StageTally::cache_miss)
+      .def_property_readonly("rows", [](const StageTally& it) { return it.rows.value(); })
+      .def_property_readonly("last_s", [](const StageTally& it) { return it.last_s.load(); });
+  py::class_<BatchTally::Stages>(module, "BatchStages")
+      .def_readonly("input", &BatchTally::Stages::input)
+      .def_readonly("infer", &BatchTally::Stages::infer)
+      .def_readonly("output", &BatchTally::Stages::output);
+  py::class_<BatchTally>(module, "BatchTally")
+      .def("sizes", &BatchTally::sizes)
+      .def("of", &BatchTally::of, py::return_value_policy::reference_internal, py::arg("num_rows"));
   py::class_<RunTally, std::shared_ptr<RunTally>>(module, "RunTally")
       .def(py::init<std::vector<double>, std::vector<double>>(), py::arg("seconds"),
            py::arg("rows"))
       .def_readonly("queue_s", &RunTally::queue_s)
       .def_readonly("compute_s", &RunTally::compute_s)
       .def_readonly("rows", &RunTally::rows)
+      .def_readonly("batches", &RunTally::batches)
+      .def_readonly("stages", &RunTally::stages)
       .def_property_readonly("cpu_s", [](const RunTally& it) { return it.cpu_s.value(); })
       .def_property_readonly("predicted_s",
                              [](const RunTally& it) { return it.predicted_s.value(); })

@@ -129,7 +129,10 @@ std::string make_response(const Job& job, const std::string& default_lines) {
   response.append("content-length: ").append(std::to_string(size));
   response.append("\r\nx-request-id: ").append(job.request_id);
   response.append(job.keep_alive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
-  plan.elapsed_s->observe(now_s() - job.submitted_s + job.waited_s);
+  double answered_s = now_s(), begun_s = job.submitted_s - job.waited_s;
+  plan.elapsed_s->observe(answered_s - begun_s);
+  plan.scheduler->stages().observe(begun_s, job.submitted_s, job.ran_s, job.done_s, answered_s,
+                                   static_cast<long>(job.sequences.size()));
   return response.append(document).append(blobs);
 }
 

@@ -66,6 +66,8 @@ class Job : public std::enable_shared_from_this<Job> {
 
   long priority;
   double submitted_s, deadline_s, due_s;
+  double ran_s = 0.0;   // when its first run began
+  double done_s = 0.0;  // when it had all its outputs
   double work_s = 0.0;  // of computing, as estimated when it was admitted
   long num_cells = 0;
   long kind = 0;      // whole tensors: a request runs with those of the same kind

@@ -21,6 +21,8 @@ void Run::begin() {
   begun_cpu_s_ = thread_cpu_s();
 }
 
+void Run::be_prepared() { prepare_s = now_s() - begun_s_; }
+
 void Run::end() {
   cpu_s = thread_cpu_s() - begun_cpu_s_;
   elapsed_s = now_s() - begun_s_;

@@ -19,6 +19,8 @@ struct Run {
   // Time what happens between the two, by the thread that calls them.
   void begin();
   void end();
+  // Note, between the two, that its tensors are in place.
+  void be_prepared();
 
   std::vector<SequencePtr> sequences;
   std::vector<long> counts;
@@ -26,6 +28,7 @@ struct Run {
   long num_real = 0;   // the counts' sum
   double cpu_s = 0.0;  // of its thread, once it is over
   double elapsed_s = 0.0;
+  double prepare_s = 0.0;  // the part of it until its tensors were in place
 
  private:
   double begun_cpu_s_ = 0.0, begun_s_ = 0.0;

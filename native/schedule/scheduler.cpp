@@ -48,6 +48,7 @@ void Scheduler::prepare(const Run& run, Workspace& workspace) const {
 }
 
 std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) {
+  double begun_s = now_s();
   keep_state(run, outputs);
   auto [rows, steps] = shape_of(run);
   double predicted_s = cost->predict(rows, steps);
@@ -74,6 +75,9 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
     leave(*sequence);
     if (!job.gone && job.answer()) answered.push_back(job.shared_from_this());
   }
+  double ended_s = now_s();
+  for (const auto& job : answered) job->done_s = ended_s;
+  tally_->batches.add(rows, run.prepare_s, run.elapsed_s - run.prepare_s, ended_s - begun_s);
   return answered;
 }
 
@@ -117,7 +121,10 @@ RunPtr Scheduler::run_next(std::vector<SequencePtr> sequences, long max_steps) {
   double at_s = now_s();
   for (const auto& sequence : sequences) {
     sequence->chosen = false;
-    if (sequence->position == 0) tally_->queue_s.observe(at_s - sequence->job->submitted_s);
+    if (sequence->position > 0) continue;
+    Job& job = *sequence->job;
+    tally_->queue_s.observe(at_s - job.submitted_s);
+    if (job.ran_s == 0.0) job.ran_s = at_s;
   }
   return std::make_shared<Run>(std::move(sequences), max_steps);
 }

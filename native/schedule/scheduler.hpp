@@ -79,6 +79,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   const GraphSpec graph;
   bool is_busy = false;  // among those that the engine looks through
 
+  // What requests take; for the event loop.
+  StageTally& stages() const { return tally_->stages; }
+
   // for tests: what waits, the first due first
   const std::vector<SequencePtr>& pool() const { return pool_; }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,10 +10,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.api.calls import VALUES_AT_ONCE
 from service.api.exchange import BINARY_TYPE, Answer, Headers
+from service.codec.classes import top_classes
 from service.codec.infer import WantedOutput
-from service.datatypes import datatype_of
+from service.codec.strings import encode_strings
+from service.codec.tensors import VALUES_AT_ONCE, all_finite
+from service.errors import NotFiniteOutputError
 from service.graphs.model import Arrays
 from service.repository.served import Served
 
@@ -31,23 +32,53 @@ def infer_answer(
         request_id: Of the request's body, echoed.
         outputs: The tensors to send, in this order.
         results: What the model answered.
+
+    Raises:
+        NotFiniteOutputError: JSON, or the names of classes, are wanted of what is not finite.
     """
     parts = [_opening(served.name, served.version)]
     if request_id is not None:
         parts += [b',"id":', orjson.dumps(request_id)]
     parts.append(b',"outputs":[')
     comma, blobs = b"", list[bytes]()
-    for name, is_binary in outputs:
-        array = results[name]
-        parts += [comma, _described(name, array.dtype, array.shape, is_binary)]
+    for wanted in outputs:
+        datatype, values = wanted_values(served, wanted, results[wanted.name])
+        parts.append(comma)
         comma = b","
-        if is_binary:
-            blobs.append(array.tobytes())
+        if wanted.is_binary:
+            blobs.append(blob_of(datatype, values))
+            parts.append(_described(wanted.name, datatype, values.shape, len(blobs[-1])))
         else:
-            _add_numbers(parts, array.ravel())
+            parts.append(_described(wanted.name, datatype, values.shape, None))
+            _add_values(parts, values.ravel())
         parts.append(b"}")
     parts.append(b"]}")
     return _answer(b"".join(parts), blobs)
+
+
+def blob_of(datatype: str, values: NDArray[Any]) -> bytes:
+    """A tensor's values in binary."""
+    return encode_strings(values) if datatype == "BYTES" else values.tobytes()
+
+
+def wanted_values(
+    served: Served, wanted: WantedOutput, values: NDArray[Any]
+) -> tuple[str, NDArray[Any]]:
+    """An output's datatype and values; or those of its classes' names.
+
+    Raises:
+        NotFiniteOutputError: JSON, or the names of classes, are wanted of what is not finite.
+    """
+    is_written = wanted.num_classes or not wanted.is_binary
+    if is_written and values.dtype.kind == "f" and not all_finite(values):
+        raise NotFiniteOutputError(wanted.name)
+    if not wanted.num_classes:
+        return served.signature.output(wanted.name).datatype, values
+    manifest = served.manifest
+    labels: list[str] = []
+    if manifest is not None and manifest.outputs.logits == wanted.name:
+        labels = manifest.outputs.labels
+    return "BYTES", top_classes(values, wanted.num_classes, labels)
 
 
 class AnswerTemplate(NamedTuple):
@@ -91,7 +122,7 @@ def answer_template(
         before_id += id_
     places = {spec.name: place for place, spec in enumerate(specs)}
     pieces = []
-    for name, is_binary in outputs:
+    for name, is_binary, _ in outputs:
         before = b""
         if not is_binary:
             before, data, rest = document.partition(b'"data":[')  # in no string: it has quotes
@@ -105,20 +136,19 @@ def answer_template(
 
 @lru_cache(256)
 def _opening(name: str, version: str) -> bytes:
-    """What every answer of a model begins with; its name needs no quotes escaped."""
-    return f'{{"model_name":"{name}","model_version":"{version}"'.encode()
+    """What every answer of a model begins with."""
+    return b'{"model_name":%b,"model_version":%b' % (orjson.dumps(name), orjson.dumps(version))
 
 
 @lru_cache(1_024)
-def _described(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], is_binary: bool) -> bytes:
-    """An output up to its numbers, or where they are binary up to its end."""
+def _described(name: str, datatype: str, shape: tuple[int, ...], num_bytes: int | None) -> bytes:
+    """An output up to its values; or where they are binary, of so many bytes, up to its end."""
     described = b'{"name":%b,"datatype":"%b","shape":%b,' % (
         orjson.dumps(name),
-        datatype_of(dtype).encode(),
+        datatype.encode(),
         orjson.dumps(shape),
     )
-    if is_binary:
-        num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes is not None:
         return b'%b"parameters":{"binary_data_size":%d}' % (described, num_bytes)
     return described + b'"data":'
 
@@ -131,14 +161,19 @@ def _answer(document: bytes, blobs: list[bytes]) -> Answer:
     return Answer(b"".join((document, *blobs)), headers=headers)
 
 
-def _add_numbers(parts: list[bytes], values: NDArray[Any]) -> None:
+def _add_values(parts: list[bytes], values: NDArray[Any]) -> None:
     """Add a JSON array of values (any,), in pieces: each holds the interpreter's lock."""
     if values.size <= VALUES_AT_ONCE:
-        parts.append(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
+        parts.append(_encoded(values))
         return
     before = b"["
     for start in range(0, values.size, VALUES_AT_ONCE):
-        piece = values[start : start + VALUES_AT_ONCE]
-        parts += [before, orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]]
+        parts += [before, _encoded(values[start : start + VALUES_AT_ONCE])[1:-1]]
         before = b","
     parts.append(b"]")
+
+
+def _encoded(values: NDArray[Any]) -> bytes:
+    if values.dtype.hasobject:
+        return orjson.dumps(values.tolist())
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)

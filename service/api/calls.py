@@ -7,7 +7,6 @@ with what a long body says, the engine with its results.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,42 +17,20 @@ import structlog
 
 from service import native
 from service.api.exchange import Answer, Head, refusal
+from service.api.services import Services
 from service.api.shadow import compare_with
-from service.cache import ResultCache, cache_key
-from service.codec.tensors import check_finite
-from service.engine.engine import Engine
-from service.errors import (
-    InvalidRequestError,
-    InvalidSequenceError,
-    ModelGoneError,
-    ServiceError,
-    UnsupportedMediaTypeError,
-)
+from service.cache import cache_key
+from service.codec.compression import coding_of, decompress
+from service.codec.tensors import check_finite, takes_long
+from service.errors import InvalidRequestError, InvalidSequenceError, ModelGoneError, ServiceError
 from service.graphs.model import Arrays
-from service.repository.repository import Repository
 from service.repository.routes import Routed
 from service.repository.served import Served
 from service.schedulers.job import Job
-from service.settings import Settings
-from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 V = TypeVar("V")
-
-VALUES_AT_ONCE = 16_384
-"""Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Services:
-    """What the handlers work with; one of each in a server."""
-
-    settings: Settings
-    metrics: Metrics
-    repository: Repository
-    engine: Engine
-    cache: ResultCache | None
 
 
 class Asked(NamedTuple):
@@ -117,6 +94,7 @@ class Call(ABC):
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
+        self._done: Job | None = None
 
     @abstractmethod
     def send(self, answer: Answer) -> None:
@@ -142,7 +120,7 @@ class Call(ABC):
 
     def run(self, body: Any) -> None:
         """Go on to the answer, now that the whole body is here, as the handler reads it."""
-        self._take_step(self._read, body)
+        self._take_step(self._open, body)
 
     def drop(self) -> None:
         """The client has left: nobody waits for it any more."""
@@ -195,19 +173,6 @@ class Call(ABC):
         """
         return self.routed.loaded.get(precision, field)
 
-    def check_encoding(self) -> None:
-        """Refuse a compressed body.
-
-        Raises:
-            UnsupportedMediaTypeError: It is.
-        """
-        encoding = self.head.header(b"content-encoding")
-        if encoding.lower() not in ("", "identity"):
-            raise UnsupportedMediaTypeError(
-                f"content encoding {encoding} is not read; send the body as it is",
-                "Content-Encoding",
-            )
-
     def check_count(self, count: int, field: str) -> None:
         """Refuse requests with no sequence, or with more than one request may bring.
 
@@ -254,6 +219,15 @@ class Call(ABC):
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))
 
+    def _open(self, body: Any) -> None:
+        """Decompress it, if need be: in a thread, for the shortest may be long."""
+        coding = coding_of(self.head.content_encoding)
+        if coding is None:
+            self._read(body)
+        else:
+            max_bytes = self.settings.max_body_bytes
+            self._in_thread(partial(decompress, body, coding, max_bytes), self._read)
+
     def _read(self, body: Any) -> None:
         asked = self._handler.read(self, body)
         if isinstance(asked, Asked):
@@ -274,8 +248,12 @@ class Call(ABC):
         self._asked = asked
         served, cache = asked.served, self._services.cache
         if cache:
+            begun_s = time.perf_counter()
             self._key = cache_key(served, asked.work)
             held = cache.get(self._key)
+            stages = served.scheduler.stages
+            looked_up = stages.cache_miss if held is None else stages.cache_hit
+            looked_up.add(time.perf_counter() - begun_s)
             if held is not None:
                 self._answer(held)
                 return
@@ -294,6 +272,7 @@ class Call(ABC):
         if job.failure is not None:
             raise job.failure
         results = self._asked.served.scheduler.results(job)
+        self._done = job
         self._answer(results)
         if self._services.cache:
             self._services.cache.put(self._key, results)
@@ -303,13 +282,27 @@ class Call(ABC):
         asked = self._asked
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
-        if sum(array.size for array in results.values()) > VALUES_AT_ONCE:
-            self._in_thread(lambda: asked.answer(results), partial(self._succeed, asked, results))
+        if takes_long(results):
+            self._in_thread(lambda: asked.answer(results), partial(self._pack, results))
         else:
-            self._succeed(asked, results, asked.answer(results))
+            self._pack(results, asked.answer(results))
 
-    def _succeed(self, asked: Asked, results: Arrays, answer: Answer) -> None:
-        self._end("ok")
+    def _pack(self, results: Arrays, answer: Answer) -> None:
+        """Compress the answer, if its reader wants it and it is worth it."""
+        coding, succeed = self.head.accepted_coding, partial(self._succeed, results)
+        if coding is not None and answer.is_worth_compressing:
+            self._in_thread(partial(answer.compressed, coding), succeed)
+        else:
+            succeed(answer)
+
+    def _succeed(self, results: Arrays, answer: Answer) -> None:
+        assert self._asked is not None, "only what was read is answered"
+        asked, answered_s = self._asked, self._end("ok")
+        scheduler = asked.served.scheduler
+        if self._done is not None:
+            scheduler.note_answered(self._done, self.started_s, answered_s)
+        else:  # from the cache
+            scheduler.stages.success.add(answered_s - self.started_s)
         self.send(answer)
         if (shadow := self.routed.shadow) is not None:
             services = self._services
@@ -317,10 +310,14 @@ class Call(ABC):
                 shadow, asked.served, asked.work, results, services.engine, services.metrics
             )
 
-    def _end(self, outcome: str) -> None:
-        """Count how it ended: `ok` or the error's code."""
+    def _end(self, outcome: str) -> float:
+        """Count how it ended, `ok` or the error's code; when that was."""
         self.over = True
-        self.tally_of(outcome).observe(time.perf_counter() - self.started_s)
+        now_s = time.perf_counter()
+        self.tally_of(outcome).observe(now_s - self.started_s)
+        if self._served is not None and outcome != "ok":
+            self._served.scheduler.stages.fail.add(now_s - self.started_s)
+        return now_s
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
         """Go on with what takes long in a thread, so that the event loop does not stand still."""

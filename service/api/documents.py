@@ -9,7 +9,24 @@ from typing import Any
 import numpy as np
 import soundfile
 
-EXAMPLE_MODEL = "digits-lstm"
+from service.api.schemas import (
+    BINARY,
+    BINARY_TYPE,
+    BOOLEAN,
+    INTEGER,
+    JSON_TYPE,
+    MODEL_NAME,
+    NUMBER,
+    REFUSALS,
+    STRING,
+    array_of,
+    json_of,
+    object_of,
+    parameter,
+    responses,
+)
+from service.datatypes import DATATYPES
+
 NUM_FEATURES = 40  # of the bundled models
 
 
@@ -29,77 +46,13 @@ def _example_recording() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _parameter(name: str, where: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": where,
-        "required": where == "path",
-        "description": text,
-        "schema": schema,
-    }
-
-
-_NUMBER: dict[str, Any] = {"type": "number"}
-_INTEGER: dict[str, Any] = {"type": "integer"}
-_STRING: dict[str, Any] = {"type": "string"}
-
-
-def _array(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required}
-
-
-_MODEL_NAME = _parameter(
-    "name", "path", {"type": "string", "default": EXAMPLE_MODEL}, "As GET /v1/models lists it."
-)
-
-_VERSION = _parameter(
-    "version", "path", {"type": "string", "default": "1"}, "One that serves, or an alias of it."
-)
-
-
-def versioned(document: dict[str, Any]) -> dict[str, Any]:
-    """The same operation on a path that names the version too."""
-    return {**document, "parameters": [*document["parameters"], _VERSION]}
-
-
-_ERROR = _object({"error": _STRING, "code": _STRING, "field": _STRING}, ["error", "code"])
-_REFUSALS = {
-    "400": "Malformed: not JSON, a field of the wrong type, a shape against its data",
-    "403": "Models can't be changed by requests here",
-    "404": "Unknown model or version",
-    "413": "Body over the limit",
-    "415": "Content type that is not read",
-    "422": "Input that does not fit the model: width, length, NaN",
-    "429": "The queue is full; see Retry-After",
-    "500": "The graph failed",
-    "503": "The model is loading, refused, or the server is stopping",
-    "504": "The deadline passed",
-}
-
-
-def _responses(schema: dict[str, Any], refusals: list[str]) -> dict[str, Any]:
-    refused = {
-        status: {
-            "description": _REFUSALS[status],
-            "content": {"application/json": {"schema": _ERROR}},
-        }
-        for status in refusals
-    }
-    answer = {"description": "The answer", "content": {"application/json": {"schema": schema}}}
-    return {"200": answer, **refused}
-
-
-_RANKED = {"label": _STRING, "probability": _NUMBER}
-_PREDICTION = _object(
+_RANKED = {"label": STRING, "probability": NUMBER}
+_PREDICTION = object_of(
     {
         **_RANKED,
-        "top": _array(_object(_RANKED, list(_RANKED))),
+        "top": array_of(object_of(_RANKED, list(_RANKED))),
         "attention": {
-            "anyOf": [_array(_NUMBER), {"type": "null"}],
+            "anyOf": [array_of(NUMBER), {"type": "null"}],
             "description": "with `explain`: a weight a step, summing to 1; null if the family "
             "has no attention",
         },
@@ -107,22 +60,22 @@ _PREDICTION = _object(
     ["label", "probability", "top"],
 )
 
-_PREDICT_BODY = _object(
+_PREDICT_BODY = object_of(
     {
         "sequences": {
-            **_array(_array(_array(_NUMBER))),
+            **array_of(array_of(array_of(NUMBER))),
             "description": "sequences x steps x features; lengths may differ",
         },
         "audio": {
-            "anyOf": [_STRING, _array(_STRING)],
+            "anyOf": [STRING, array_of(STRING)],
             "description": "instead of sequences: recordings (WAV, FLAC, Ogg) in base64",
         },
-        "top_k": {**_INTEGER, "minimum": 1, "default": 1},
+        "top_k": {**INTEGER, "minimum": 1, "default": 1},
         "explain": {"type": "boolean", "default": False},
-        "timeout_s": {**_NUMBER, "exclusiveMinimum": 0},
-        "precision": {"anyOf": [_STRING, {"type": "null"}], "description": "fp32 or int8"},
+        "timeout_s": {**NUMBER, "exclusiveMinimum": 0},
+        "precision": {"anyOf": [STRING, {"type": "null"}], "description": "fp32 or int8"},
         "priority": {
-            **_INTEGER,
+            **INTEGER,
             "minimum": 0,
             "description": "1 comes first, 3 last; 0 is 2",
         },
@@ -132,10 +85,10 @@ _PREDICT_BODY = _object(
 
 PREDICT_DOCUMENT: dict[str, Any] = {
     "parameters": [
-        _MODEL_NAME,
-        _parameter("top_k", "query", {**_INTEGER, "default": 1}, "For a recording as the body."),
-        _parameter("explain", "query", {"type": "boolean"}, "For a recording as the body."),
-        _parameter("timeout_s", "query", _NUMBER, "For a recording as the body."),
+        MODEL_NAME,
+        parameter("top_k", "query", {**INTEGER, "default": 1}, "For a recording as the body."),
+        parameter("explain", "query", {"type": "boolean"}, "For a recording as the body."),
+        parameter("timeout_s", "query", NUMBER, "For a recording as the body."),
     ],
     "requestBody": {
         "required": True,
@@ -162,57 +115,56 @@ PREDICT_DOCUMENT: dict[str, Any] = {
             "audio/ogg": {"schema": {"type": "string", "format": "binary"}},
         },
     },
-    "responses": _responses(
-        _object(
-            {"model": _STRING, "version": _STRING, "predictions": _array(_PREDICTION)},
+    "responses": responses(
+        object_of(
+            {"model": STRING, "version": STRING, "predictions": array_of(_PREDICTION)},
             ["model", "version", "predictions"],
         ),
-        [status for status in _REFUSALS if status != "403"],
+        [status for status in REFUSALS if status not in ("403", "501")],
     ),
 }
 
 MODELS_DOCUMENT: dict[str, Any] = {
-    "responses": _responses(_object({"models": _array({"type": "object"})}, ["models"]), [])
+    "responses": responses(object_of({"models": array_of({"type": "object"})}, ["models"]), [])
 }
 
 MODEL_DOCUMENT: dict[str, Any] = {
-    "parameters": [_MODEL_NAME],
-    "responses": _responses({"type": "object"}, ["404", "503"]),
+    "parameters": [MODEL_NAME],
+    "responses": responses({"type": "object"}, ["404", "503"]),
 }
 
-_PARAMETERS = _object({"parameters": {"type": "object"}}, [])
+_READY = {"description": "Not now", "content": json_of(object_of({"ready": BOOLEAN}))}
+READY_DOCUMENT: dict[str, Any] = {
+    "responses": {**responses(object_of({"ready": BOOLEAN}), []), "503": _READY}
+}
+MODEL_READY_DOCUMENT: dict[str, Any] = {
+    "parameters": [MODEL_NAME],
+    "responses": {
+        **responses(object_of({"name": STRING, "ready": BOOLEAN}), ["404"]),
+        "503": _READY,
+    },
+}
+INDEX_DOCUMENT: dict[str, Any] = {
+    "requestBody": {
+        "required": False,
+        "content": json_of(object_of({"ready": {**BOOLEAN, "default": False}}, [])),
+    },
+    "responses": responses(
+        array_of(object_of(dict.fromkeys(("name", "version", "state", "reason"), STRING))),
+        ["400", "413"],
+    ),
+}
+_CONTROL = object_of({"parameters": {"type": "object"}}, [])
 
 
 def _control(refusals: list[str], **examples: Any) -> dict[str, Any]:
     return {
-        "parameters": [_MODEL_NAME],
-        "requestBody": {
-            "required": False,
-            "content": {"application/json": {"schema": _PARAMETERS, "examples": examples}},
-        },
-        "responses": {**_responses({}, refusals), "200": {"description": "Done; no body"}},
+        "parameters": [MODEL_NAME],
+        "requestBody": {"required": False, "content": json_of(_CONTROL, **examples)},
+        "responses": {**responses({}, refusals), "200": {"description": "Done; no body"}},
     }
 
 
-INDEX_DOCUMENT: dict[str, Any] = {
-    "requestBody": {
-        "required": False,
-        "content": {
-            "application/json": {
-                "schema": _object({"ready": {"type": "boolean", "default": False}}, [])
-            }
-        },
-    },
-    "responses": _responses(
-        _array(
-            _object(
-                {"name": _STRING, "version": _STRING, "state": _STRING, "reason": _STRING},
-                ["name", "version", "state", "reason"],
-            )
-        ),
-        ["400"],
-    ),
-}
 LOAD_DOCUMENT = _control(
     ["400", "403", "404", "413"],
     versions={
@@ -220,22 +172,48 @@ LOAD_DOCUMENT = _control(
         "value": {"parameters": {"config": '{"versions": {"latest": 2}}'}},
     },
 )
-UNLOAD_DOCUMENT = _control(["400", "403", "404"])  # an example would take the model away
+UNLOAD_DOCUMENT = _control(["400", "403", "404", "413"])  # an example would take the model away
+METRICS_DOCUMENT: dict[str, Any] = {
+    "responses": {"200": {"description": "All metrics", "content": {"text/plain": {}}}}
+}
 
-_TENSOR = {"name": _STRING, "shape": _array(_INTEGER), "datatype": _STRING, "data": _array({})}
+_PARAMETERS = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+}
+_TENSOR = object_of(
+    {
+        "name": STRING,
+        "shape": array_of({**INTEGER, "minimum": 0}),
+        "datatype": {**STRING, "enum": list(DATATYPES)},
+        "data": {"description": "flat or nested in the shape; left out where it is binary"},
+        "parameters": _PARAMETERS,
+    },
+    ["name", "shape", "datatype"],
+)
+_OUTPUT = object_of({"name": STRING, "parameters": _PARAMETERS}, ["name"])
 
 INFER_DOCUMENT: dict[str, Any] = {
-    "parameters": [_MODEL_NAME],
+    "parameters": [
+        MODEL_NAME,
+        parameter(
+            "Inference-Header-Content-Length",
+            "header",
+            STRING,
+            "How much of the body is JSON, binary tensors follow; 0: the body is one raw tensor.",
+        ),
+    ],
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {
-                "schema": _object(
+            BINARY_TYPE: {"schema": BINARY},
+            JSON_TYPE: {
+                "schema": object_of(
                     {
-                        "id": _STRING,
-                        "inputs": _array(_object(_TENSOR, list(_TENSOR))),
-                        "outputs": _array(_object({"name": _STRING}, ["name"])),
-                        "parameters": {"type": "object"},
+                        "id": STRING,
+                        "inputs": array_of(_TENSOR),
+                        "outputs": array_of(_OUTPUT),
+                        "parameters": _PARAMETERS,
                     },
                     ["inputs"],
                 ),
@@ -264,19 +242,20 @@ INFER_DOCUMENT: dict[str, Any] = {
                         },
                     }
                 },
-            }
+            },
         },
     },
-    "responses": _responses(
-        _object(
+    "responses": responses(
+        object_of(
             {
-                "model_name": _STRING,
-                "model_version": _STRING,
-                "id": _STRING,
-                "outputs": _array(_object(_TENSOR, list(_TENSOR))),
+                "model_name": STRING,
+                "model_version": STRING,
+                "id": STRING,
+                "outputs": array_of(_TENSOR),
             },
             ["model_name", "outputs"],
         ),
-        [status for status in _REFUSALS if status != "403"],
+        [status for status in REFUSALS if status != "403"],
+        **{BINARY_TYPE: {"schema": BINARY}},
     ),
 }

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from service.codec.compression import WORTH_BYTES, accepted_coding, compress
 from service.errors import OverloadedError, ServiceError
 
 REQUEST_ID = "X-Request-ID"
@@ -46,6 +47,19 @@ class Answer(NamedTuple):
     status: int = 200
     headers: Headers = JSON_HEADERS
 
+    @property
+    def is_worth_compressing(self) -> bool:
+        """Whether it is long enough to gain by it."""
+        return len(self.body) >= WORTH_BYTES
+
+    def compressed(self, coding: str) -> Answer:
+        """The same in a coding; as it is, if it would not get smaller."""
+        body = compress(self.body, coding)
+        if len(body) >= len(self.body):
+            return self
+        headers = (b"content-encoding", coding.encode()), (b"vary", b"accept-encoding")
+        return self._replace(body=body, headers=(*headers, *self.headers))
+
 
 class Head:
     """What a request says before its body; never changed, so that one may serve many requests.
@@ -70,6 +84,10 @@ class Head:
         """The media type without parameters, lower case; empty if there is none."""
         self.json_length = self.header(b"inference-header-content-length")
         """How much of the body is JSON, as the caller wrote it; empty: all."""
+        self.content_encoding = self.header(b"content-encoding")
+        """How the body is compressed, as the caller wrote it; empty: not at all."""
+        self.accepted_coding = accepted_coding(self.header(b"accept-encoding"))
+        """How the answer may be compressed; None: better not."""
 
     def header(self, name: bytes) -> str:
         """One of READ_HEADERS; empty if it is not there."""

@@ -7,10 +7,15 @@ import asyncio
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from service.api import metadata
-from service.api.documents import MODEL_DOCUMENT, versioned
+from service.api.documents import (
+    METRICS_DOCUMENT,
+    MODEL_READY_DOCUMENT,
+    READY_DOCUMENT,
+)
+from service.api.schemas import versioned
 from service.errors import ModelNotReadyError
 from service.repository.repository import Repository
 from service.telemetry.metrics import Metrics
@@ -36,7 +41,7 @@ async def live() -> dict[str, bool]:
     "/v2/health/ready",
     tags=[PROTOCOL],
     summary="Readiness",
-    responses={503: {"description": "Loading, draining, or a bundle was refused"}},
+    openapi_extra=READY_DOCUMENT,
 )
 async def ready(request: Request) -> JSONResponse:
     """Every bundle is verified, invariance-checked and warm, and the server is not stopping."""
@@ -48,12 +53,12 @@ async def ready(request: Request) -> JSONResponse:
     "/v2/models/{name}/ready",
     tags=[PROTOCOL],
     summary="Model readiness",
-    openapi_extra=MODEL_DOCUMENT,
+    openapi_extra=MODEL_READY_DOCUMENT,
 )
 @router.get(
     "/v2/models/{name}/versions/{version}/ready",
     tags=[PROTOCOL],
-    openapi_extra=versioned(MODEL_DOCUMENT),
+    openapi_extra=versioned(MODEL_READY_DOCUMENT),
 )
 async def model_ready(request: Request) -> JSONResponse:
     """Whether this model answers."""
@@ -66,7 +71,13 @@ async def model_ready(request: Request) -> JSONResponse:
     return JSONResponse({"name": name, "ready": True})
 
 
-@router.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+@router.get(
+    "/metrics",
+    tags=["operation"],
+    openapi_extra=METRICS_DOCUMENT,
+    response_class=PlainTextResponse,
+    summary="Prometheus metrics",
+)
 async def prometheus_metrics(request: Request) -> Response:
     """Every metric in Prometheus's text format."""
     metrics: Metrics = request.app.state.metrics

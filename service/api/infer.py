@@ -15,7 +15,7 @@ from service.codec.infer import InferBody
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
-from service.graphs.spec import SequenceSpec
+from service.graphs.spec import SequenceSpec, Signature
 from service.repository.served import Served
 
 
@@ -43,8 +43,24 @@ def ask(
     field = ""
     if served.sequences is not None:
         work, field = _rows(call, read.arrays, served.sequences), served.sequences.inputs
+    else:
+        _check_shapes(read.arrays, served.signature)
     timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
     return Asked(served, work, field, timeout_s, read.priority, answer, plan)
+
+
+def _check_shapes(arrays: Arrays, signature: Signature) -> None:
+    """Refuse tensors of another rank or with other fixed axes than the graph takes."""
+    specs = {spec.name: spec for spec in signature.inputs}
+    for index, (name, array) in enumerate(arrays.items()):
+        wanted = specs[name].shape
+        if array.ndim != len(wanted) or any(
+            fixed not in (-1, size) for fixed, size in zip(wanted, array.shape, strict=True)
+        ):
+            field = f"inputs[{index}].shape"
+            raise InvalidRequestError(
+                f"{field} is {list(array.shape)}, the model takes {list(wanted)} for {name}", field
+            )
 
 
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:

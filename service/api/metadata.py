@@ -13,8 +13,14 @@ from service.repository.served import Served
 
 EXTENSIONS = [
     "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
     "model_repository",
     "model_repository(unload_dependents)",
+    "parameters",
+    "schedule_policy",
+    "statistics",
 ]
 
 

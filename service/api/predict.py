@@ -17,10 +17,11 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.calls import Asked, Call, Handler, Services
+from service.api.calls import Asked, Call, Handler
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
 from service.api.exchange import Answer
 from service.api.routes import RawRoute, endpoint
+from service.api.services import Services
 from service.codec.bodies import decode_json, priority_of, wrong_field
 from service.codec.simd import read_sequences
 from service.codec.tensors import check_sequence, check_sequences, sequence_array
@@ -81,7 +82,6 @@ def predict(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
             "(audio/wav, audio/flac, audio/ogg)",
             "Content-Type",
         )
-    call.check_encoding()
     if kind in RECORDING_TYPES:  # needs a Fourier transform: never on the event loop
         return partial(_read, call, body, served, _parse_recording)
     if len(body) > call.settings.inline_body_bytes:

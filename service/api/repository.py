@@ -12,10 +12,10 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.calls import Services
 from service.api.documents import INDEX_DOCUMENT, LOAD_DOCUMENT, UNLOAD_DOCUMENT
 from service.api.metadata import repository_index
 from service.api.routes import RawRoute, read_body
+from service.api.services import Services
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
 from service.repository.changes import Load, Unload
@@ -50,7 +50,12 @@ async def index(request: Request) -> Response:
     return Response(msgspec.json.encode(entries), media_type="application/json")
 
 
-@router.post("/models/{name}/load", openapi_extra=LOAD_DOCUMENT, summary="Load a model")
+@router.post(
+    "/models/{name}/load",
+    openapi_extra=LOAD_DOCUMENT,
+    response_class=Response,
+    summary="Load a model",
+)
 async def load(request: Request) -> Response:
     """Load a model, or load it again: what serves goes on until the new one is warm."""
     settings: Settings = request.app.state.settings
@@ -66,7 +71,12 @@ async def load(request: Request) -> Response:
     return Response()
 
 
-@router.post("/models/{name}/unload", openapi_extra=UNLOAD_DOCUMENT, summary="Unload a model")
+@router.post(
+    "/models/{name}/unload",
+    openapi_extra=UNLOAD_DOCUMENT,
+    response_class=Response,
+    summary="Unload a model",
+)
 async def unload(request: Request) -> Response:
     """Unload a model, once what it was asked is answered."""
     settings: Settings = request.app.state.settings

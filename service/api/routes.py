@@ -10,8 +10,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.api.calls import Call, Handler, Services
+from service.api.calls import Call, Handler
 from service.api.exchange import Answer, Head, refusal
+from service.api.services import Services
 from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
 
 

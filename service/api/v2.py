@@ -12,16 +12,22 @@ from starlette.responses import Response
 
 from service import native
 from service.api.answers import answer_template, infer_answer
-from service.api.calls import Asked, Call, Handler, Services
-from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, versioned
+from service.api.calls import Asked, Call, Handler
+from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT
 from service.api.infer import ask
 from service.api.metadata import model_metadata
 from service.api.routes import RawRoute, endpoint
+from service.api.schemas import versioned
+from service.api.services import Services
 from service.codec.binary import LENGTH_HEADER, json_bytes
-from service.codec.infer import InferBody, read_body
+from service.codec.compression import WORTH_BYTES
+from service.codec.infer import InferBody, check_written, read_body
 from service.codec.plans import numbers_of
+from service.codec.raw import read_raw
 from service.errors import UnsupportedMediaTypeError
 from service.repository.served import Served
+
+NUMBER_BYTES = 12  # of one in JSON, about
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -45,16 +51,19 @@ def infer(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     """
     served = call.served
     header = call.head.json_length
-    if not header and call.head.content_type == "application/octet-stream":
+    # a client that does not say what it sends (aiohttp) sends JSON under that type too
+    is_binary = call.head.content_type == "application/octet-stream" and body[:1] != b"{"
+    if not header and is_binary:
         raise UnsupportedMediaTypeError(
             f"binary tensors come behind JSON whose length {LENGTH_HEADER} says; "
             "without that header, send JSON alone",
             "Content-Type",
         )
-    call.check_encoding()
     length = json_bytes(header, body)
-    # a binary tensor is only looked through for what is not finite
-    if length + (len(body) - length) // 16 > call.settings.inline_body_bytes:
+    # binary numbers are only looked through for what is not finite
+    has_strings = any(spec.datatype == "BYTES" for spec in served.signature.inputs)
+    read_bytes = length + (len(body) - length) // (1 if has_strings else 16)
+    if read_bytes > call.settings.inline_body_bytes:
         return partial(_read, call, body, length, served)
     return _read(call, body, length, served)
 
@@ -69,10 +78,15 @@ for _path, _document in (
 
 def _read(call: Call, body: bytes, length: int, served: Served) -> Asked:
     """What is asked, and of which sequences."""
-    read = read_body(body, length, served.signature)
+    is_raw = bool(body) and not length
+    signature = served.signature
+    read = read_raw(body, signature) if is_raw else read_body(body, length, signature)
+    if served.sequences is None:
+        check_written(read)
     answer = partial(infer_answer, served, read.request_id, read.outputs)
-    plan = None if call.routed.varies else partial(_plan, call, read, body, length)
-    return ask(call, read, answer, plan)
+    # the lane knows by heart what came as it is, to a model that is always the same
+    is_plain = not (is_raw or call.head.content_encoding or call.routed.varies)
+    return ask(call, read, answer, partial(_plan, call, read, body, length) if is_plain else None)
 
 
 def _plan(
@@ -82,6 +96,8 @@ def _plan(
     spec = served.sequences
     if spec is None or not spec.is_float or len(spec.step_shape) != 1:
         return None  # the lane knows no other numbers
+    if any(output.num_classes for output in read.outputs):
+        return None  # their names are no numbers
     numbers = numbers_of(read, body, length, spec)
     if numbers is None:
         return None
@@ -92,6 +108,8 @@ def _plan(
             return None  # their shape follows the lengths
         lengths = [1] * numbers.batch
     timeout_s = call.settings.request_timeout_s
+    if call.head.accepted_coding and spec.num_values(lengths) * NUMBER_BYTES > WORTH_BYTES:
+        return None  # the answer may be compressed
     template = answer_template(served, read.request_id is not None, read.outputs, lengths)
     return native.Plan(
         **numbers._asdict(),

@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from service.codec.binary import Blobs, Place
 from service.codec.bodies import decode_json, priority_of
+from service.codec.parameters import (
+    Parameters,
+    check_memory,
+    check_parameters,
+    count_of,
+    flag_of,
+    timeout_s_of,
+)
 from service.codec.simd import read_infer
-from service.codec.tensors import tensor_array
+from service.codec.tensors import WITHOUT_JSON, all_finite, tensor_array
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
-from service.graphs.spec import Signature
+from service.graphs.spec import Signature, TensorSpec
 
-Parameters = dict[str, str | int | float | bool]
+UNCLASSIFIED = {"BYTES", "BOOL", "BF16"}
 
 
 class Tensor(msgspec.Struct):
@@ -48,10 +56,17 @@ class InferRequest(msgspec.Struct):
 
 
 class WantedOutput(NamedTuple):
-    """One tensor of the answer."""
+    """One tensor of the answer.
+
+    Args:
+        name: Of the output.
+        is_binary: Behind the JSON, not in it.
+        num_classes: Of each row's values so many, the largest, by name; 0: all values as they are.
+    """
 
     name: str
     is_binary: bool
+    num_classes: int = 0
 
 
 class InferBody(NamedTuple):
@@ -63,7 +78,7 @@ class InferBody(NamedTuple):
     wanted_s: float | None
     outputs: list[WantedOutput]
     arrays: Arrays
-    """Every input tensor by name; binary ones in the body's own memory."""
+    """Every input tensor by name, in the request's order; binary ones in the body's own memory."""
     places: Sequence[Place]
     """Of the binary ones, in bytes after the JSON."""
     num_bytes: int
@@ -83,36 +98,32 @@ def read_body(body: bytes, length: int, signature: Signature) -> InferBody:
     """
     # where numbers are binary, the JSON before them is short
     request = decode(body) if length == len(body) else decode_json(DECODER, body[:length])
-    blobs = Blobs(len(body) - length)
+    blobs = Blobs(body, length)
     arrays = read_tensors(request.inputs, signature, partial(array_of, blobs))
     blobs.check_end()
-    for place in blobs.places:
-        start = length + place.start
-        arrays[place.name] = np.ndarray(place.shape, place.dtype, body, start)
     return what_is_asked(request, signature, arrays, blobs.places, blobs.num_bytes)
 
 
 def read_tensors(
     tensors: Sequence[Tensor],
     signature: Signature,
-    array_of: Callable[[int, Tensor], NDArray[Any] | None],
+    array_of: Callable[[int, Tensor], NDArray[Any]],
 ) -> Arrays:
     """A request's input tensors by name, held against what the model takes.
 
     Args:
         tensors: As the request describes them.
         signature: Of the model.
-        array_of: Of a tensor and its place among them, its values; None where they come later.
+        array_of: Of a tensor's place among them, and the tensor, its values.
 
     Raises:
         InvalidRequestError: One is unknown, there twice, of another type, or missing.
     """
     arrays: Arrays = {}
-    seen: set[str] = set()
     taken = {spec.name: spec for spec in signature.inputs}
     for index, tensor in enumerate(tensors):
         field = f"inputs[{index}]"
-        if tensor.name not in taken or tensor.name in seen:
+        if tensor.name not in taken or tensor.name in arrays:
             raise InvalidRequestError(
                 f"{field}.name {tensor.name!r} is not one of {', '.join(taken)}, each once",
                 f"{field}.name",
@@ -123,11 +134,9 @@ def read_tensors(
                 f"{taken[tensor.name].datatype} for {tensor.name}",
                 f"{field}.datatype",
             )
-        seen.add(tensor.name)
-        if (array := array_of(index, tensor)) is not None:
-            arrays[tensor.name] = array
+        arrays[tensor.name] = array_of(index, tensor)
     for spec in signature.inputs:
-        if spec.name not in seen and not spec.is_optional:
+        if spec.name not in arrays and not spec.is_optional:
             raise InvalidRequestError(f"inputs has no tensor {spec.name!r}", "inputs")
     return arrays
 
@@ -143,14 +152,16 @@ def what_is_asked(
 
     Raises:
         InvalidRequestError: A parameter or an output is not as the protocol and the model say.
+        UnsupportedError: It asks for what is not here.
     """
     parameters = request.parameters
+    check_parameters(parameters)
     precision = parameters.get("precision")
     return InferBody(
         request.id,
         None if precision is None else str(precision),
         priority_of(parameters.get("priority", 0), "parameters.priority"),
-        _wanted_s(parameters),
+        timeout_s_of(parameters),
         _wanted_outputs(request, signature),
         arrays,
         places,
@@ -173,71 +184,76 @@ def decode(body: bytes) -> InferRequest:
     return decode_json(DECODER, body)
 
 
-def array_of(blobs: Blobs, index: int, tensor: Tensor) -> NDArray[Any] | None:
-    """A tensor's values, or None where they are binary and `blobs` notes their place.
-
-    Args:
-        blobs: What follows the JSON.
-        index: Of the tensor in the request.
-        tensor: As described in JSON; its `data` may be an array already.
-
-    Raises:
-        InvalidRequestError: They are missing, there twice, or against the shape or the datatype.
-    """
+def array_of(blobs: Blobs, index: int, tensor: Tensor) -> NDArray[Any]:
+    """A tensor's values, from its `data` (an array already, where it is plain) or the blobs."""
     field = f"inputs[{index}]"
+    if isinstance(tensor.data, np.ndarray) and "binary_data_size" not in tensor.parameters:
+        return tensor.data
+    if any(axis < 0 for axis in tensor.shape):
+        raise InvalidRequestError(
+            f"{field}.shape {tensor.shape} has a negative axis", f"{field}.shape"
+        )
+    check_memory(tensor.parameters, f"{field}.parameters")
     size = tensor.parameters.get("binary_data_size")
     if size is None:
         if tensor.data is msgspec.UNSET:
             raise InvalidRequestError(
                 f"{field}.data: Object missing required field `data`", f"{field}.data"
             )
-        if isinstance(tensor.data, np.ndarray):
-            return tensor.data
         return tensor_array(tensor.data, tensor.shape, tensor.datatype, field)
     if tensor.data is not msgspec.UNSET:
         raise InvalidRequestError(
             f"{field} has both data and binary_data_size: give one", f"{field}.data"
         )
-    blobs.take(tensor.name, size, tensor.shape, tensor.datatype, field)
-    return None
+    return blobs.take(tensor.name, size, tensor.shape, tensor.datatype, field)
+
+
+def check_written(read: InferBody) -> None:
+    """Refuse numbers that JSON can write and their tensor's type can't hold.
+
+    Raises:
+        InvalidRequestError: There is one, which would have become infinite.
+    """
+    binary = {place.name for place in read.places}
+    for index, (name, array) in enumerate(read.arrays.items()):
+        if name not in binary and array.dtype.kind == "f" and not all_finite(array):
+            field = f"inputs[{index}].data"
+            raise InvalidRequestError(f"{field} holds numbers beyond {array.dtype}", field)
 
 
 def _wanted_outputs(request: InferRequest, signature: Signature) -> list[WantedOutput]:
-    names = [output.name for output in signature.outputs]
-    all_binary = _flag(request.parameters, "binary_data_output", False, "parameters")
+    specs = {spec.name: spec for spec in signature.outputs}
+    all_binary = flag_of(request.parameters, "binary_data_output", False, "parameters")
     if not request.outputs:
-        return [WantedOutput(name, all_binary) for name in names]
+        field = "parameters.binary_data_output"
+        return [_wanted(spec, all_binary, 0, field) for spec in signature.outputs]
     wanted = []
     for index, output in enumerate(request.outputs):
         field = f"outputs[{index}]"
-        if output.name not in names:
+        if output.name not in specs:
             raise InvalidRequestError(
-                f"{field}.name {output.name!r} is none of {', '.join(names)}", f"{field}.name"
+                f"{field}.name {output.name!r} is none of {', '.join(specs)}", f"{field}.name"
             )
-        is_binary = _flag(output.parameters, "binary_data", all_binary, f"{field}.parameters")
-        wanted.append(WantedOutput(output.name, is_binary))
+        within = f"{field}.parameters"
+        check_memory(output.parameters, within)
+        is_binary = flag_of(output.parameters, "binary_data", all_binary, within)
+        num_classes = count_of(output.parameters, "classification", within)
+        wanted.append(_wanted(specs[output.name], is_binary, num_classes, within))
     return wanted
 
 
-def _flag(parameters: Parameters, name: str, default: bool, within: str) -> bool:
-    value = parameters.get(name, default)
-    if not isinstance(value, bool):
-        raise InvalidRequestError(f"{within}.{name} must be true or false", f"{within}.{name}")
-    return value
-
-
-def _wanted_s(parameters: Parameters) -> float | None:
-    """`timeout` of the schedule policy extension is in microseconds; 0 is the server's own."""
-    timeout_us = parameters.get("timeout", 0)
-    if (
-        isinstance(timeout_us, bool)
-        or not isinstance(timeout_us, int)
-        or not 0 <= timeout_us < 1 << 64
-    ):
+def _wanted(spec: TensorSpec, is_binary: bool, num_classes: int, field: str) -> WantedOutput:
+    if num_classes and spec.datatype in UNCLASSIFIED:
         raise InvalidRequestError(
-            "parameters.timeout must be microseconds, an unsigned integer", "parameters.timeout"
+            f"{field}.classification: {spec.name} is {spec.datatype}, whose values have no order",
+            f"{field}.classification",
         )
-    return timeout_us / 1e6 if timeout_us else None
+    if spec.datatype in WITHOUT_JSON and not is_binary:
+        raise InvalidRequestError(
+            f"{spec.name} is {spec.datatype}, which JSON has no form for: ask for binary data",
+            field,
+        )
+    return WantedOutput(spec.name, is_binary, num_classes)
 
 
 DECODER = msgspec.json.Decoder(InferRequest)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,10 @@ class Signature(NamedTuple):
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+
+    def output(self, name: str) -> TensorSpec:
+        """The output of this name."""
+        return next(spec for spec in self.outputs if spec.name == name)
 
 
 class OutputSpec(NamedTuple):
@@ -95,6 +100,14 @@ class SequenceSpec:
             for name, shape, per_step, dtype in self.outputs
         )
         return Signature(inputs, tuple(outputs))
+
+    def num_values(self, lengths: Sequence[int]) -> int:
+        """Values of all outputs of a batch of sequences of these lengths."""
+        rows = len(lengths)
+        return sum(
+            rows * (max(lengths) if output.per_step else 1) * math.prod(output.shape)
+            for output in self.outputs
+        )
 
     def native(self) -> native.GraphSpec:
         """The same, for `native/schedule/`."""

@@ -14,9 +14,10 @@ from tritonclient.grpc.service_pb2 import (
     ModelStreamInferResponse,
 )
 
-from service.api.calls import Asked, Call, Handler, Services
+from service.api.calls import Asked, Call, Handler
 from service.api.exchange import Answer, Head
 from service.api.infer import ask
+from service.api.services import Services
 from service.codec.infer import InferBody
 from service.errors import ServiceError
 from service.graphs.model import Arrays

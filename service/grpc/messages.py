@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import struct
+import math
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
-from service.codec.binary import check_blob
+from service.api.answers import blob_of, wanted_values
+from service.codec.binary import check_blob, numbers_in
 from service.codec.infer import (
     InferBody,
     InferRequest,
-    Parameters,
     RequestedOutput,
     Tensor,
     read_tensors,
     what_is_asked,
 )
+from service.codec.parameters import Parameters, check_memory
+from service.codec.strings import decode_strings
 from service.codec.tensors import fitted
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
@@ -43,7 +44,7 @@ CONTENTS: dict[str, tuple[str, Any]] = {
 }
 """Where a tensor's values are that is not raw, by datatype, and what they are there."""
 
-SHARED_MEMORY = "shared_memory_region"
+FINAL_RESPONSE = "triton_enable_empty_final_response"
 
 
 def read_message(message: Any, signature: Signature) -> InferBody:
@@ -69,10 +70,9 @@ def read_message(message: Any, signature: Signature) -> InferBody:
             for it in message.inputs
         ],
         id=message.id or None,
-        outputs=[RequestedOutput(it.name, _parameters(it.parameters)) for it in message.outputs],
-        parameters=_parameters(message.parameters),
+        outputs=[RequestedOutput(it.name, _of_output(it.parameters)) for it in message.outputs],
+        parameters=_of_request(message.parameters),
     )
-    _refuse_shared_memory(request)
     arrays = read_tensors(request.inputs, signature, partial(_array_of, message, raw))
     return what_is_asked(request, signature, arrays)
 
@@ -88,19 +88,10 @@ def fill_answer(response: Any, served: Served, read: InferBody, results: Arrays)
     """
     response.model_name, response.model_version = served.name, served.version
     response.id = read.request_id or ""
-    datatypes = {spec.name: spec.datatype for spec in served.signature.outputs}
-    for name, _ in read.outputs:
-        array, datatype = results[name], datatypes[name]
-        response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-        response.raw_output_contents.append(_raw_bytes(array, datatype))
-
-
-def _raw_bytes(array: NDArray[Any], datatype: str) -> bytes:
-    if datatype != "BYTES":
-        return array.tobytes()
-    # one object that holds all
-    raw: bytes = serialize_byte_tensor(array).item() if array.size else b""
-    return raw
+    for wanted in read.outputs:
+        datatype, values = wanted_values(served, wanted, results[wanted.name])
+        response.outputs.add(name=wanted.name, datatype=datatype, shape=values.shape)
+        response.raw_output_contents.append(blob_of(datatype, values))
 
 
 def _parameters(fields: Mapping[str, Any]) -> Parameters:
@@ -108,23 +99,22 @@ def _parameters(fields: Mapping[str, Any]) -> Parameters:
     return {name: getattr(fields[name], choice) for name, choice in chosen.items() if choice}
 
 
-def _refuse_shared_memory(request: InferRequest) -> None:
-    named: tuple[tuple[str, Iterable[Tensor | RequestedOutput]], ...] = (
-        ("inputs", request.inputs),
-        ("outputs", request.outputs or ()),
-    )
-    for within, tensors in named:
-        for index, tensor in enumerate(tensors):
-            if SHARED_MEMORY in tensor.parameters:
-                field = f"{within}[{index}].parameters.{SHARED_MEMORY}"
-                raise InvalidRequestError(
-                    f"{field}: memory is not shared with clients, tensors travel in messages", field
-                )
+def _of_request(fields: Mapping[str, Any]) -> Parameters:
+    """A request's parameters, but what Triton's client asks of a stream: here it is so anyway."""
+    given = _parameters(fields)
+    given.pop(FINAL_RESPONSE, None)
+    return given | {"binary_data_output": True}
+
+
+def _of_output(fields: Mapping[str, Any]) -> Parameters:
+    """An output's parameters; all are sent in binary, whatever they say."""
+    return {name: value for name, value in _parameters(fields).items() if name != "binary_data"}
 
 
 def _array_of(message: Any, raw: list[bytes], index: int, tensor: Tensor) -> NDArray[Any]:
     """A tensor's values; of one that is raw, in the memory of its bytes."""
     field = f"inputs[{index}]"
+    check_memory(tensor.parameters, f"{field}.parameters")
     contents = message.inputs[index].contents
     given = {descriptor.name for descriptor, _ in contents.ListFields()}
     if raw:
@@ -150,14 +140,12 @@ def _array_of(message: Any, raw: list[bytes], index: int, tensor: Tensor) -> NDA
 
 
 def _raw_array(raw: bytes, tensor: Tensor, field: str, where: str) -> NDArray[Any]:
-    if tensor.datatype != "BYTES":
-        dtype = check_blob(len(raw), tensor.shape, tensor.datatype, field, where)
-        return np.ndarray(tensor.shape, dtype, raw)
-    try:
-        values = deserialize_bytes_tensor(raw)
-    except struct.error as error:
-        raise InvalidRequestError(f"{where} is no tensor of BYTES: {error}", where) from None
-    return fitted(_text(values, where), tensor.shape, tensor.datatype, field, where)
+    count = math.prod(tensor.shape)
+    if tensor.datatype == "BYTES":
+        flat = decode_strings(memoryview(raw), [count], count, where)
+        return fitted(flat, tensor.shape, tensor.datatype, field, where)
+    check_blob(len(raw), tensor.shape, tensor.datatype, field, where)
+    return numbers_in(raw, tensor.datatype, count, 0, where).reshape(tensor.shape)
 
 
 def _text(values: Iterable[bytes], where: str) -> NDArray[Any]:

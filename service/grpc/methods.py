@@ -6,11 +6,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 from starlette.datastructures import State
 
 from service.api import metadata
+from service.api.extensions import logs
+from service.api.extensions.configuration import model_configuration
+from service.api.extensions.logs import change_logging
+from service.api.extensions.statistics import statistics_of
+from service.api.extensions.trace import OFF, change_trace
 from service.api.repository import check_allowed, load_change, unload_change
-from service.errors import ModelNotFoundError, ModelNotReadyError, UnimplementedError
+from service.codec.bodies import wrong_field
+from service.errors import ModelNotFoundError, ModelNotReadyError, UnsupportedError
 from service.repository.repository import Repository
 
 Method = Callable[[State, Any], Awaitable[dict[str, Any]]]
@@ -44,9 +51,37 @@ async def server_metadata(state: State, request: Any) -> dict[str, Any]:
 async def model_metadata(state: State, request: Any) -> dict[str, Any]:
     """The model's tensors."""
     served, repository = _served(state, request), state.repository
-    fields = metadata.model_metadata(served, repository.versions(served.name))
-    fields.pop("properties", None)  # for which there is no field
-    return fields
+    return metadata.model_metadata(served, repository.versions(served.name))
+
+
+async def model_config(state: State, request: Any) -> dict[str, Any]:
+    """How the model is run."""
+    served, services = _served(state, request), state.services
+    versions = services.repository.versions(served.name)
+    return {"config": model_configuration(served, versions, services.settings)}
+
+
+async def model_statistics(state: State, request: Any) -> dict[str, Any]:
+    """Counts and times of a model, or of all."""
+    return {**statistics_of(state.services, request.name or None, request.version or None)}
+
+
+async def log_settings(state: State, request: Any) -> dict[str, Any]:
+    """What is logged, from now on."""
+    wanted = {name: _value(value) for name, value in request.settings.items()}
+    if wanted:
+        return _log_settings(change_logging(state.settings, _log_wanted(wanted)))
+    return _log_settings(logs.log_settings())
+
+
+async def trace_setting(state: State, request: Any) -> dict[str, Any]:
+    """What is traced: nothing."""
+    if request.model_name:
+        state.repository.get(request.model_name)
+    wanted = {name: _trace_value(name, value.value) for name, value in request.settings.items()}
+    found = change_trace(wanted)
+    listed = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
+    return {"settings": {name: {"value": values} for name, values in listed.items()}}
 
 
 async def repository_index(state: State, request: Any) -> dict[str, Any]:
@@ -80,19 +115,23 @@ METHODS: dict[str, Method] = {
     "ModelReady": model_ready,
     "ServerMetadata": server_metadata,
     "ModelMetadata": model_metadata,
+    "ModelConfig": model_config,
+    "ModelStatistics": model_statistics,
+    "LogSettings": log_settings,
+    "TraceSetting": trace_setting,
     "RepositoryIndex": repository_index,
     "RepositoryModelLoad": repository_model_load,
     "RepositoryModelUnload": repository_model_unload,
 }
 
 
-def refuse(method: str) -> UnimplementedError:
+def refuse(method: str) -> UnsupportedError:
     """Why there is no answer to a method that is not in `METHODS`."""
     if "SharedMemory" in method:
-        return UnimplementedError(
+        return UnsupportedError(
             f"{method}: memory is not shared with clients, tensors travel in messages"
         )
-    return UnimplementedError(f"this server has no {method}")
+    return UnsupportedError(f"this server has no {method}")
 
 
 def _parameters(request: Any) -> dict[str, str | bool | int | bytes]:
@@ -103,6 +142,31 @@ def _parameters(request: Any) -> dict[str, str | bool | int | bytes]:
     return {
         name: getattr(request.parameters[name], choice) for name, choice in chosen.items() if choice
     }
+
+
+def _value(setting: Any) -> Any:
+    choice = setting.WhichOneof("parameter_choice")
+    return getattr(setting, choice) if choice else None
+
+
+def _log_wanted(wanted: dict[str, Any]) -> logs.LogSettings:
+    try:
+        return msgspec.convert(wanted, logs.LogSettings)
+    except msgspec.ValidationError as error:
+        raise wrong_field(error, "settings") from None
+
+
+def _log_settings(found: dict[str, object]) -> dict[str, Any]:
+    kinds = {bool: "bool_param", int: "uint32_param", str: "string_param"}
+    return {"settings": {name: {kinds[type(value)]: value} for name, value in found.items()}}
+
+
+def _trace_value(name: str, values: Any) -> Any:
+    """As REST has it: one value, or a list of levels; none asks for what was at the start."""
+    given = list(values)
+    if not given:
+        return None
+    return given if isinstance(OFF.get(name), list) else given[0]
 
 
 def _served(state: State, request: Any) -> Any:

@@ -11,13 +11,14 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from starlette.datastructures import State
 from tritonclient.grpc import service_pb2
 
-from service.api.calls import Services
+from service.api.services import Services
 from service.errors import DrainingError
 from service.grpc.health import Health
 from service.grpc.infer import Inference
@@ -121,7 +122,9 @@ class Server:
             raise refuse(method.name)
         request = decode(GetMessageClass(method.input_type), body)
         fields = await METHODS[method.name](self._state, request)
-        encoded: bytes = GetMessageClass(method.output_type)(**fields).SerializeToString()
+        message = GetMessageClass(method.output_type)()
+        # not all that REST says has a field
+        encoded: bytes = ParseDict(fields, message, ignore_unknown_fields=True).SerializeToString()
         return encoded
 
 

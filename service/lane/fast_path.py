@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from service import native
-from service.api.calls import Asked, Services
+from service.api.calls import Asked
+from service.api.services import Services
 from service.api.v2 import INFER
 from service.errors import OverloadedError, ServiceError
 from service.lane.heads import READER, HotHead

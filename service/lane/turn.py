@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import native
-from service.api.calls import Asked, Call, Services
+from service.api.calls import Asked, Call
 from service.api.exchange import Answer, request_id_of
+from service.api.services import Services
 from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead

@@ -32,6 +32,9 @@ class Scheduler(ABC):
         metrics: This model's.
     """
 
+    is_batchable = True
+    """Whether requests may run together."""
+
     def __init__(
         self, core: native.Scheduler, bounds: Bounds, cost: CostModel, metrics: ModelMetrics
     ) -> None:
@@ -40,6 +43,7 @@ class Scheduler(ABC):
         self.cost = cost
         self.metrics = metrics
         self.name, self.version = metrics.name, metrics.version
+        self.stages = metrics.tally.stages
 
     @abstractmethod
     def make_job(
@@ -54,6 +58,21 @@ class Scheduler(ABC):
         Raises:
             Exception: The graph failed, or its outputs have other shapes than they should.
         """
+
+    def note_answered(self, job: native.Job, begun_s: float, answered_s: float) -> None:
+        """Count what each stage of an answered request took, on the event loop.
+
+        Args:
+            job: The request's.
+            begun_s: When its head was read.
+            answered_s: When its answer was made.
+        """
+        rows = self.num_rows(job)
+        self.stages.observe(begun_s, job.submitted_s, job.ran_s, job.done_s, answered_s, rows)
+
+    @abstractmethod
+    def num_rows(self, job: native.Job) -> int:
+        """How many a job brought: the batch, in the protocol's words."""
 
     @abstractmethod
     def results(self, job: native.Job) -> Arrays:

@@ -62,6 +62,10 @@ class SequenceScheduler(Scheduler):
             [outputs[name] for name in self._state_outputs],
         )
 
+    def num_rows(self, job: native.Job) -> int:
+        """Its sequences."""
+        return job.num_sequences
+
     def results(self, job: native.Job) -> Arrays:
         """Its outputs; what is said of each step (batch, longest, *shape), zero past each row's."""
         return {

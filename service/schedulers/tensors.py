@@ -146,6 +146,10 @@ class TensorScheduler(Scheduler):
         except Exception as error:  # noqa: BLE001 - the graph takes other tensors, not these
             job.answer = UnfitTensorsError(self.name, error)
 
+    def num_rows(self, job: native.Job) -> int:
+        """The length of its tensors' first axis, where that is the batch; else 1."""
+        return job.num_cells
+
     def results(self, job: native.Job) -> Arrays:
         """Its outputs.
 

@@ -170,6 +170,12 @@ class Metrics:
             )
         return counted.elapsed_s
 
+    def tallies_of(self, model: str, version: str) -> list[native.RunTally]:
+        """What the schedulers of a model count, one a precision."""
+        with self._lock:
+            models = list(self._models)
+        return [it.tally for it in models if (it.name, it.version) == (model, version)]
+
     def of_model(self, name: str, version: str, precision: str = "fp32") -> ModelMetrics:
         """What one model's scheduler counts; the label look-ups are done here, once."""
         with self._lock:

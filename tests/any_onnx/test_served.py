@@ -198,7 +198,7 @@ def test_a_request_that_fails_the_graph_harms_no_other(server: Server) -> None:
         ("linear", {"x": np.zeros((0, 4), np.float32)}, 400, "x has 0 rows"),
         ("linear", {"x": np.zeros((1, 4), np.float64)}, 400, "datatype is FP64"),
         ("linear", {"y": np.zeros((1, 4), np.float32)}, 400, "'y' is not one of x"),
-        ("fixed", {"x": np.zeros((1, 3), np.float32)}, 422, "can't take these tensors"),
+        ("fixed", {"x": np.zeros((1, 3), np.float32)}, 400, "inputs[0].shape is [1, 3], the"),
         ("keras", {"x": np.zeros((1, 3, 2), np.float32)}, 422, "2 features"),
         ("keras", {"x": np.zeros((1, 5000, 3), np.float32)}, 422, "at most 4096"),
     ],

@@ -122,7 +122,7 @@ def test_shared_memory_is_refused_by_name(server: GrpcServer, within: str) -> No
     request.outputs.add(name="logits")
     getattr(request, within)[0].parameters["shared_memory_region"].string_param = "mine"
     field = f"{within}[0].parameters.shared_memory_region"
-    refuse(server, request, INVALID, field, "not shared")
+    refuse(server, request, grpc.StatusCode.UNIMPLEMENTED, field, "shared memory is not supported")
 
 
 @pytest.mark.parametrize(

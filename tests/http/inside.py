@@ -16,7 +16,7 @@ from typing import Any
 from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
-from service.api.calls import Services
+from service.api.services import Services
 from service.app import bounds_of, create_app
 from service.engine.engine import Engine
 from service.lane.connection import Lane

@@ -134,7 +134,7 @@ def test_a_header_that_is_no_length_of_the_body(client: httpx.Client, length: st
     check_serving(client)
 
 
-def test_a_raw_request_is_refused_as_such(client: httpx.Client) -> None:
+def test_raw_bytes_that_are_no_whole_steps_are_refused_as_such(client: httpx.Client) -> None:
     response = client.post(infer_path(), content=BLOBS, headers={LENGTH: "0"})
     check_refusal(response, 400, LENGTH, "raw")
 
@@ -220,9 +220,9 @@ def test_a_wish_for_bytes_that_is_no_boolean(client: httpx.Client, wanted: Any) 
     check_refusal(response, 400, "outputs[0].parameters.binary_data", "true or false")
 
 
-def test_a_compressed_body_is_refused_as_such(client: httpx.Client) -> None:
+def test_a_coding_that_is_not_read_is_refused_as_such(client: httpx.Client) -> None:
     for path in (infer_path(), "/v1/models/digits-lstm/predict"):
-        headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        headers = {"Content-Encoding": "br", "Content-Type": "application/json"}
         response = client.post(path, content=b"\x1f\x8b", headers=headers)
-        check_refusal(response, 415, "Content-Encoding", "gzip")
+        check_refusal(response, 415, "Content-Encoding", "br", "gzip")
         check_serving(client)

@@ -196,4 +196,4 @@ def test_what_is_not_plain_is_left_to_the_slow_decoder(body: bytes) -> None:
 def test_missing_data_is_still_named() -> None:
     request = infer.decode(b'{"inputs":[{"name":"inputs","shape":[1],"datatype":"FP32"}]}')
     with pytest.raises(ServiceError, match=r"inputs\[0\]\.data.*missing"):
-        infer.array_of(Blobs(0), 0, request.inputs[0])
+        infer.array_of(Blobs(b"", 0), 0, request.inputs[0])

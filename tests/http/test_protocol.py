@@ -205,7 +205,7 @@ def test_every_example_of_the_openapi_document_answers(client: httpx.Client) -> 
         for kind, described in content.items():
             for example in described.get("examples", {}).values():
                 url = path
-                for parameter in operation["parameters"]:
+                for parameter in operation.get("parameters", []):
                     default = parameter["schema"].get("default")
                     url = url.replace(f"{{{parameter['name']}}}", str(default))
                 response = client.request(

@@ -1,0 +1,76 @@
+"""The trace extension's settings, told truly: no request is traced, and none can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from service.api.extensions.documents import (
+    MODEL_TRACE_DOCUMENT,
+    SET_MODEL_TRACE_DOCUMENT,
+    SET_TRACE_DOCUMENT,
+    TRACE_DOCUMENT,
+)
+from service.api.routes import read_body
+from service.api.services import Services
+from service.codec.bodies import decode_json
+from service.errors import InvalidRequestError, UnsupportedError
+
+router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+
+Settings = dict[str, Any]
+
+OFF: Settings = {
+    "trace_file": "",
+    "trace_level": ["OFF"],
+    "trace_rate": "1000",
+    "trace_count": "-1",
+    "log_frequency": "0",
+    "trace_mode": "triton",
+}
+
+
+@router.get("/trace/setting", openapi_extra=TRACE_DOCUMENT, summary="Trace settings")
+@router.get("/models/{name}/trace/setting", openapi_extra=MODEL_TRACE_DOCUMENT)
+async def get_trace(request: Request) -> Settings:
+    """What is traced: nothing."""
+    _check_model(request)
+    return OFF
+
+
+@router.post("/trace/setting", openapi_extra=SET_TRACE_DOCUMENT, summary="Change the trace")
+@router.post("/models/{name}/trace/setting", openapi_extra=SET_MODEL_TRACE_DOCUMENT)
+async def set_trace(request: Request) -> Settings:
+    """Leave it off; whatever else is asked is refused."""
+    _check_model(request)
+    services: Services = request.app.state.services
+    body = await read_body(request, services.settings.max_body_bytes)
+    return change_trace(decode_json(_DECODER, body))
+
+
+def change_trace(wanted: Settings) -> Settings:
+    """The settings, which stay as they are.
+
+    Raises:
+        InvalidRequestError: There is no such setting.
+        UnsupportedError: One is to change.
+    """
+    for name, value in wanted.items():
+        if name not in OFF:
+            raise InvalidRequestError(f"{name!r} is none of {', '.join(OFF)}", name)
+        if value is not None and value != OFF[name]:  # null: as it was at the start
+            raise UnsupportedError(f"{name}: tracing is not here, so that it can't be set", name)
+    return OFF
+
+
+def _check_model(request: Request) -> None:
+    """Refuse a model that is not there."""
+    if (name := request.path_params.get("name")) is not None:
+        services: Services = request.app.state.services
+        services.repository.get(name)
+
+
+_DECODER = msgspec.json.Decoder(Settings)

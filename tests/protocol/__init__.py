@@ -1,0 +1,1 @@
+"""The Open Inference Protocol held against its clients: real ones, and all that one could send."""
