@@ -19,8 +19,8 @@ from service.api import health, predict, v2
 from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
-from service.api.services import Services
 from service.cache import ResultCache
+from service.calls.services import Services
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError

@@ -16,7 +16,7 @@ from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
 from service.graphs.model import Arrays
 from service.manifest import Precision
 from service.repository.served import Served
-from service.telemetry.metrics import CacheMetrics
+from service.telemetry.cache import CacheMetrics
 from tests.engine.harness import Observed
 from tests.fakes import Steps, SumModel, make_manifest, make_sequence
 

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from service.api.exchange import BINARY_TYPE, Answer, Headers
+from service.calls.exchange import BINARY_TYPE, Answer, Headers
 from service.codec.classes import top_classes
 from service.codec.infer import WantedOutput
 from service.codec.strings import encode_strings

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.exchange import REQUEST_ID, refusal, request_id_of
 from service.api.routes import to_response
+from service.calls.exchange import REQUEST_ID, refusal, request_id_of
 from service.errors import DrainingError, ServiceError
 
 log = structlog.get_logger(__name__)

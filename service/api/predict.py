@@ -17,11 +17,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.calls import Asked, Call, Handler
 from service.api.documents import MODELS_DOCUMENT, PREDICT_DOCUMENT
-from service.api.exchange import Answer
 from service.api.routes import RawRoute, endpoint
-from service.api.services import Services
+from service.calls.asked import Asked, Handler
+from service.calls.call import Call
+from service.calls.exchange import Answer
+from service.calls.services import Services
 from service.codec.bodies import decode_json, priority_of, wrong_field
 from service.codec.simd import read_sequences
 from service.codec.tensors import check_sequence, check_sequences, sequence_array

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service.api.documents import INDEX_DOCUMENT, LOAD_DOCUMENT, UNLOAD_DOCUMENT
 from service.api.metadata import repository_index
 from service.api.routes import RawRoute, read_body
-from service.api.services import Services
+from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
 from service.repository.changes import Load, Unload

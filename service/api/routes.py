@@ -10,9 +10,10 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from service.api.calls import Call, Handler
-from service.api.exchange import Answer, Head, refusal
-from service.api.services import Services
+from service.calls.asked import Handler
+from service.calls.call import Call
+from service.calls.exchange import Answer, Head, refusal
+from service.calls.services import Services
 from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
 
 

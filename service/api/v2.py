@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from service import native
 from service.api.answers import answer_template, infer_answer
-from service.api.calls import Asked, Call, Handler
 from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT
-from service.api.infer import ask
 from service.api.metadata import model_metadata
 from service.api.routes import RawRoute, endpoint
 from service.api.schemas import versioned
-from service.api.services import Services
+from service.calls.asked import Asked, Handler
+from service.calls.call import Call
+from service.calls.infer import ask
+from service.calls.services import Services
 from service.codec.binary import LENGTH_HEADER, json_bytes
 from service.codec.compression import WORTH_BYTES
 from service.codec.infer import InferBody, check_written, read_body

@@ -14,10 +14,11 @@ from tritonclient.grpc.service_pb2 import (
     ModelStreamInferResponse,
 )
 
-from service.api.calls import Asked, Call, Handler
-from service.api.exchange import Answer, Head
-from service.api.infer import ask
-from service.api.services import Services
+from service.calls.asked import Asked, Handler
+from service.calls.call import Call
+from service.calls.exchange import Answer, Head
+from service.calls.infer import ask
+from service.calls.services import Services
 from service.codec.infer import InferBody
 from service.errors import ServiceError
 from service.graphs.model import Arrays

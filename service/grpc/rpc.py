@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
-from service.api.exchange import REQUEST_ID, request_id_of
+from service.calls.exchange import REQUEST_ID, request_id_of
 from service.errors import InvalidRequestError, ServiceError
 from service.grpc.statuses import details_of, metadata_of, status_of
 

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from starlette.datastructures import State
 from tritonclient.grpc import service_pb2
 
-from service.api.services import Services
+from service.calls.services import Services
 from service.errors import DrainingError
 from service.grpc.health import Health
 from service.grpc.infer import Inference

@@ -16,9 +16,9 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service import native
-from service.api.calls import Asked
-from service.api.exchange import Answer
-from service.api.services import Services
+from service.calls.asked import Asked
+from service.calls.exchange import Answer
+from service.calls.services import Services
 from service.lane.fast_path import FastPath, header_lines
 from service.lane.heads import Heads, HotHead
 from service.lane.turn import FastTurn, Turn

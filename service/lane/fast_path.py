@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from service import native
-from service.api.calls import Asked
-from service.api.services import Services
 from service.api.v2 import INFER
+from service.calls.asked import Asked
+from service.calls.services import Services
 from service.errors import OverloadedError, ServiceError
 from service.lane.heads import READER, HotHead
 from service.repository.served import Served

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import httptools
 
 from service import native
-from service.api.calls import Handler
-from service.api.exchange import READ_HEADERS, Head
 from service.api.predict import PREDICT
 from service.api.v2 import INFER
+from service.calls.asked import Handler
+from service.calls.exchange import READ_HEADERS, Head
 
 MAX_HEADS = 1_024
 

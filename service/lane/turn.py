@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from service import native
-from service.api.calls import Asked, Call
-from service.api.exchange import Answer, request_id_of
-from service.api.services import Services
+from service.calls.asked import Asked
+from service.calls.call import Call
+from service.calls.exchange import Answer, request_id_of
+from service.calls.services import Services
 from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, ServiceError
 from service.lane.heads import HotHead

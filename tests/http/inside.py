@@ -16,8 +16,8 @@ from typing import Any
 from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
-from service.api.services import Services
 from service.app import bounds_of, create_app
+from service.calls.services import Services
 from service.engine.engine import Engine
 from service.lane.connection import Lane
 from service.lane.fast_path import FastPath, Received

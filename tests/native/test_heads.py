@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api.exchange import READ_HEADERS, request_id_of
+from service.calls.exchange import READ_HEADERS, request_id_of
 from service.lane.heads import CONNECTION, NOT_HERE, READER
 from tests.http.heads import VISIBLE, Parsed, lines, of_bytes
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from service.api.extensions.documents import CONFIGURATION_DOCUMENT
 from service.api.schemas import versioned
-from service.api.services import Services
+from service.calls.services import Services
 from service.graphs.spec import TensorSpec
 from service.manifest import GRAPH_FILE
 from service.repository.served import Served

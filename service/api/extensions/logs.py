@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from service.api.extensions.documents import LOGGING_DOCUMENT, SET_LOGGING_DOCUMENT
 from service.api.routes import read_body
-from service.api.services import Services
+from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
 from service.settings import Settings

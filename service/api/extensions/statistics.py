@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from service.api.extensions.documents import ALL_STATISTICS_DOCUMENT, STATISTICS_DOCUMENT
 from service.api.schemas import versioned
-from service.api.services import Services
+from service.calls.services import Services
 from service.telemetry.statistics import ModelStatistics, model_statistics
 
 router = APIRouter(prefix="/v2/models", tags=["Open Inference Protocol"])

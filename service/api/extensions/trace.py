@@ -15,7 +15,7 @@ from service.api.extensions.documents import (
     TRACE_DOCUMENT,
 )
 from service.api.routes import read_body
-from service.api.services import Services
+from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
 

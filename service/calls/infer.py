@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import native
-from service.api.calls import Asked, Call
-from service.api.exchange import Answer
+from service.calls.asked import Asked
+from service.calls.call import Call
+from service.calls.exchange import Answer
 from service.codec.infer import InferBody
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError

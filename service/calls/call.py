@@ -11,15 +11,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from service import native
-from service.api.exchange import Answer, Head, refusal
-from service.api.services import Services
-from service.api.shadow import compare_with
 from service.cache import cache_key
+from service.calls.asked import Asked, Handler
+from service.calls.exchange import Answer, Head, refusal
+from service.calls.services import Services
+from service.calls.shadow import compare_with
 from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite, takes_long
 from service.errors import InvalidRequestError, InvalidSequenceError, ModelGoneError, ServiceError
@@ -31,44 +32,6 @@ from service.schedulers.job import Job
 log = structlog.get_logger(__name__)
 
 V = TypeVar("V")
-
-
-class Asked(NamedTuple):
-    """What a request wants.
-
-    Args:
-        served: The model.
-        work: What its scheduler makes a job of: sequences, (time_i, ...) each; checked.
-        field: Where in the request they are, for a refusal of answers that are not finite; empty
-            where such answers are as good as others.
-        timeout_s: As long as it may take from now on.
-        priority: 1 (first) to 3.
-        answer: Makes the answer of the results.
-        plan: Says what the model is to do with such a request without reading it, if that can be
-            said.
-    """
-
-    served: Served
-    work: Any
-    field: str
-    timeout_s: float
-    priority: int
-    answer: Callable[[Arrays], Answer]
-    plan: Callable[[Served], native.Plan | None] | None = None
-
-
-class Handler(NamedTuple):
-    """What reads and answers the requests of one hot route.
-
-    Args:
-        protocol: Label of the metrics, such as `v2`.
-        read: What a body asks, which is bytes or what the protocol's own library made of them; or,
-            where finding out takes long, what finds out, in a thread. Raises a ServiceError for
-            what can't be answered.
-    """
-
-    protocol: str
-    read: Callable[[Call, Any], Asked | Callable[[], Asked]]
 
 
 class Call(ABC):
