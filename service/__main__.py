@@ -6,7 +6,7 @@ import sys
 
 from pydantic_settings import CliApp
 
-from service.repository.sources import check_repository
+from service.origin.sources import check_repository
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 

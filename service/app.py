@@ -26,9 +26,9 @@ from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.lane.fast_path import FastPath
 from service.memory import keep_freed_memory
+from service.origin.sources import open_repository, open_signatures
 from service.repository.changes import Change
 from service.repository.repository import Repository
-from service.repository.sources import open_repository, open_signatures
 from service.schedulers.bounds import Bounds
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag

@@ -12,8 +12,8 @@ import pytest
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, read_document
-from service.repository.remote import RemoteFolder
-from service.repository.signatures import Signatures, load_keys
+from service.origin.remote import RemoteFolder
+from service.origin.signatures import Signatures, load_keys
 from service.settings import Settings
 from service.signature import SIGNATURE_FILE
 from tests.graphs.made import sum_graph, write_sum_bundle, write_variant

@@ -27,8 +27,8 @@ from service.manifest import (
     read_document,
     read_graph,
 )
+from service.origin.signatures import Signatures
 from service.repository.served import Loaded, Served
-from service.repository.signatures import Signatures
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.sequences import SequenceScheduler

@@ -12,6 +12,7 @@ from random import Random
 from service.engine.engine import Engine
 from service.errors import DrainingError, ModelNotReadyError
 from service.manifest import Precision
+from service.origin.signatures import UNCHECKED, Signatures
 from service.repository.catalog import Catalog
 from service.repository.changes import Change
 from service.repository.files import Source, models_in
@@ -19,7 +20,6 @@ from service.repository.keeper import Keeper
 from service.repository.loading import Loader
 from service.repository.routes import Entry, Routed, Routes
 from service.repository.served import Served
-from service.repository.signatures import UNCHECKED, Signatures
 from service.repository.watching import Watcher
 from service.schedulers.bounds import Bounds
 from service.telemetry.metrics import Metrics

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from service.repository.remote import list_parts
+from service.origin.remote import list_parts
 
 parts = st.one_of(
     st.sampled_from(

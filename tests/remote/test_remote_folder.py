@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
-from service.repository.remote import RemoteFolder
+from service.origin.remote import RemoteFolder
 from tests.graphs.made import write_sum_bundle
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.repository.remote import RemoteFolder
+from service.origin.remote import RemoteFolder
 from tests.graphs.made import sum_graph, write_sum_bundle
 from tests.http.made import copy_bundle
 from tests.http.refusals import check_serving

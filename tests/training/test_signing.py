@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.repository.signatures import Signatures, load_keys
+from service.origin.signatures import Signatures, load_keys
 from tests.graphs.made import write_sum_bundle
 from training.__main__ import main
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from service.repository.mirror import cache_of
-from service.repository.remote import RemoteFolder, check_url, show
-from service.repository.signatures import Signatures, load_keys
+from service.origin.mirror import cache_of
+from service.origin.remote import RemoteFolder, check_url, show
+from service.origin.signatures import Signatures, load_keys
 from service.settings import Settings
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
-from service.repository.mirror import Mirror
+from service.origin.mirror import Mirror
 
 log = structlog.get_logger(__name__)
 
