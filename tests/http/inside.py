@@ -131,6 +131,7 @@ class Inside:
             bounds_of(self.settings), engine_threads=num_threads, chunk_steps=3
         )
         self.repository = Repository(folder, self.engine, self.metrics, self._bounds)
+        self.repository._scanned.set()
         for model in models:
             self._serve(model)
         self.services = Services(self.settings, self.metrics, self.repository, self.engine, None)
