@@ -53,7 +53,9 @@ format: .venv/ready ## Format the code and mend what the linter can
 	$(DEV)/clang-format -i $(CPP)
 
 .PHONY: fuzz
-fuzz: .venv/ready ## Hold the server against its own OpenAPI document, ten times as long as in the tests
+fuzz: .venv/ready ## Fuzz the decoders for ten minutes, and the server by its own OpenAPI document
+	mkdir -p build/fuzz
+	$(DEV)/python -m tests.fuzz.decoders build/fuzz -max_total_time=600 -max_len=4096
 	SEQSERVE_FUZZ_CASES=20000 $(DEV)/python -m pytest tests/protocol/test_openapi.py
 
 .PHONY: sanitize

@@ -72,6 +72,7 @@ class Loader:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
         """
+        check_inside(folder)
         signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
             return Loaded(self._serve_tensors(folder), {})
@@ -163,6 +164,18 @@ class Loader:
         )
         self._metrics.model_info.labels(*served.labels).set(1)
         return served
+
+
+def check_inside(folder: Path) -> None:
+    """Refuse a version whose files are links to others outside of its folder.
+
+    Raises:
+        BundleError: One is.
+    """
+    root = folder.resolve()  # which may itself be linked to, as a copy of a remote one is
+    for path in folder.iterdir():
+        if not path.resolve().is_relative_to(root):
+            raise BundleError(f"{path.name} is a link out of the model's folder")
 
 
 def sha256_of(folder: Path) -> str:

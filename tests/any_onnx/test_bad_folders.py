@@ -26,7 +26,7 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
     graphs = {
         "escapes": (steals("../../../secret.bin"), "escapes model directory"),
         "absolute": (steals(str(secret)), "External data path validation failed"),
-        "linked": (steals("link.bin"), "escapes model directory"),
+        "linked": (steals("link.bin"), "link.bin is a link out of the model's folder"),
         "sequence": (optional_input(), "input x is a seq(tensor(float)), no tensor"),
         "rubbish": (b"rubbish", "onnxruntime can't load the graph"),
     }
@@ -35,12 +35,19 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(content)
     (repository / "linked" / "1" / "link.bin").symlink_to(secret)
+    (repository / "linked-graph" / "1").mkdir(parents=True)
+    elsewhere = tmp_path / "elsewhere.onnx"
+    elsewhere.write_bytes(linear(np.ones((4, 2), np.float32)).SerializeToString())
+    (repository / "linked-graph" / "1" / "model.onnx").symlink_to(elsewhere)
     (repository / "empty" / "1").mkdir(parents=True)
     crossed = [{"input": "h", "output": "c_out"}, {"input": "c", "output": "h_out"}]
     write(repository, "crossed", keras_lstm(), KERAS | {"state": crossed})
-    write(repository, "good", linear(np.ones((4, 2), np.float32)))
+    good = write(repository, "good", linear(np.ones((4, 2), np.float32)))
+    (good / "model.onnx").rename(good / "the-graph")
+    (good / "model.onnx").symlink_to("the-graph")  # as Kubernetes mounts a ConfigMap
     reasons = {name: reason for name, (_, reason) in graphs.items()}
     reasons |= {"empty": "onnxruntime can't load the graph", "crossed": "not batch-invariant"}
+    reasons["linked-graph"] = "model.onnx is a link out of the model's folder"
     with serving(repository, strict_readiness=False) as server:
         index = {
             entry["name"]: entry for entry in server.client.post("/v2/repository/index").json()

@@ -32,7 +32,9 @@ def test_a_server_answers_from_a_bucket_and_later_from_its_copy(s3: S3, tmp_path
         assert [entry["name"] for entry in server.client.post("/v2/repository/index").json()] == [
             "digits-gru"
         ]
-    gone = json.dumps(s3.options | {"endpoint_url": f"http://127.0.0.1:{free_port()}"})
+    at_once = {"config_kwargs": {"retries": {"max_attempts": 0}}}
+    endpoint = {"endpoint_url": f"http://127.0.0.1:{free_port()}"}
+    gone = json.dumps(s3.options | endpoint | at_once)
     with serving(url, repository_options=gone, **cache) as server:
         check_serving(server.client, "digits-gru")
         warning = server.wait_for_event("remote repository can't be read, its copy serves")
