@@ -35,7 +35,7 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 
 .PHONY: test
 test: check ## Run every check and test
-	$(DEV)/python -m pytest
+	$(DEV)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: check
 check: .venv/ready ## Format, lint, types, import contracts, README's tables
