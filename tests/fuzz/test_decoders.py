@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 from tests.servers import CHECKOUT
 
 SECONDS = 20
 
 
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this machine")
 def test_no_bytes_are_more_than_refused(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
