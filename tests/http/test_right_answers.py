@@ -33,7 +33,8 @@ from tests.http.payloads import (
     to_base64,
 )
 
-TOLERANCE = 1e-5
+TOLERANCE = 5e-5
+"""Of a probability: batches of other shapes add up in another order, an RNN goes on with that."""
 
 lengths = st.integers(1, 250)  # the bundles take up to 251 steps, 5 s of speech
 requests = st.lists(st.lists(lengths, min_size=1, max_size=4), min_size=2, max_size=8)
