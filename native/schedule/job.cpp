@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "clock.hpp"
+#include "schedule/run.hpp"
 
 namespace seqserve {
 
@@ -25,16 +26,19 @@ void Job::expect(double seconds) {
   due_s = submitted_s + kPatience[static_cast<std::size_t>(priority - kHighPriority)] * seconds;
 }
 
-void Job::keep(const Sequence& sequence, long count, const std::vector<OutputSpec>& specs,
+void Job::keep(const Run& run, std::size_t row, const std::vector<OutputSpec>& specs,
                const std::vector<const std::byte*>& given) {
+  const Sequence& sequence = *run.sequences[row];
   outputs.resize(specs.size());
   for (std::size_t index = 0; index < specs.size(); ++index) {
     const auto [per_step, num_bytes] = specs[index];
     auto& kept = outputs[index];
     auto size = static_cast<long>(num_bytes);
     kept.resize(num_bytes * (per_step ? static_cast<std::size_t>(num_cells) : sequences.size()));
-    long at = per_step ? sequence.start + sequence.position : sequence.row;
-    std::copy_n(given[index], per_step ? count * size : size, kept.begin() + at * size);
+    long from = static_cast<long>(row) * (per_step ? run.num_steps : 1);
+    long to = per_step ? sequence.start + sequence.position : sequence.row;
+    long count = per_step ? run.counts[row] : 1;
+    std::copy_n(given[index] + from * size, count * size, kept.begin() + to * size);
   }
 }
 

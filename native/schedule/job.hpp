@@ -13,6 +13,7 @@ namespace seqserve {
 class Job;
 class Scheduler;
 struct Plan;
+struct Run;
 using JobPtr = std::shared_ptr<Job>;
 
 constexpr long kHighPriority = 1, kLowPriority = 3;
@@ -54,10 +55,10 @@ class Job : public std::enable_shared_from_this<Job> {
 
   // Note how long it should compute, from which follows when it is due.
   void expect(double work_s);
-  // Keep what a run gave for so many steps of a sequence, from its position on.
+  // Keep what a run gave a sequence of this job, its row of the run, from its position on.
   //
-  // outputs: the sequence's own, in the specs' order, of a step or (steps,).
-  void keep(const Sequence& sequence, long count, const std::vector<OutputSpec>& specs,
+  // outputs: of the whole run, in the specs' order.
+  void keep(const Run& run, std::size_t row, const std::vector<OutputSpec>& specs,
             const std::vector<const std::byte*>& outputs);
   // Note that a sequence has all its outputs; true when it was the last one missing.
   bool answer() { return --unanswered_ == 0; }

@@ -65,7 +65,7 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
   for (std::size_t row = 0; row < run.sequences.size(); ++row) {
     const SequencePtr& sequence = run.sequences[row];
     Job& job = *sequence->job;
-    if (!job.gone) job.keep(*sequence, run.counts[row], graph.outputs, row_of(run, outputs, row));
+    if (!job.gone) job.keep(run, row, graph.outputs, outputs.tensors);
     sequence->position += run.counts[row];
     sequence->left -= run.counts[row];
     if (!job.gone && sequence->left > 0) {
@@ -77,19 +77,10 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
   }
   double ended_s = now_s();
   for (const auto& job : answered) job->done_s = ended_s;
-  tally_->batches.add(rows, run.prepare_s, run.elapsed_s - run.prepare_s, ended_s - begun_s);
+  // a request of more rows than any batch must not make a size of its own to be kept
+  long size = std::min(rows, cost->max_rows());
+  tally_->batches.add(size, run.prepare_s, run.elapsed_s - run.prepare_s, ended_s - begun_s);
   return answered;
-}
-
-// Where each output has what it says of one row.
-std::vector<const std::byte*> Scheduler::row_of(const Run& run, const Outputs& outputs,
-                                                std::size_t row) const {
-  std::vector<const std::byte*> given = outputs.tensors;
-  for (std::size_t index = 0; index < given.size(); ++index) {
-    const auto [per_step, num_bytes] = graph.outputs[index];
-    given[index] += row * num_bytes * (per_step ? static_cast<std::size_t>(run.num_steps) : 1);
-  }
-  return given;
 }
 
 std::pair<long, long> Scheduler::shape_of(const Run& run) const {

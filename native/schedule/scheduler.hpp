@@ -105,8 +105,6 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
  private:
   void put_back(const SequencePtr& sequence);
-  std::vector<const std::byte*> row_of(const Run& run, const Outputs& outputs,
-                                       std::size_t row) const;
 
   std::shared_ptr<RunTally> tally_;
   unsigned long serial_ = 0;

@@ -66,7 +66,7 @@ def read_message(message: Any, signature: Signature) -> InferBody:
         )
     request = InferRequest(
         inputs=[
-            Tensor(it.name, list(it.shape), it.datatype, parameters=_parameters(it.parameters))
+            Tensor(it.name, list(it.shape), it.datatype, parameters=parameters_of(it.parameters))
             for it in message.inputs
         ],
         id=message.id or None,
@@ -94,21 +94,22 @@ def fill_answer(response: Any, served: Served, read: InferBody, results: Arrays)
         response.raw_output_contents.append(blob_of(datatype, values))
 
 
-def _parameters(fields: Mapping[str, Any]) -> Parameters:
+def parameters_of(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A message's parameters, each by its one value."""
     chosen = {name: value.WhichOneof("parameter_choice") for name, value in fields.items()}
     return {name: getattr(fields[name], choice) for name, choice in chosen.items() if choice}
 
 
 def _of_request(fields: Mapping[str, Any]) -> Parameters:
     """A request's parameters, but what Triton's client asks of a stream: here it is so anyway."""
-    given = _parameters(fields)
+    given = parameters_of(fields)
     given.pop(FINAL_RESPONSE, None)
     return given | {"binary_data_output": True}
 
 
 def _of_output(fields: Mapping[str, Any]) -> Parameters:
     """An output's parameters; all are sent in binary, whatever they say."""
-    return {name: value for name, value in _parameters(fields).items() if name != "binary_data"}
+    return {name: value for name, value in parameters_of(fields).items() if name != "binary_data"}
 
 
 def _array_of(message: Any, raw: list[bytes], index: int, tensor: Tensor) -> NDArray[Any]:

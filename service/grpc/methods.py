@@ -18,6 +18,7 @@ from service.api.extensions.trace import OFF, change_trace
 from service.api.repository import check_allowed, load_change, unload_change
 from service.codec.bodies import wrong_field
 from service.errors import ModelNotFoundError, ModelNotReadyError, UnsupportedError
+from service.grpc.messages import parameters_of
 from service.repository.repository import Repository
 
 Method = Callable[[State, Any], Awaitable[dict[str, Any]]]
@@ -95,7 +96,7 @@ async def repository_model_load(state: State, request: Any) -> dict[str, Any]:
     change = await asyncio.to_thread(
         load_change,
         request.model_name,
-        _parameters(request),
+        parameters_of(request.parameters),
         state.settings.max_upload_bytes,
     )
     await state.apply(change)
@@ -105,7 +106,7 @@ async def repository_model_load(state: State, request: Any) -> dict[str, Any]:
 async def repository_model_unload(state: State, request: Any) -> dict[str, Any]:
     """Unload a model, once what it was asked is answered."""
     check_allowed(state.settings)
-    await state.apply(unload_change(request.model_name, _parameters(request)))
+    await state.apply(unload_change(request.model_name, parameters_of(request.parameters)))
     return {}
 
 
@@ -132,16 +133,6 @@ def refuse(method: str) -> UnsupportedError:
             f"{method}: memory is not shared with clients, tensors travel in messages"
         )
     return UnsupportedError(f"this server has no {method}")
-
-
-def _parameters(request: Any) -> dict[str, str | bool | int | bytes]:
-    """Each by its one value; a file's is its content, as bytes."""
-    chosen = {
-        name: value.WhichOneof("parameter_choice") for name, value in request.parameters.items()
-    }
-    return {
-        name: getattr(request.parameters[name], choice) for name, choice in chosen.items() if choice
-    }
 
 
 def _value(setting: Any) -> Any:
