@@ -21,7 +21,11 @@ Steps = NDArray[Any]
 
 
 def check_invariance(
-    model: Model, sequences: list[Steps], chunk_steps: int, tolerance: float = TOLERANCE
+    model: Model,
+    sequences: list[Steps],
+    chunk_steps: int,
+    tolerance: float = TOLERANCE,
+    has_company: bool = True,
 ) -> None:
     """Alone = in a batch with rubbish in the padding = in another order = in chunks.
 
@@ -32,11 +36,13 @@ def check_invariance(
         sequences: To try it with: see `probe`.
         chunk_steps: Steps in a chunk.
         tolerance: How far an answer may differ, of its scale (1 at least).
+        has_company: Whether the graph runs several sequences at a time; else chunks are checked.
 
     Raises:
         BundleError: One of them differs, with the row's length and by how much.
     """
-    for together in _batches(model.spec, sequences):
+    batches = _batches(model.spec, sequences) if has_company else ([it] for it in sequences)
+    for together in batches:
         alone = [_run(model, [sequence], [0.0])[0] for sequence in together]
         padded = _run(model, together, [RUBBISH[row % 3] for row in range(len(together))])
         _compare(alone, padded, together, tolerance, "in a batch with rubbish in the padding")

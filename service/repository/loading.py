@@ -125,10 +125,11 @@ class Loader:
         """A graph that a few lines make a sequence model."""
         model = describe(open_session(folder / GRAPH_FILE), description)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
-        bounds = dataclasses.replace(self._bounds, max_batch_size=1)
-        if not model.fixed_batch:
-            bounds = self._bounds
-            check_invariance(model, probe(model.spec, chunk_steps), chunk_steps)
+        sequences = probe(model.spec, chunk_steps)
+        check_invariance(model, sequences, chunk_steps, has_company=not model.fixed_batch)
+        bounds = self._bounds
+        if model.fixed_batch:
+            bounds = dataclasses.replace(bounds, max_batch_size=1)
         if model.spec.lengths is None:  # sequences of one length alone run together
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
         name, version = folder.parent.name, folder.name

@@ -42,11 +42,13 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
     (repository / "empty" / "1").mkdir(parents=True)
     crossed = [{"input": "h", "output": "c_out"}, {"input": "c", "output": "h_out"}]
     write(repository, "crossed", keras_lstm(), KERAS | {"state": crossed})
+    write(repository, "crossed-one", keras_lstm(batch=1), KERAS | {"state": crossed})
     good = write(repository, "good", linear(np.ones((4, 2), np.float32)))
     (good / "model.onnx").rename(good / "the-graph")
     (good / "model.onnx").symlink_to("the-graph")  # as Kubernetes mounts a ConfigMap
     reasons = {name: reason for name, (_, reason) in graphs.items()}
     reasons |= {"empty": "onnxruntime can't load the graph", "crossed": "not batch-invariant"}
+    reasons["crossed-one"] = "in chunks of 16 steps"
     reasons["linked-graph"] = "model.onnx is a link out of the model's folder"
     with serving(repository, strict_readiness=False) as server:
         index = {
