@@ -23,12 +23,6 @@ NUM_WORKERS = 2
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_versions(tmp_path / "repository", 1)
-    return tmp_path / "repository"
-
-
-@pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     with serving(folder, calibration_ms=1, workers=NUM_WORKERS) as server:
         yield server

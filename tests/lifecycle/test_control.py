@@ -19,12 +19,6 @@ from tests.servers import Server, serving
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_versions(tmp_path / "repository", 1)
-    return tmp_path / "repository"
-
-
-@pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     with serving(folder, calibration_ms=1, max_upload_bytes=100_000) as server:
         yield server

@@ -26,12 +26,6 @@ POLL_S = 0.05
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_versions(tmp_path / "repository", 1)
-    return tmp_path / "repository"
-
-
-@pytest.fixture
 def server(folder: Path) -> Iterator[Server]:
     with serving(folder, calibration_ms=1, poll_repository_s=POLL_S) as server:
         yield server
