@@ -19,6 +19,8 @@ from service.graphs.model import Arrays
 from service.graphs.spec import OutputSpec, spec_of
 from service.manifest import Manifest
 from service.schedulers.scheduler import Scheduler
+from service.tasks.registry import task_of
+from service.tasks.task import Bundle, Task
 
 FACTOR, MODULUS = 251, 65_521  # FACTOR * MODULUS < 2**24
 NUM_FEATURES = 2
@@ -72,6 +74,15 @@ def make_manifest(
         },
     }
     return Manifest.model_validate(document | changes)
+
+
+def task_of_manifest(manifest: Manifest) -> Task:
+    """The task of a bundle that has no files beside its graph."""
+
+    def read_file(name: str) -> bytes:
+        raise AssertionError(f"no file {name}")
+
+    return task_of(Bundle(manifest, read_file))
 
 
 def make_sequence(values: Sequence[int]) -> Steps:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
 from typing import Any
 
@@ -18,7 +17,7 @@ from service.manifest import Precision
 from service.repository.served import Served
 from service.telemetry.cache import CacheMetrics
 from tests.engine.harness import Observed
-from tests.fakes import Steps, SumModel, make_manifest, make_sequence
+from tests.fakes import Steps, SumModel, make_manifest, make_sequence, task_of_manifest
 
 keys = st.integers(0, 12).map(lambda number: b"%d" % number)
 steps = st.lists(
@@ -97,7 +96,7 @@ def key_of(asked: list[Steps], precision: Precision = "fp32", **changes: Any) ->
     """The key of these sequences, asked of a model with these changes."""
     manifest = make_manifest(**changes)
     scheduler = Observed(SumModel(manifest)).scheduler
-    served = dataclasses.replace(Served.of_bundle(manifest, scheduler), precision=precision)
+    served = Served.of_bundle(task_of_manifest(manifest), scheduler, precision)
     return cache_key(served, asked)
 
 

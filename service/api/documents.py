@@ -24,17 +24,11 @@ from service.api.schemas import (
     object_of,
     parameter,
     responses,
+    schema_of,
 )
 from service.datatypes import DATATYPES
-
-NUM_FEATURES = 40  # of the bundled models
-
-
-def _example_frames(num_steps: int) -> list[list[float]]:
-    """Frames of a plausible loudness: log powers between silence and speech."""
-    values = np.random.default_rng(num_steps).normal(-10.0, 3.0, (num_steps, NUM_FEATURES))
-    rounded: list[list[float]] = values.round(1).tolist()
-    return rounded
+from service.tasks.frames import NUM_FEATURES, example_frames
+from service.tasks.registry import TASKS
 
 
 def _example_recording() -> str:
@@ -46,42 +40,11 @@ def _example_recording() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-_RANKED = {"label": STRING, "probability": NUMBER}
-_PREDICTION = object_of(
-    {
-        **_RANKED,
-        "top": array_of(object_of(_RANKED, list(_RANKED))),
-        "attention": {
-            "anyOf": [array_of(NUMBER), {"type": "null"}],
-            "description": "with `explain`: a weight a step, summing to 1; null if the family "
-            "has no attention",
-        },
-    },
-    ["label", "probability", "top"],
-)
+def _examples() -> dict[str, Any]:
+    recording = {"audio": _example_recording(), "top_k": 3}
+    tasks = {str(name): {"summary": name, "value": task.example} for name, task in TASKS.items()}
+    return {**tasks, "recording": {"summary": "A recording in base64", "value": recording}}
 
-_PREDICT_BODY = object_of(
-    {
-        "sequences": {
-            **array_of(array_of(array_of(NUMBER))),
-            "description": "sequences x steps x features; lengths may differ",
-        },
-        "audio": {
-            "anyOf": [STRING, array_of(STRING)],
-            "description": "instead of sequences: recordings (WAV, FLAC, Ogg) in base64",
-        },
-        "top_k": {**INTEGER, "minimum": 1, "default": 1},
-        "explain": {"type": "boolean", "default": False},
-        "timeout_s": {**NUMBER, "exclusiveMinimum": 0},
-        "precision": {"anyOf": [STRING, {"type": "null"}], "description": "fp32 or int8"},
-        "priority": {
-            **INTEGER,
-            "minimum": 0,
-            "description": "1 comes first, 3 last; 0 is 2",
-        },
-    },
-    [],
-)
 
 PREDICT_DOCUMENT: dict[str, Any] = {
     "parameters": [
@@ -94,31 +57,23 @@ PREDICT_DOCUMENT: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": _PREDICT_BODY,
-                "examples": {
-                    "frames": {
-                        "summary": "Two sequences of frames, of different lengths",
-                        "value": {
-                            "sequences": [_example_frames(3), _example_frames(2)],
-                            "top_k": 3,
-                            "explain": True,
-                        },
-                    },
-                    "recording": {
-                        "summary": "A recording in base64",
-                        "value": {"audio": _example_recording(), "top_k": 3},
-                    },
-                },
+                "schema": {"anyOf": [schema_of(task.request) for task in TASKS.values()]},
+                "examples": _examples(),
             },
-            "audio/wav": {"schema": {"type": "string", "format": "binary"}},
-            "audio/flac": {"schema": {"type": "string", "format": "binary"}},
-            "audio/ogg": {"schema": {"type": "string", "format": "binary"}},
+            "audio/wav": {"schema": BINARY},
+            "audio/flac": {"schema": BINARY},
+            "audio/ogg": {"schema": BINARY},
         },
     },
     "responses": responses(
         object_of(
-            {"model": STRING, "version": STRING, "predictions": array_of(_PREDICTION)},
-            ["model", "version", "predictions"],
+            {
+                "model": STRING,
+                "version": STRING,
+                "predictions": array_of(
+                    {"anyOf": [schema_of(task.prediction) for task in TASKS.values()]}
+                ),
+            }
         ),
         [status for status in REFUSALS if status not in ("403", "501")],
     ),
@@ -228,8 +183,8 @@ INFER_DOCUMENT: dict[str, Any] = {
                                     "shape": [2, 3, NUM_FEATURES],
                                     "datatype": "FP32",
                                     "data": [
-                                        _example_frames(3),
-                                        [*_example_frames(2), [0.0] * NUM_FEATURES],
+                                        example_frames(3),
+                                        [*example_frames(2), [0.0] * NUM_FEATURES],
                                     ],
                                 },
                                 {

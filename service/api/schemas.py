@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 Schema = dict[str, Any]
 
 EXAMPLE_MODEL = "digits-lstm"
@@ -39,6 +41,23 @@ def object_of(properties: Schema, required: list[str] | None = None) -> Schema:
     """An object's schema; without `required`, all of it is."""
     required = list(properties) if required is None else required
     return {"type": "object", "properties": properties, "required": required}
+
+
+def schema_of(kind: type) -> Schema:
+    """The schema of a type that msgspec knows, with all that it refers to put in its place."""
+    (schema,), parts = msgspec.json.schema_components([kind], ref_template="{name}")
+    found: Schema = _inlined(schema, parts)
+    return found
+
+
+def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, parts) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(parts[schema["$ref"]], parts)
+    return {key: _inlined(value, parts) for key, value in schema.items()}
 
 
 def parameter(name: str, where: str, schema: Schema, text: str) -> Schema:

@@ -27,6 +27,7 @@ class Asked(NamedTuple):
         answer: Makes the answer of the results.
         plan: Says what the model is to do with such a request without reading it, if that can be
             said.
+        has_slow_answer: Whether the answer is better not made on the event loop.
     """
 
     served: Served
@@ -36,6 +37,7 @@ class Asked(NamedTuple):
     priority: int
     answer: Callable[[Arrays], Answer]
     plan: Callable[[Served], native.Plan | None] | None = None
+    has_slow_answer: bool = False
 
 
 class Handler(NamedTuple):

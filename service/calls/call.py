@@ -245,7 +245,7 @@ class Call(ABC):
         asked = self._asked
         if asked.field:
             check_finite(asked.served.name, results, asked.field)
-        if takes_long(results):
+        if asked.has_slow_answer or takes_long(results):
             self._in_thread(lambda: asked.answer(results), partial(self._pack, results))
         else:
             self._pack(results, asked.answer(results))

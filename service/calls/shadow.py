@@ -97,9 +97,10 @@ def _difference(sent: Arrays, found: Arrays) -> float:
 
 def _agree(served: Served, sent: Arrays, found: Arrays, difference: float) -> bool:
     """Whether they say the same: the same labels, or nearly the same numbers."""
-    if served.manifest is not None:
+    if _labels(served):
+        assert served.manifest is not None
         logits = served.manifest.outputs.logits
-        return bool((sent[logits].argmax(axis=1) == found[logits].argmax(axis=1)).all())
+        return bool((sent[logits].argmax(axis=-1) == found[logits].argmax(axis=-1)).all())
     scale = max(
         (float(np.abs(one).max(initial=0.0)) for one in sent.values() if one.dtype.kind == "f"),
         default=0.0,

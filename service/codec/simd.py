@@ -22,7 +22,6 @@ Found = dict[str, Any]
 INFER_FIELDS = {"inputs", "id", "outputs", "parameters"}
 TENSOR_FIELDS = {"name", "shape", "datatype", "data", "parameters"}
 OUTPUT_FIELDS = {"name", "parameters"}
-PREDICT_FIELDS = {"sequences", "top_k", "explain", "timeout_s", "precision", "priority"}
 
 NOT_PLAIN = (ValueError, TypeError, RuntimeError, LookupError)
 """What simdjson raises, and what this module does."""
@@ -48,10 +47,15 @@ def read_infer(body: bytes) -> Found | None:
         return None
 
 
-def read_sequences(body: bytes) -> tuple[Found, list[NDArray[np.float32]]] | None:
-    """A task level request: its options and its sequences; None if it is not plain."""
+def read_sequences(body: bytes, fields: set[str]) -> tuple[Found, list[NDArray[np.float32]]] | None:
+    """A task level request: its options and its sequences; None if it is not plain.
+
+    Args:
+        body: Of the request.
+        fields: That it may have.
+    """
     try:
-        found = _members(_parsed(body), PREDICT_FIELDS)
+        found = _members(_parsed(body), fields)
         sequences = []
         seen = 1
         for item in _array(found.pop("sequences")):

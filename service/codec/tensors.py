@@ -72,6 +72,22 @@ def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> No
         raise InvalidSequenceError(
             f"{field}{where} is not a finite {spec.dtype}", f"{field}{where}"
         )
+    if spec.num_tokens and not _are_tokens(sequence, spec):
+        known = (sequence >= 0) & (sequence < _limits(spec))
+        place = np.argwhere(~known)[0]
+        where = "".join(f"[{axis}]" for axis in place)
+        raise InvalidSequenceError(
+            f"{field}{where} is {sequence[tuple(place)]}, no token of the model's",
+            f"{field}{where}",
+        )
+
+
+def _are_tokens(ids: NDArray[Any], spec: SequenceSpec) -> bool:
+    return bool(((ids >= 0) & (ids < _limits(spec))).all())
+
+
+def _limits(spec: SequenceSpec) -> NDArray[np.int64]:
+    return np.reshape(np.array(spec.num_tokens), spec.step_shape)
 
 
 def _width(step_shape: tuple[int, ...]) -> str:
@@ -107,6 +123,7 @@ def _is_plain(sequences: list[NDArray[Any]], spec: SequenceSpec, together: NDArr
         and together.shape[2:] == spec.step_shape
         and all(map(len, sequences))
         and (spec.dtype.kind != "f" or all_finite(together))
+        and (not spec.num_tokens or _are_tokens(together, spec))
     )
 
 

@@ -78,6 +78,8 @@ def _made(
     spec: SequenceSpec, length: int, profile: Profile | None, random: np.random.Generator
 ) -> Steps:
     shape = (length, *spec.step_shape)
+    if spec.num_tokens:
+        return random.integers(0, np.reshape(spec.num_tokens, spec.step_shape), shape)
     if spec.dtype.kind != "f":
         return random.integers(0, 2, shape).astype(spec.dtype)  # ids that any vocabulary has
     normal = random.standard_normal(shape)

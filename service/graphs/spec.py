@@ -69,6 +69,8 @@ class SequenceSpec:
             none, and so runs only sequences of equal length together.
         state: What it carries from chunk to chunk; without any, it needs all steps at once.
         dtype: Of the inputs.
+        num_tokens: How many ids each value of a step has, counted from 0; () where any number is
+            as good, or none is known to be bad.
     """
 
     inputs: str
@@ -78,6 +80,7 @@ class SequenceSpec:
     lengths: str | None = "lengths"
     state: tuple[StateSpec, ...] = ()
     dtype: np.dtype[Any] = FLOAT
+    num_tokens: tuple[int, ...] = ()
 
     @property
     def is_float(self) -> bool:
@@ -121,18 +124,20 @@ class SequenceSpec:
 
 def spec_of(manifest: Manifest) -> SequenceSpec:
     """What a bundle's graph takes and answers."""
-    names = manifest.outputs
-    outputs = [OutputSpec(names.logits, (len(names.labels),))]
+    names, inputs = manifest.outputs, manifest.inputs
+    outputs = [OutputSpec(names.logits, (names.width,), names.per_step)]
     if names.weights:
         outputs.append(OutputSpec(names.weights, (), per_step=True))
     return SequenceSpec(
-        inputs=manifest.inputs.name,
-        step_shape=(manifest.num_features,),
+        inputs=inputs.name,
+        step_shape=inputs.step_shape,
         outputs=tuple(outputs),
         max_length=manifest.limits.max_length,
-        lengths=manifest.inputs.lengths,
+        lengths=inputs.lengths,
         state=tuple(
             StateSpec(pair.input, pair.output, tuple(pair.shape), pair.initial)
             for pair in manifest.state
         ),
+        dtype=FLOAT if inputs.features else np.dtype(np.int64),
+        num_tokens=tuple(inputs.tokens),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,10 +22,10 @@ from service.graphs.tensors import TensorModel
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
-    Manifest,
     Precision,
     check_manifest,
     read_document,
+    read_file,
     read_graph,
 )
 from service.origin.signatures import Signatures
@@ -33,6 +34,8 @@ from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
 from service.schedulers.sequences import SequenceScheduler
 from service.schedulers.tensors import TensorScheduler
+from service.tasks.registry import task_of
+from service.tasks.task import Bundle, Task
 from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -80,10 +83,11 @@ class Loader:
         if "schema_version" not in document:
             return Loaded(self._serve_described(folder, read_description(document)), {})
         manifest = check_manifest(folder, document)
+        task = task_of(Bundle(manifest, partial(read_file, folder, manifest)))
         default = self._precision if self._precision in manifest.precisions else "fp32"
-        served = self._serve(folder, manifest, default)
+        served = self._serve(folder, task, default)
         others: dict[str, Served | str] = {
-            precision: self._serve_or_refuse(folder, manifest, precision)
+            precision: self._serve_or_refuse(folder, task, precision)
             for precision in manifest.precisions
             if precision != default
         }
@@ -97,19 +101,19 @@ class Loader:
                 if self._metrics.forget_model(served.scheduler.metrics):
                     self._metrics.model_info.labels(*served.labels).set(0)
 
-    def _serve_or_refuse(
-        self, folder: Path, manifest: Manifest, precision: Precision
-    ) -> Served | str:
+    def _serve_or_refuse(self, folder: Path, task: Task, precision: Precision) -> Served | str:
         try:
-            return self._serve(folder, manifest, precision)
+            return self._serve(folder, task, precision)
         except Exception as error:  # noqa: BLE001 - the other precision serves all the same
             reason = str(error) if isinstance(error, BundleError) else repr(error)
         self._metrics.load_failures.inc()
-        model = {"model": manifest.name, "version": manifest.version, "precision": precision}
+        name, version = task.manifest.name, task.manifest.version
+        model = {"model": name, "version": version, "precision": precision}
         log.error("precision refused", **model, reason=reason)
         return reason
 
-    def _serve(self, folder: Path, manifest: Manifest, precision: Precision) -> Served:
+    def _serve(self, folder: Path, task: Task, precision: Precision) -> Served:
+        manifest = task.manifest
         session = open_session(read_graph(folder, manifest, precision))
         model = OnnxModel(session, spec_of(manifest))
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
@@ -119,7 +123,7 @@ class Loader:
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         cost = calibrate(model, self._bounds, manifest.name)
         scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
-        return self._begin(Served.of_bundle(manifest, scheduler, precision))
+        return self._begin(Served.of_bundle(task, scheduler, precision))
 
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""

@@ -8,6 +8,7 @@ from service.errors import InvalidRequestError, ModelNotReadyError
 from service.graphs.spec import SequenceSpec, Signature, spec_of
 from service.manifest import Manifest, Precision
 from service.schedulers.scheduler import Scheduler
+from service.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +22,7 @@ class Served:
         signature: What it takes and answers.
         scheduler: Runs it.
         sequences: How it runs on sequences; None if it does not: then it takes whole tensors.
-        manifest: Of its bundle; None if it has none.
+        task: Reads requests in the user's own terms; None without a bundle.
         precision: That it computes with.
         properties: What else a user should know, for the metadata.
     """
@@ -32,15 +33,14 @@ class Served:
     signature: Signature
     scheduler: Scheduler
     sequences: SequenceSpec | None = None
-    manifest: Manifest | None = None
+    task: Task | None = None
     precision: Precision = "fp32"
     properties: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of_bundle(
-        cls, manifest: Manifest, scheduler: Scheduler, precision: Precision = "fp32"
-    ) -> Served:
+    def of_bundle(cls, task: Task, scheduler: Scheduler, precision: Precision = "fp32") -> Served:
         """A bundle's model."""
+        manifest = task.manifest
         spec = spec_of(manifest)
         graph = manifest if precision == "fp32" else manifest.variants.get(precision, manifest)
         return cls(
@@ -50,9 +50,14 @@ class Served:
             signature=spec.signature(),
             scheduler=scheduler,
             sequences=spec,
-            manifest=manifest,
+            task=task,
             precision=precision,
         )
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """Of its bundle; None if it has none."""
+        return self.task.manifest if self.task else None
 
     @property
     def batching(self) -> str:

@@ -30,7 +30,7 @@ from service.serving import make_config
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import made_cost
-from tests.fakes import TIMEOUT_S
+from tests.fakes import TIMEOUT_S, task_of_manifest
 from tests.http.echo import EchoModel
 from tests.http.raw import Answers, RawAnswer
 
@@ -198,7 +198,9 @@ class Inside:
         metrics = self.metrics.of_model(manifest.name, manifest.version, precision)
         cost = made_cost(self._bounds.max_batch_size)
         served = Served.of_bundle(
-            manifest, SequenceScheduler(model, self._bounds, cost, metrics), precision
+            task_of_manifest(manifest),
+            SequenceScheduler(model, self._bounds, cost, metrics),
+            precision,
         )
         self.engine.add(served.scheduler)
         self._served.append(served)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from service.api import predict
 from service.codec import infer
 from service.codec.binary import Blobs
 from service.codec.bodies import decode_json
 from service.codec.simd import read_infer
 from service.codec.tensors import sequence_array, tensor_array
 from service.errors import ServiceError
+from service.tasks.classification.task import Classification
 
 numbers = st.one_of(
     st.floats(width=32),
@@ -127,15 +128,15 @@ def check_infer(body: bytes) -> bool:
 
 def check_predict(body: bytes) -> bool:
     """Hold one body; whether it was read the fast way."""
-    fast = predict.read_plain(body)
-    if fast is None:
+    plain = Classification.read_plain(body)
+    if plain is None:
         return False
-    slow = decode_json(predict.DECODER, body)
+    options, sequences = plain
+    slow = msgspec.json.decode(body, type=Classification.request)
     assert slow.sequences is not None
     assert slow.audio is None
-    for ours, theirs in zip(fast.sequences, slow.sequences, strict=True):
+    for ours, theirs in zip(sequences, slow.sequences, strict=True):
         assert same(ours, sequence_array(theirs, "field"))
-    options = fast.options
     assert repr((options.top_k, options.explain, options.timeout_s)) == repr(
         (slow.top_k, slow.explain, slow.timeout_s)
     )

@@ -17,7 +17,7 @@ from service.repository.served import Loaded, Served
 from service.schedulers.sequences import SequenceScheduler
 from tests.engine.gated import BLOCKER, block, check_answer, running, submit
 from tests.engine.harness import Observed, made_cost, predict
-from tests.fakes import GatedModel, Result, make_manifest, make_sequence
+from tests.fakes import GatedModel, Result, make_manifest, make_sequence, task_of_manifest
 from tests.http.asking import as_json, plain
 from tests.http.echo import EchoModel, echo_manifest
 from tests.http.inside import Inside, inside
@@ -135,7 +135,8 @@ def replace(server: Inside, salt: bytes) -> None:
     bounds = server._bounds
     metrics = server.metrics.of_model(old.name, old.version)
     cost = made_cost(bounds.max_batch_size)
-    served = Served.of_bundle(manifest, SequenceScheduler(model, bounds, cost, metrics))
+    scheduler = SequenceScheduler(model, bounds, cost, metrics)
+    served = Served.of_bundle(task_of_manifest(manifest), scheduler)
     server.engine.add(served.scheduler)
     server._served[:] = [served]
     entry = Entry(old.name, "1", "READY", loaded=Loaded(served, {}))

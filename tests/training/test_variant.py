@@ -14,7 +14,7 @@ import pytest
 from onnx import numpy_helper
 
 from service.errors import BundleError
-from service.manifest import MANIFEST_FILE, Manifest, read_graph, read_manifest
+from service.manifest import MANIFEST_FILE, Manifest, Quality, read_graph, read_manifest
 from tests.training.conftest import Exported
 from training.export.company import Runner, around
 from training.export.lint import ExportError, lint_variant
@@ -47,6 +47,7 @@ class Bundle:
         runner = Runner(read_graph(self.folder, manifest), manifest)
         answers = np.array([runner.alone(sequence).argmax() for sequence in sequences])
         targets = np.where(np.arange(40) % 4 == 0, answers, (answers + 1) % 4)
+        assert isinstance(manifest.quality, Quality)
         assert float((answers == targets).mean()) == manifest.quality.test_accuracy
         self.evidence = Evidence(sequences[::2], sequences, targets.astype(np.int64))
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.manifest import (
     MANIFEST_FILE,
     Manifest,
+    Quality,
     Speed,
     Variant,
     read_graph,
@@ -196,10 +197,13 @@ def _score(
     if targets is None:
         return None
     was, now = (float((logits.argmax(axis=1) == targets).mean()) for logits in (expected, found))
-    if abs(was - manifest.quality.test_accuracy) > MAX_ACCURACY_LOSS:
+    quality = manifest.quality
+    if not isinstance(quality, Quality):
+        raise ExportError(f"{manifest.name} is scored by {quality.metric}, not by its labels")
+    if abs(was - quality.test_accuracy) > MAX_ACCURACY_LOSS:
         raise ExportError(
             f"data: fp32 scores {was:.4f} on these test sequences, the manifest says "
-            f"{manifest.quality.test_accuracy:.4f}: they are not this bundle's"
+            f"{quality.test_accuracy:.4f}: they are not this bundle's"
         )
     if now < was - MAX_ACCURACY_LOSS:
         raise VariantRefusedError(

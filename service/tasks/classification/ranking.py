@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,12 @@ class Ranked(TypedDict):
 
 
 class Prediction(TypedDict):
-    """The answer to one sequence."""
+    """The answer to one sequence; `attention`, with `explain`, sums to 1 over its steps."""
 
     label: str
     probability: float
     top: list[Ranked]
+    attention: NotRequired[list[float] | None]
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -46,4 +47,4 @@ def classify(logits: NDArray[np.float32], labels: list[str], top_k: int) -> Pred
     top: list[Ranked] = [
         {"label": labels[index], "probability": float(probabilities[index])} for index in order
     ]
-    return {**top[0], "top": top}
+    return {"label": top[0]["label"], "probability": top[0]["probability"], "top": top}

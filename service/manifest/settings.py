@@ -1,0 +1,7 @@
+"""The settings of every task, told apart by the task's name."""
+
+from __future__ import annotations
+
+from service.tasks.settings import TaskSettings
+
+Settings = TaskSettings

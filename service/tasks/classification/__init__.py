@@ -1,0 +1,1 @@
+"""Sequence classification: which of some labels a whole sequence has."""

@@ -1,0 +1,62 @@
+"""Classification of frames: labels with probabilities, and attention where the family has it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from msgspec import Meta
+
+from service.errors import InvalidRequestError
+from service.graphs.model import Arrays
+from service.tasks.classification.ranking import MAX_TOP_K, Prediction, classify
+from service.tasks.frames import FramesRequest, FramesTask, example_frames
+
+
+class ClassificationRequest(FramesRequest, kw_only=True):
+    """Sequences to label."""
+
+    top_k: Annotated[int, Meta(description="labels to list in `top`, likeliest first")] = 1
+
+
+class Classification(FramesTask):
+    """Names the likeliest labels of each sequence."""
+
+    request = ClassificationRequest
+    prediction = Prediction
+    example: ClassVar[dict[str, Any]] = {
+        "sequences": [example_frames(3), example_frames(2)],
+        "top_k": 3,
+        "explain": True,
+    }
+
+    def check(self, request: ClassificationRequest) -> None:
+        """Refuse a top_k out of its range."""
+        check_top_k(request.top_k)
+
+    def predict(
+        self, request: ClassificationRequest, results: Arrays, length: int
+    ) -> dict[str, Any]:
+        """The labels of one sequence."""
+        names = self.manifest.outputs
+        prediction: dict[str, Any] = {
+            **classify(results[names.logits], names.labels, request.top_k)
+        }
+        if request.explain:  # null: this family has no attention to show
+            weights = results[names.weights][:length] if names.weights else None
+            prediction["attention"] = None if weights is None else np.asarray(weights)
+        return prediction
+
+    def describe(self) -> dict[str, Any]:
+        """Its labels."""
+        return {**super().describe(), "labels": self.manifest.outputs.labels}
+
+
+def check_top_k(top_k: int) -> None:
+    """Refuse a number of labels that no answer lists.
+
+    Raises:
+        InvalidRequestError: It is out of its range.
+    """
+    if not 1 <= top_k <= MAX_TOP_K:
+        raise InvalidRequestError(f"top_k must be 1 to {MAX_TOP_K}, not {top_k}", "top_k")

@@ -1,0 +1,162 @@
+"""Tasks over real-valued steps: given as numbers, or as recordings that become log-mel frames."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from service.codec.bodies import wrong_field
+from service.codec.simd import read_sequences
+from service.codec.tensors import check_sequence, sequence_array
+from service.errors import InvalidRequestError, InvalidSequenceError
+from service.graphs.model import Arrays
+from service.graphs.spec import spec_of
+from service.tasks.audio import read_recording
+from service.tasks.task import Bundle, Request, Task, Work
+
+Frames = NDArray[np.float32]
+
+NUM_FEATURES = 40  # of the bundled models that take frames
+
+
+def example_frames(num_steps: int) -> list[list[float]]:
+    """Frames of a plausible loudness: log powers between silence and speech."""
+    values = np.random.default_rng(num_steps).normal(-10.0, 3.0, (num_steps, NUM_FEATURES))
+    rounded: list[list[float]] = values.round(1).tolist()
+    return rounded
+
+
+class FramesRequest(Request, kw_only=True):
+    """Frames in `sequences`, or recordings in base64 in `audio`."""
+
+    sequences: Annotated[
+        list[list[list[float]]] | None,
+        Meta(description="sequences x steps x features; lengths may differ"),
+    ] = None
+    audio: Annotated[
+        str | list[str] | None,
+        Meta(description="instead of sequences: recordings (WAV, FLAC, Ogg) in base64"),
+    ] = None
+
+
+class FramesTask(Task):
+    """A task over frames (time, features)."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        self.spec = spec_of(self.manifest)
+
+    @abstractmethod
+    def check(self, request: Any) -> None:
+        """Refuse options out of their range.
+
+        Raises:
+            InvalidRequestError: Naming the field.
+        """
+
+    @abstractmethod
+    def predict(self, request: Any, results: Arrays, length: int) -> dict[str, Any]:
+        """The prediction for one sequence.
+
+        Args:
+            request: Of the task's own kind.
+            results: What the graph answered to it; of each step (time, ...), padding included.
+            length: Its steps.
+        """
+
+    def read_json(self, body: bytes) -> tuple[Request, Work]:
+        """What a JSON body asks; plain ones are read straight to arrays."""
+        plain = self.read_plain(body)
+        if plain is None:
+            return super().read_json(body)
+        request, sequences = plain
+        self.check(request)
+        return request, self._work(request, sequences, "sequences")
+
+    @classmethod
+    def read_plain(cls, body: bytes) -> tuple[Any, list[Frames]] | None:
+        """A request and its sequences, read straight to arrays; None if it is not plain."""
+        found = read_sequences(body, {*cls.request.__struct_fields__} - {"audio"})
+        if found is None:
+            return None
+        try:
+            return msgspec.convert(found[0], cls.request), found[1]
+        except msgspec.ValidationError:  # the decoder words it
+            return None
+
+    def read_recording(self, body: bytes, query: Mapping[str, str]) -> tuple[Request, Work]:
+        """What a recording as the body asks, with the options in the query."""
+        if both := {"audio", "sequences"} & query.keys():
+            raise InvalidRequestError("the body is the recording: give no other", min(both))
+        try:
+            request = msgspec.convert(dict(query), self.request, strict=False)
+        except msgspec.ValidationError as error:
+            raise wrong_field(error) from None
+        self.check(request)
+        frames = self._frames(body, "audio")
+        check_sequence(frames, self.spec, "audio")
+        return request, self._work(request, [frames], "audio")
+
+    def read(self, request: Any) -> Work:
+        """What a decoded body asks."""
+        self.check(request)
+        if (request.sequences is None) == (request.audio is None):
+            raise InvalidRequestError("give either sequences or audio", "sequences")
+        if request.sequences is not None:
+            sequences = [
+                sequence_array(rows, f"sequences[{index}]")
+                for index, rows in enumerate(request.sequences)
+            ]
+            return self._work(request, sequences, "sequences")
+        recordings = request.audio if isinstance(request.audio, list) else [request.audio or ""]
+        frames = [
+            self._frames(_from_base64(text, f"audio[{index}]"), f"audio[{index}]")
+            for index, text in enumerate(recordings)
+        ]
+        return self._work(request, frames, "audio")
+
+    def describe(self) -> dict[str, Any]:
+        """What a step is, and how recordings become steps."""
+        audio = self.manifest.audio
+        return {
+            "features": self.manifest.inputs.features,
+            "audio": audio.model_dump() if audio else None,
+        }
+
+    def _work(self, request: Any, sequences: list[Frames], field: str) -> Work:
+        return Work(sequences, field, partial(self._answer, request, [*map(len, sequences)]))
+
+    def _answer(self, request: Any, lengths: list[int], results: Arrays) -> list[dict[str, Any]]:
+        return [
+            self.predict(request, {name: output[row] for name, output in results.items()}, length)
+            for row, length in enumerate(lengths)
+        ]
+
+    def _frames(self, recording: bytes, field: str) -> Frames:
+        """Frames of a recording, as this model was trained on."""
+        audio = self.manifest.audio
+        if audio is None:
+            raise InvalidSequenceError(
+                f"{self.manifest.name} takes sequences, not recordings", field
+            )
+        max_duration_s = self.manifest.limits.max_length * audio.hop_ms / 1_000
+        try:
+            return audio.frames(*read_recording(recording, max_duration_s))
+        except InvalidSequenceError as error:  # which can't know which of several it was
+            raise InvalidSequenceError(f"{field}: {error.message}", field) from error
+
+
+def _from_base64(text: str, field: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError(f"{field} is not base64: {error}", field) from None

@@ -1,0 +1,19 @@
+"""What every task's own settings share; a manifest holds those of its task."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+TaskName = Literal[
+    "classification", "transcription", "tagging", "translation", "generation", "forecasting"
+]
+
+
+class TaskSettings(BaseModel):
+    """What a bundle says of its task that its graph does not; each task has its own class."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    task: TaskName
