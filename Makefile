@@ -67,8 +67,8 @@ sanitize: .venv/ready ## Tests of the native part under ASan and UBSan, then und
 		tests/lifecycle/test_draining.py
 
 .PHONY: train
-train: .venv/ready ## Train and export every bundled model (about 20 minutes on two cores)
-	$(DEV)/python -m training all
+train: .venv/ready ## Train and export every bundled model by its recipe, or BUNDLE=name alone
+	$(DEV)/python -m training bundles $(BUNDLE)
 
 .PHONY: table
 table: .venv/ready ## Write README's table of families from the committed metrics

@@ -7,6 +7,7 @@ gate but two: random weights have no score, and the speed is what the comparison
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tempfile
@@ -22,11 +23,12 @@ from service.manifest import (
     MANIFEST_FILE,
     Inputs,
     Limits,
+    Outputs,
     Profile,
     Provenance,
     Quality,
 )
-from training.card import Card, architecture_fields, save_run
+from training.card import Card, save_run
 from training.export.bundle import export_run
 from training.export.variant import Evidence, add_variant
 
@@ -56,11 +58,10 @@ def make_bundle(repository: Path, name: str, **architecture: object) -> Path:
     model = build(wanted).eval()
     card = Card(
         name=name,
-        architecture=architecture_fields(wanted),
+        architecture=dataclasses.asdict(wanted),
         inputs=Inputs(features=[f"feature-{index}" for index in range(NUM_FEATURES)]),
-        labels=[f"class-{index}" for index in range(NUM_CLASSES)],
+        outputs=Outputs(labels=[f"class-{index}" for index in range(NUM_CLASSES)]),
         limits=Limits(max_length=MAX_LENGTH),
-        audio=None,
         quality=Quality(test_accuracy=0.1, test_sequences=1, baseline_accuracy=0.1),
         profile=Profile(
             length_quantiles={"0.5": 40.0, "0.95": 130.0},
@@ -78,7 +79,7 @@ def make_bundle(repository: Path, name: str, **architecture: object) -> Path:
         ),
     )
     with tempfile.TemporaryDirectory() as folder:
-        save_run(Path(folder), card, model)
+        save_run(Path(folder), card, {}, model)
         bundle = export_run(Path(folder), repository, replace=True)
     add_variant(bundle, make_evidence(), min_speed=0.0)
     return bundle

@@ -2,8 +2,8 @@
 
 All share one signature, `forward(inputs, lengths, state=None) -> Prediction`; nothing outside this
 package asks which one it has. `families.py` names them, `sequence.py` is the shape they share,
-`recurrent.py` and `transformer.py` encode, `heads.py` turn encodings into logits, `fused.py` gives
-the form that exports to one ONNX operator a layer.
+`fronts.py` read the steps, `recurrent.py` and `transformer.py` encode, `heads.py` turn encodings
+into logits, `fused.py` gives the form that exports to one ONNX operator a layer.
 """
 
 from models.families import FAMILIES, Architecture, architecture_of, build

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import nn
 
+from models.fronts import Embedding, Standardise
 from models.heads import AttentionPooling, LastState, Mean, PerStep, Score
 from models.recurrent import Cell, Recurrent
 from models.sequence import SequenceModel
@@ -33,12 +34,28 @@ class Architecture:
     """How attention pooling scores a step."""
     num_heads: int = 4
     dropout: float = 0.1
+    num_tokens: int = 0
+    """Of a model that reads tokens: the vocabulary's size; it then has no features."""
+    embedding_size: int = 64
+    """Values of a token's vector."""
+
+    @property
+    def input_size(self) -> int:
+        """What an encoder reads a step."""
+        return self.embedding_size if self.num_tokens else self.num_features
+
+
+def _front(architecture: Architecture) -> Standardise | Embedding:
+    if architecture.num_tokens:
+        size, dropout = architecture.embedding_size, architecture.dropout
+        return Embedding(architecture.num_tokens, size, dropout)
+    return Standardise(architecture.num_features)
 
 
 def _recurrent(architecture: Architecture, *, bidirectional: bool = False) -> Recurrent:
     return Recurrent(
         architecture.cell,
-        architecture.num_features,
+        architecture.input_size,
         architecture.hidden_size,
         architecture.num_layers,
         bidirectional=bidirectional,
@@ -52,7 +69,7 @@ def _birnn(architecture: Architecture) -> Recurrent:
 
 def _transformer(architecture: Architecture) -> Transformer:
     return Transformer(
-        architecture.num_features,
+        architecture.input_size,
         architecture.hidden_size,
         architecture.num_heads,
         architecture.num_layers,
@@ -131,4 +148,4 @@ def build(architecture: Architecture) -> SequenceModel:
     else:
         kinds = {"last": LastState, "mean": Mean, "per_step": PerStep}
         head = kinds[architecture.head](width, num_classes, architecture.dropout)
-    return SequenceModel(architecture.num_features, encoder, head)
+    return SequenceModel(_front(architecture), encoder, head)

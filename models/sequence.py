@@ -1,8 +1,8 @@
-"""What every family shares: standardise, encode, answer."""
+"""What every family shares: read the steps, encode them, answer."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -61,35 +61,18 @@ def last_step(outputs: Tensor, lengths: Tensor) -> Tensor:
     return outputs.gather(1, index).squeeze(1)
 
 
-class Standardise(nn.Module):
-    """(inputs - mean) / deviation, with the training set's figures, inside the graph."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_features))
-        self.register_buffer("deviation", torch.ones(num_features))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Both (batch, time, features)."""
-        return (inputs - self.mean) / self.deviation
-
-
 class SequenceModel(nn.Module):
     """A model of any family: one signature, with state where the family can carry it.
 
     Args:
-        num_features: Values a step.
-        encoder: From (batch, time, features) to (batch, time, width).
+        front: From steps as they come to (batch, time, input_size).
+        encoder: From there to (batch, time, width).
         head: From encodings to logits.
     """
 
-    def __init__(self, num_features: int, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, front: nn.Module, encoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.num_features = num_features
-        self.standardise = Standardise(num_features)
+        self.front: Any = front
         self.encoder = encoder
         self.head = head
 
@@ -100,9 +83,9 @@ class SequenceModel(nn.Module):
 
     def initial_state(self, batch_size: int) -> State:
         """Zeros of every state tensor, (batch, *shape)."""
-        mean = self.standardise.mean
+        like = next(self.parameters())
         return {
-            name: torch.zeros(batch_size, *shape, dtype=mean.dtype, device=mean.device)
+            name: torch.zeros(batch_size, *shape, dtype=like.dtype, device=like.device)
             for name, shape in self.state_shapes().items()
         }
 
@@ -110,7 +93,7 @@ class SequenceModel(nn.Module):
         """Answer a ragged batch; what lies past a length never matters.
 
         Args:
-            inputs: (batch, time, features), in the user's units.
+            inputs: (batch, time, features), in the user's units; or ids int64 (batch, time, ...).
             lengths: int64 (batch,), 1 to time.
             state: As an earlier call returned it, to go on with the same sequences; the start
                 if None.
@@ -122,7 +105,8 @@ class SequenceModel(nn.Module):
             state = self.initial_state(inputs.shape[0])
         # rubbish in the padding, NaN included, must not reach a sum
         mask = step_mask(lengths, inputs.shape[1]).unsqueeze(2)
-        clean = torch.where(mask, self.standardise(inputs), torch.zeros_like(inputs))
+        read = self.front(inputs)  # (batch, time, input_size)
+        clean = torch.where(mask, read, torch.zeros_like(read))
         encoding: Encoding = self.encoder(clean, lengths, state)
         prediction: Prediction = self.head(encoding, lengths, state)
         return prediction

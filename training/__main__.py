@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
 from service.errors import BundleError
-from training.campaign import train_all
+from training.campaign import train_bundles
 from training.data.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -26,6 +27,7 @@ from training.options import (
     read_data_options,
     read_train_options,
 )
+from training.recipe_file import all_recipes, read_recipe
 from training.run import finished_metrics, train_run
 from training.signing import make_keys, read_key, sign_bundle
 from training.table import table_is_current, write_table
@@ -67,13 +69,20 @@ def make_parser() -> argparse.ArgumentParser:
     add_data_options(quantize)
     quantize.set_defaults(run=lambda options: _quantize(quantize, options))
 
-    everything = commands.add_parser("all", help="train every digits bundle, three seeds each")
-    everything.add_argument("--run-dir", type=Path, default=Path("runs"))
-    everything.add_argument("--repository", type=Path, default=REPOSITORY)
-    everything.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
-    everything.set_defaults(
-        run=lambda options: train_all(options.run_dir, options.repository, options.jobs)
-    )
+    bundles = commands.add_parser("bundles", help="train and export bundles by their recipes")
+    bundles.add_argument("names", nargs="*", help="recipes, or their files; all of them if none")
+    bundles.add_argument("--run-dir", type=Path, default=Path("runs"))
+    bundles.add_argument("--repository", type=Path, default=REPOSITORY)
+    bundles.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
+    bundles.set_defaults(run=lambda options: _bundles(bundles, options))
+
+    one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
+    one.add_argument("name", help="of the recipe, or its file")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--also", help="on other data that the recipe names")
+    one.add_argument("--run-dir", type=Path, default=Path("runs"))
+    one.add_argument("--resume", action="store_true", help="go on with a run that was killed")
+    one.set_defaults(run=lambda options: _run(one, options))
 
     key = commands.add_parser("key", help="make a pair of keys to sign bundles with")
     key.add_argument("private", type=Path, help="file for the private key; keep it secret")
@@ -112,15 +121,45 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(str(error))
     if not PartialState().is_main_process:
         return
-    print(
-        f"{run.name} seed {run.seed}: test accuracy {metrics['test']['accuracy']:.4f} "
-        f"of {metrics['sequences']['test']} sequences, "
-        f"validation {metrics['validation']['accuracy']:.4f}, "
-        f"logistic regression {metrics['baseline_accuracy']:.4f}; "
-        f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
-    )
+    print(_summary(metrics, folder))
     if not options.no_export:
         _add_variant(_export(folder, options, replace=True), dataset)
+
+
+def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    names = options.names or all_recipes()
+    try:
+        train_bundles(names, options.run_dir, options.repository, options.jobs)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    try:
+        recipe = read_recipe(options.name)
+        if options.also is not None and options.also not in recipe.also:
+            parser.error(f"argument --also: {options.name} names {', '.join(recipe.also)}")
+        data = recipe.load(options.also)
+        run = recipe.run(data, options.seed, options.also)
+        folder = options.run_dir / run.name / f"seed-{run.seed}"
+        metrics = train_run(run, data, folder, resume=options.resume)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    if PartialState().is_main_process:
+        print(_summary(metrics, folder))
+
+
+def _summary(metrics: dict[str, Any], folder: Path) -> str:
+    metric = metrics["metric"]
+    baselines = ", ".join(f"{name} {score:.4f}" for name, score in metrics["baselines"].items())
+    return (
+        f"{metrics['name']} seed {metrics['seed']}: test {metric.replace('_', ' ')} "
+        f"{metrics['test'][metric]:.4f} of {metrics['sequences']['test']} sequences, "
+        f"validation {metrics['validation'][metric]:.4f}, {baselines}; "
+        f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
+    )
 
 
 def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""All digits bundles: every family, three seeds on the official split and one speaker left out.
+"""Bundles by their recipes: every seed trained, the best exported.
 
 Every run is a process of its own with one thread. A run that is finished is not run again, and a
 run that was killed goes on, so this can be stopped and started at will.
@@ -13,31 +13,38 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from models import FAMILIES
 from training.card import CARD_FILE, Card
-from training.data.fsdd import load_fsdd
 from training.export.bundle import export_run
 from training.export.variant import add_variant, describe, evidence_of
-from training.options import DEFAULT_SPEAKER
+from training.recipe_file import RecipeFile, read_recipe
 from training.run import finished_metrics, write_metrics
 
-SEEDS = (0, 1, 2)
 BUNDLE_VERSION = "1"
 
 
-def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
-    """Train what is not trained yet, then export each family's best seed by *validation* score,
+def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) -> None:
+    """Train what is not trained yet, then export each bundle's best seed by *validation* score,
     and its int8 variant where that passes its gates.
 
+    Args:
+        names: Of the recipes, or their files.
+        run_dir: Where the runs are.
+        repository: Where the bundles go.
+        jobs: Runs at a time.
     Raises:
         SystemExit: A run failed; the end of its log is printed.
+        ValueError: A recipe is not as it should be.
         ExportError: A gate failed.
     """
+    recipes = {name: read_recipe(name) for name in names}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         runs = [
-            pool.submit(_train, run_dir, family, seed, left_out)
-            for family in FAMILIES
-            for seed, left_out in [*((seed, False) for seed in SEEDS), (SEEDS[0], True)]
+            pool.submit(_train, run_dir, name, seed, also)
+            for name, recipe in recipes.items()
+            for seed, also in [
+                *((seed, None) for seed in recipe.seeds),
+                *((recipe.seeds[0], also) for also in recipe.also),
+            ]
         ]
         for run in concurrent.futures.as_completed(runs):
             try:
@@ -45,19 +52,21 @@ def train_all(run_dir: Path, repository: Path, jobs: int) -> None:
             except subprocess.CalledProcessError as error:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
-    evidence = evidence_of(load_fsdd())
-    for family in FAMILIES:
-        folder = export_run(choose_run(run_dir, family), repository, BUNDLE_VERSION, replace=True)
-        print(f"{folder}: {describe(add_variant(folder, evidence))}")
+    for recipe in recipes.values():
+        folder = export_run(choose_run(run_dir, recipe), repository, BUNDLE_VERSION, replace=True)
+        if recipe.task == "classification":
+            data: Any = recipe.load()
+            print(f"{folder}: {describe(add_variant(folder, evidence_of(data)))}")
+        else:
+            print(folder)
 
 
-def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:
+def _train(run_dir: Path, name: str, seed: int, also: str | None) -> str:
     """One run in a process; its last line, which has the scores."""
-    command = [sys.executable, "-m", "training", "train", "--dataset", "fsdd"]
-    command += ["--family", family, "--seed", str(seed), "--run-dir", str(run_dir)]
-    command += ["--resume", "--no-export"]
-    if left_out:
-        command += ["--split", "speaker", "--speaker", DEFAULT_SPEAKER]
+    command = [sys.executable, "-m", "training", "run", name]
+    command += ["--seed", str(seed), "--run-dir", str(run_dir), "--resume"]
+    if also:
+        command += ["--also", also]
     # one thread from the start: BLAS makes its threads when it is loaded
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -71,22 +80,17 @@ def _train(run_dir: Path, family: str, seed: int, left_out: bool) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def choose_run(run_dir: Path, family: str) -> Path:
+def choose_run(run_dir: Path, recipe: RecipeFile) -> Path:
     """The run to export; its metrics and card then tell of the other runs too."""
-    folders = {seed: run_dir / f"digits-{family}" / f"seed-{seed}" for seed in SEEDS}
+    folders = {seed: run_dir / recipe.name / f"seed-{seed}" for seed in recipe.seeds}
     runs = {seed: _metrics(folder) for seed, folder in folders.items()}
-    left_out = _metrics(run_dir / f"digits-{family}-without-{DEFAULT_SPEAKER}" / f"seed-{SEEDS[0]}")
-    best = max(SEEDS, key=lambda seed: _validation_score(runs[seed]))
-    seeds = {str(seed): runs[seed]["test"]["accuracy"] for seed in SEEDS}
+    best = max(recipe.seeds, key=lambda seed: _validation_score(runs[seed]))
+    metric = runs[best]["metric"]
+    seeds = {str(seed): metrics["test"][metric] for seed, metrics in runs.items()}
     metrics = runs[best] | {
         "seeds": seeds,
-        "seeds_cpu_s": {str(seed): runs[seed]["cpu_s"] for seed in SEEDS},
-        "left_out_speaker": {
-            "speaker": DEFAULT_SPEAKER,
-            "accuracy": left_out["test"]["accuracy"],
-            "baseline_accuracy": left_out["baseline_accuracy"],
-            "sequences": left_out["sequences"]["test"],
-        },
+        "seeds_cpu_s": {str(seed): metrics["cpu_s"] for seed, metrics in runs.items()},
+        **{also: _beside(run_dir, recipe, also) for also in recipe.also},
     }
     write_metrics(folders[best], metrics)
     card_path = folders[best] / CARD_FILE
@@ -97,6 +101,18 @@ def choose_run(run_dir: Path, family: str) -> Path:
     return folders[best]
 
 
+def _beside(run_dir: Path, recipe: RecipeFile, also: str) -> dict[str, Any]:
+    """What the same recipe reached on other data."""
+    name = f"{recipe.name}-{also.replace('_', '-')}"
+    metrics = _metrics(run_dir / name / f"seed-{recipe.seeds[0]}")
+    return {
+        **recipe.also[also],
+        metrics["metric"]: metrics["test"][metrics["metric"]],
+        "baselines": metrics["baselines"],
+        "sequences": metrics["sequences"]["test"],
+    }
+
+
 def _metrics(folder: Path) -> dict[str, Any]:
     metrics = finished_metrics(folder)
     if metrics is None:
@@ -105,5 +121,7 @@ def _metrics(folder: Path) -> dict[str, Any]:
 
 
 def _validation_score(metrics: dict[str, Any]) -> tuple[float, float]:
-    """Accuracy first, then the lower loss, as within a run."""
-    return metrics["validation"]["accuracy"], -metrics["validation"]["loss"]
+    """The chief metric first, then the lower loss, as within a run."""
+    validation = metrics["validation"]
+    sign = 1 if metrics["higher_is_better"] else -1
+    return sign * validation[metrics["metric"]], -validation.get("loss", 0.0)

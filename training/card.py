@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
-from models import Architecture, SequenceModel, build
-from service.manifest import Inputs, Limits, Profile, Provenance, Quality
+from service.manifest import Inputs, Limits, Outputs, Profile, Provenance, Quality, Scores
+from service.manifest.settings import Settings
 from service.tasks.features import LogMel
+from service.tasks.settings import TaskName
+from training.tasks import TASKS
 
 CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.pt"
@@ -23,31 +25,31 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    task: TaskName = "classification"
     architecture: dict[str, Any]
     inputs: Inputs
-    labels: list[str]
+    outputs: Outputs
+    settings: Settings | None = None
     limits: Limits
-    audio: LogMel | None
-    quality: Quality
+    audio: LogMel | None = None
+    quality: Quality | Scores
     profile: Profile
     provenance: Provenance
+    files: list[str] = Field(default_factory=list, description="beside the card, by name")
 
 
-def save_run(folder: Path, card: Card, model: SequenceModel) -> None:
-    """Write a finished run's weights and card."""
+def save_run(folder: Path, card: Card, files: dict[str, bytes], model: nn.Module) -> None:
+    """Write a finished run's weights, card and files."""
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), folder / WEIGHTS_FILE)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
 
 
-def load_run(folder: Path) -> tuple[Card, SequenceModel]:
+def load_run(folder: Path) -> tuple[Card, Any]:
     """Read back what `save_run` wrote; the model is in evaluation mode."""
     card = Card.model_validate_json((folder / CARD_FILE).read_text())
-    model = build(Architecture(**card.architecture))
+    model = TASKS[card.task].rebuild(card.architecture)
     model.load_state_dict(torch.load(folder / WEIGHTS_FILE, weights_only=True))
     return card, model.eval()
-
-
-def architecture_fields(architecture: Architecture) -> dict[str, Any]:
-    """An architecture as the card holds it."""
-    return dataclasses.asdict(architecture)

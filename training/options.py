@@ -12,13 +12,10 @@ from models import FAMILIES, Architecture, architecture_of, build
 from service.manifest import Manifest
 from training.data.augment import Augmentation
 from training.data.dataset import Dataset
+from training.data.files import LOADERS
 from training.data.fsdd import load_fsdd
-from training.data.npz import load_npz
-from training.data.ts import load_ts
-from training.recipes import recipe_for
-from training.run import Run
-
-LOADERS = {".ts": load_ts, ".npz": load_npz}
+from training.task import Run
+from training.tasks.classification import recipe_for
 
 SIZES: dict[str, type] = {
     "hidden_size": int,
@@ -97,7 +94,8 @@ def read_train_options(options: argparse.Namespace, refuse: Refuse) -> tuple[Run
     if options.no_augment:
         recipe = dataclasses.replace(recipe, augmentation=Augmentation())
     recipe = dataclasses.replace(recipe, **_given(options, RECIPE))  # type: ignore[arg-type]
-    return Run(run_name(options), architecture, recipe, options.seed), dataset
+    sizes = dataclasses.asdict(architecture)
+    return Run(run_name(options), "classification", sizes, recipe, options.seed), dataset
 
 
 def run_name(options: argparse.Namespace) -> str:

@@ -68,7 +68,7 @@ def random_model(
             noise = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
             # variance 1 / width, so that relu states neither die nor blow up
             parameter.copy_(noise / parameter.shape[-1] ** 0.5)
-        scale = model.standardise
+        scale = model.front
         scale.mean.normal_(generator=generator)
         scale.deviation.uniform_(0.5, 2.0, generator=generator)
     return architecture, model

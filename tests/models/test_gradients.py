@@ -94,7 +94,7 @@ def test_elman_gradients_are_those_derived_by_hand(
     kind: dict[str, str], seed: int, lengths: list[int], num_layers: int, window: int | None
 ) -> None:
     _, model = random_model(seed, kind, num_layers=num_layers, hidden_size=5)
-    scale = model.standardise  # the derivation begins after it
+    scale = model.front  # the derivation begins after it
     scale.mean.zero_()
     scale.deviation.fill_(1.0)
     actual = gradients(model, seed, kind, lengths, window)

@@ -22,7 +22,7 @@ class Answer(NamedTuple):
 
 def answer(architecture: Architecture, weights: Weights, sequence: Array) -> Answer:
     """Read one sequence (time, features) from its beginning."""
-    scale = under(weights, "standardise")
+    scale = under(weights, "front")
     normal = (sequence - scale["mean"]) / scale["deviation"]
     encoded = encode(architecture, under(weights, "encoder"), normal)
     head = under(weights, "head")

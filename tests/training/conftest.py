@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from models import SequenceModel, architecture_of, build
-from service.manifest import Inputs, Limits, Profile, Provenance, Quality
-from training.card import Card, architecture_fields, save_run
+from service.manifest import Inputs, Limits, Outputs, Profile, Provenance, Quality
+from training.card import Card, save_run
 from training.export.bundle import export_run
 from training.export.graph import Signature, signature_of
 
@@ -43,11 +43,10 @@ def make_run(folder: Path, family: str) -> tuple[Card, SequenceModel]:
     model = build(architecture).eval()
     card = Card(
         name=f"toy-{family}",
-        architecture=architecture_fields(architecture),
+        architecture=dataclasses.asdict(architecture),
         inputs=Inputs(features=FEATURES),
-        labels=["a", "b", "c", "d"],
+        outputs=Outputs(labels=["a", "b", "c", "d"]),
         limits=Limits(max_length=60),
-        audio=None,
         quality=Quality(test_accuracy=0.25, test_sequences=4, baseline_accuracy=0.25),
         profile=Profile(
             length_quantiles={"0.5": 9.0},
@@ -64,7 +63,7 @@ def make_run(folder: Path, family: str) -> tuple[Card, SequenceModel]:
             created_utc="2026-01-01T00:00:00Z",
         ),
     )
-    save_run(folder, card, model)
+    save_run(folder, card, {}, model)
     return card, model
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from models import architecture_of
 from training.data.augment import Augmentation
 from training.data.dataset import Dataset, SequenceSet
-from training.recipes import Recipe
-from training.run import Run
+from training.recipe import Recipe
+from training.task import Run
 
 LABELS = ["early", "middle", "late"]
 
@@ -52,4 +52,5 @@ def make_dataset(count: int = 60) -> Dataset:
 def make_run(family: str = "gru", seed: int = 0, dropout: float = 0.1, **recipe: object) -> Run:
     architecture = architecture_of(family, 2, len(LABELS), hidden_size=16, dropout=dropout)
     changed = dataclasses.replace(RECIPE, **recipe)  # type: ignore[arg-type]
-    return Run(f"made-{family}", architecture, changed, seed)
+    sizes = dataclasses.asdict(architecture)
+    return Run(f"made-{family}", "classification", sizes, changed, seed)

@@ -10,6 +10,7 @@ import pytest
 from tests.training.made import make_dataset, make_run
 from training.campaign import choose_run
 from training.card import load_run
+from training.recipe_file import read_recipe
 from training.run import finished_metrics, train_run, write_metrics
 
 # by seed: accuracy on validation, loss on validation, accuracy on test
@@ -31,14 +32,15 @@ def run_dir(tmp_path: Path) -> Path:
     train_run(make_run(steps=1), make_dataset(30), finished)
     for seed, scores in SCORES.items():
         write_run(finished, tmp_path / "digits-gru" / f"seed-{seed}", scores)
-    write_run(finished, tmp_path / "digits-gru-without-theo" / "seed-0", (1.0, 0.0, 0.7))
+    write_run(finished, tmp_path / "digits-gru-left-out-speaker" / "seed-0", (1.0, 0.0, 0.7))
     return tmp_path
 
 
 def test_the_best_on_validation_is_exported_and_a_missing_run_is_named(run_dir: Path) -> None:
-    chosen = choose_run(run_dir, "gru")
+    recipe = read_recipe("digits-gru")
+    chosen = choose_run(run_dir, recipe)
     assert chosen == run_dir / "digits-gru" / "seed-1"
-    assert choose_run(run_dir, "gru") == chosen  # again, after an interruption
+    assert choose_run(run_dir, recipe) == chosen  # again, after an interruption
     metrics = finished_metrics(chosen)
     assert metrics
     assert metrics["seeds"] == {"0": 0.99, "1": 0.95, "2": 1.0}
@@ -48,4 +50,4 @@ def test_the_best_on_validation_is_exported_and_a_missing_run_is_named(run_dir: 
 
     (run_dir / "digits-gru" / "seed-2" / "metrics.json").unlink()
     with pytest.raises(FileNotFoundError, match="seed-2"):
-        choose_run(run_dir, "gru")
+        choose_run(run_dir, recipe)

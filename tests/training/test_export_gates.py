@@ -118,7 +118,7 @@ def test_lint_names_what_is_wrong(spoil: Spoil, reason: str, exported: Export) -
 
 
 def candidate(bundle: Exported, graph: onnx.ModelProto) -> Candidate:
-    return Candidate(graph.SerializeToString(), bundle.signature, bundle.model, bundle.card.profile)
+    return Candidate(graph.SerializeToString(), bundle.signature, bundle.model, bundle.card)
 
 
 def scale_largest_weights(graph: onnx.ModelProto) -> None:
@@ -159,7 +159,7 @@ def hand_made(bundle: Exported, body: str) -> Candidate:
         "(float[batch,time,3] inputs, int64[batch] lengths) => (float[batch,3] logits) "
         f"{{ {body} }}"
     )
-    return Candidate(graph.SerializeToString(), signature, bundle.model, bundle.card.profile)
+    return Candidate(graph.SerializeToString(), signature, bundle.model, bundle.card)
 
 
 READS_PADDING = """

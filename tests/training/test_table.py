@@ -18,8 +18,12 @@ def make_metrics(family: str, **changes: object) -> dict[str, object]:
         "name": f"digits-{family}",
         "seeds": {"0": 0.97, "1": 0.98, "2": 0.99},
         "seeds_cpu_s": {"0": 40.0, "1": 50.0, "2": 60.0},
-        "left_out_speaker": {"speaker": "theo", "accuracy": 0.8, "baseline_accuracy": 0.4},
-        "baseline_accuracy": 0.93,
+        "left_out_speaker": {
+            "speaker": "theo",
+            "accuracy": 0.8,
+            "baselines": {"logistic regression": 0.4},
+        },
+        "baselines": {"logistic regression": 0.93},
         "parameters": 123_456,
     }
     return metrics | changes

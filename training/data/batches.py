@@ -6,8 +6,8 @@ the very batches it would have had.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from training.data.augment import Augmenter
 from training.data.dataset import SequenceSet
 
 POOL_BATCHES = 8
@@ -47,7 +46,12 @@ class BucketedBatches(Sampler[list[Row]]):
     drop_last = True  # asked by accelerate, which parts each batch among its processes
 
     def __init__(
-        self, lengths: list[int], batch_size: int, num_steps: int, seed: int, first_step: int = 0
+        self,
+        lengths: Sequence[int],
+        batch_size: int,
+        num_steps: int,
+        seed: int,
+        first_step: int = 0,
     ) -> None:
         self.lengths = np.array(lengths)
         self.batch_size = batch_size
@@ -87,17 +91,22 @@ class BucketedBatches(Sampler[list[Row]]):
         return [batches[place] for place in random.permutation(len(batches))]
 
 
-class TrainingRows(TorchDataset[tuple[NDArray[np.float32], int]]):
-    """A training part by row: the sequence, augmented afresh each time, and its target."""
+class HasExamples(Protocol):
+    """What gives training items: an objective."""
 
-    def __init__(self, part: SequenceSet, augmenter: Augmenter) -> None:
-        self.part = part
-        self.augmenter = augmenter
+    def example(self, row: Row) -> Any:
+        """The item of a row."""
 
-    def __getitem__(self, row: Row) -> tuple[NDArray[np.float32], int]:
-        """`row`'s frames float32 (time, features), and its class."""
-        frames = self.augmenter(self.part.sequences[row.sequence], np.random.default_rng(row.seed))
-        return frames, int(self.part.targets[row.sequence])
+
+class Examples(TorchDataset[Any]):
+    """An objective's training items by row."""
+
+    def __init__(self, objective: HasExamples) -> None:
+        self.objective = objective
+
+    def __getitem__(self, row: Row) -> Any:
+        """The row's item."""
+        return self.objective.example(row)
 
 
 def pad(sequences: list[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:

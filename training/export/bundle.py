@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, Outputs, ParityCell
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest, ParityCell
 from training.card import Card, load_run
 from training.export.graph import Signature, export_graph, signature_of
 from training.export.lint import ExportError, lint
@@ -39,12 +39,14 @@ def export_run(
     exported = export_graph(run_folder)
     lint(exported, signature, model)
     graph = exported.SerializeToString()
-    candidate = Candidate(graph, signature, model, card.profile)
+    candidate = Candidate(graph, signature, model, card)
     parity = check_parity(candidate, card.limits.max_length)
     check_padding(candidate)
     check_chunks(candidate)
-    manifest = _manifest(card, version, signature, graph, parity)
+    beside = {name: (run_folder / name).read_bytes() for name in card.files}
+    manifest = _manifest(card, version, signature, graph, beside, parity)
     files = {
+        **beside,
         GRAPH_FILE: graph,
         MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
     }
@@ -55,16 +57,23 @@ def export_run(
 
 
 def _manifest(
-    card: Card, version: str, signature: Signature, graph: bytes, parity: list[ParityCell]
+    card: Card,
+    version: str,
+    signature: Signature,
+    graph: bytes,
+    files: dict[str, bytes],
+    parity: list[ParityCell],
 ) -> Manifest:
     return Manifest(
         name=card.name,
         version=version,
         family=card.architecture["family"],
-        task="classification",
+        task=card.task,
         batching="cells" if signature.state else "sequences",
         inputs=card.inputs,
-        outputs=Outputs(weights="weights" if signature.has_weights else None, labels=card.labels),
+        outputs=card.outputs.model_copy(
+            update={"weights": "weights" if signature.has_weights else None}
+        ),
         state=signature.state,
         limits=card.limits,
         audio=card.audio,
@@ -72,6 +81,11 @@ def _manifest(
         graph_bytes=len(graph),
         parity=parity,
         quality=card.quality,
+        files={
+            name: BundleFile(sha256=hashlib.sha256(content).hexdigest(), num_bytes=len(content))
+            for name, content in files.items()
+        },
+        settings=card.settings,
         profile=card.profile,
         provenance=card.provenance,
     )

@@ -49,15 +49,17 @@ def signature_of(card: Card, model: SequenceModel) -> Signature:
         for name, shape in shapes.items()
     ]
     with torch.inference_mode():
-        probe = model(torch.zeros(1, 1, model.num_features), torch.ones(1, dtype=torch.int64))
+        probe = model(model.front.sample(1, 1), torch.ones(1, dtype=torch.int64))
     has_weights = probe.weights is not None
+    each: Axes = ["batch", "time"]
     inputs: dict[str, Axes] = {
-        card.inputs.name: ["batch", "time", len(card.inputs.features)],
+        card.inputs.name: [*each, *card.inputs.step_shape],
         card.inputs.lengths: ["batch"],
     }
-    outputs: dict[str, Axes] = {"logits": ["batch", len(card.labels)]}
+    axes = each if card.outputs.per_step else each[:1]
+    outputs: dict[str, Axes] = {card.outputs.logits: [*axes, card.outputs.width]}
     if has_weights:
-        outputs["weights"] = ["batch", "time"]
+        outputs["weights"] = each
     for pair in state:
         inputs[pair.input] = outputs[pair.output] = ["batch", *pair.shape]
     return Signature(inputs, outputs, state, has_weights)
@@ -101,7 +103,7 @@ def _write_graph(run_folder: Path, path: Path) -> None:
     signature = signature_of(card, model)
     lengths = torch.arange(SAMPLE_TIME, SAMPLE_TIME - SAMPLE_BATCH, -1)
     state = model.initial_state(SAMPLE_BATCH).values()
-    inputs = torch.randn(SAMPLE_BATCH, SAMPLE_TIME, model.num_features)
+    inputs = model.front.sample(SAMPLE_BATCH, SAMPLE_TIME)
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
     state_axes = tuple({0: batch} for _ in signature.state)
     axes = ({0: batch, 1: time}, {0: batch}, *([state_axes] if state_axes else []))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
 import torch
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
 from models import SequenceModel
-from service.manifest import ParityCell, Profile
+from service.manifest import ParityCell
+from training.card import Card
 from training.export.graph import Signature
 from training.export.lint import ExportError
 
@@ -33,6 +36,7 @@ RUBBISH = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], dtype=np.float32)
 
 Floats = NDArray[np.float32]
 Arrays = dict[str, Floats]
+Steps = NDArray[Any]
 
 
 class Candidate:
@@ -42,19 +46,20 @@ class Candidate:
         graph: The bytes of the ONNX file.
         signature: Its inputs and outputs.
         model: In evaluation mode.
-        profile: What realistic inputs look like.
+        card: Says what realistic inputs look like.
     Raises:
         ExportError: onnxruntime does not load the graph.
     """
 
     def __init__(
-        self, graph: bytes, signature: Signature, model: SequenceModel, profile: Profile
+        self, graph: bytes, signature: Signature, model: SequenceModel, card: Card
     ) -> None:
         self.signature = signature
         self.model = model
         self.random = np.random.default_rng(0)
-        self._means = np.array(profile.feature_means, dtype=np.float32)
-        self._deviations = np.array(profile.feature_deviations, dtype=np.float32)
+        self.inputs, self.outputs = card.inputs, card.outputs
+        self._means = np.array(card.profile.feature_means, dtype=np.float32)
+        self._deviations = np.array(card.profile.feature_deviations, dtype=np.float32)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         try:
@@ -64,10 +69,21 @@ class Candidate:
         except RUNTIME_ERRORS as error:
             raise ExportError(f"load: onnxruntime refuses the graph: {error}") from error
 
-    def ragged(self, batch: int, time: int) -> tuple[Floats, NDArray[np.int64]]:
-        """Inputs (batch, time, features) like the training set's, the longest of length `time`."""
-        normal = self.random.standard_normal((batch, time, len(self._means)))
-        inputs = (self._means + self._deviations * normal).astype(np.float32)
+    @property
+    def per_step(self) -> set[str]:
+        """The outputs that are of each step."""
+        return {"weights", *([self.outputs.logits] if self.outputs.per_step else [])}
+
+    def ragged(self, batch: int, time: int) -> tuple[Steps, NDArray[np.int64]]:
+        """Inputs (batch, time, ...) like the training set's, the longest of length `time`."""
+        shape = (batch, time, *self.inputs.step_shape)
+        inputs: Steps
+        if self.inputs.tokens:
+            limits = np.reshape(self.inputs.tokens, self.inputs.step_shape)
+            inputs = self.random.integers(0, limits, shape)
+        else:
+            normal = self.random.standard_normal(shape)
+            inputs = (self._means + self._deviations * normal).astype(np.float32)
         lengths = self.random.integers(1, time + 1, batch)
         lengths[self.random.integers(batch)] = time
         return inputs, lengths
@@ -86,18 +102,18 @@ class Candidate:
             for pair in self.signature.state
         }
 
-    def torch(self, inputs: Floats, lengths: NDArray[np.int64], state: Arrays) -> Arrays:
+    def torch(self, inputs: Steps, lengths: NDArray[np.int64], state: Arrays) -> Arrays:
         """The model's answer."""
         given = {name: torch.from_numpy(value) for name, value in state.items()}
         with torch.inference_mode():
             prediction = self.model(torch.from_numpy(inputs), torch.from_numpy(lengths), given)
-        answer = {"logits": prediction.logits}
+        answer = {self.outputs.logits: prediction.logits}
         if prediction.weights is not None:
             answer["weights"] = prediction.weights
         answer |= {pair.output: prediction.state[pair.input] for pair in self.signature.state}
         return {name: value.numpy() for name, value in answer.items()}
 
-    def graph(self, gate: str, inputs: Floats, lengths: NDArray[np.int64], state: Arrays) -> Arrays:
+    def graph(self, gate: str, inputs: Steps, lengths: NDArray[np.int64], state: Arrays) -> Arrays:
         """The graph's answer.
 
         Raises:
@@ -166,7 +182,8 @@ def check_padding(candidate: Candidate, batch: int = 6, time: int = 23) -> None:
     inputs, lengths = candidate.ragged(batch, time)
     state = candidate.reached_state(batch)
     padding = np.arange(time) >= lengths[:, None]  # (batch, time)
-    inputs[padding] = candidate.random.choice(RUBBISH, (padding.sum(), inputs.shape[2]))
+    if inputs.dtype.kind == "f":  # a token is one of the vocabulary, in the padding too
+        inputs[padding] = candidate.random.choice(RUBBISH, (padding.sum(), *inputs.shape[2:]))
     for order in (np.arange(batch), candidate.random.permutation(batch)):
         shuffled = {name: value[order] for name, value in state.items()}
         together = candidate.graph("padding", inputs[order], lengths[order], shuffled)
@@ -177,8 +194,8 @@ def check_padding(candidate: Candidate, batch: int = 6, time: int = 23) -> None:
                 "padding", inputs[row : row + 1, :length], lengths[row : row + 1], own_state
             )
             mine = {name: value[place : place + 1] for name, value in together.items()}
-            if "weights" in mine:
-                mine["weights"] = mine["weights"][:, :length]
+            for name in candidate.per_step & mine.keys():
+                mine[name] = mine[name][:, :length]
             case = f"row {place} (length {length}) of batch {batch}, time {time}"
             largest_difference("padding", case, mine, alone)
 
@@ -194,16 +211,25 @@ def check_chunks(candidate: Candidate, batch: int = 5, time: int = 37) -> None:
     inputs, lengths = candidate.ragged(batch, time)
     whole = candidate.graph("chunks", inputs, lengths, candidate.initial_state(batch))
     state, done = candidate.initial_state(batch), np.zeros(batch, dtype=np.int64)
-    final = {name: np.full_like(value, np.nan) for name, value in whole.items()}
+    final = {
+        name: np.full_like(value, 0.0 if name in candidate.per_step else np.nan)
+        for name, value in whole.items()
+    }
     while (active := np.flatnonzero(done < lengths)).size:
         steps = np.minimum(candidate.random.integers(1, 9, active.size), (lengths - done)[active])
-        chunk = np.zeros((active.size, steps.max(), inputs.shape[2]), dtype=np.float32)
+        chunk = np.zeros((active.size, steps.max(), *inputs.shape[2:]), inputs.dtype)
         for place, row in enumerate(active):
             chunk[place, : steps[place]] = inputs[row, done[row] : done[row] + steps[place]]
         own_state = {name: value[active] for name, value in state.items()}
         answer = candidate.graph("chunks", chunk, steps, own_state)
         for name, value in answer.items():
-            final[name][active] = value
+            if name not in candidate.per_step:
+                final[name][active] = value
+                continue
+            for place, row in enumerate(active):
+                final[name][row, done[row] : done[row] + steps[place]] = value[
+                    place, : steps[place]
+                ]
         for pair in candidate.signature.state:
             state[pair.input][active] = answer[pair.output]
         done[active] += steps

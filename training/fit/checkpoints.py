@@ -7,6 +7,7 @@ is written beside its final name and renamed, so that a run killed in between fi
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ class Progress:
 
     step: int = 0
     best_step: int = 0
-    best_score: tuple[float, float] = (-1.0, 0.0)
-    """Validation accuracy, then minus the loss: the first decides, the second breaks ties."""
+    best_score: tuple[float, float] = (-math.inf, 0.0)
+    """Validation score, then minus the loss: the first decides, the second breaks ties."""
     best_weights: dict[str, Tensor] = dataclasses.field(default_factory=dict)
     stale: int = 0
     """Validations since the best."""

@@ -16,19 +16,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from models import SequenceModel
-from training.data.augment import Augmenter
-from training.data.batches import BucketedBatches, TrainingRows, collate
-from training.data.dataset import SequenceSet
-from training.fit.bptt import accumulate_gradients
+from training.data.batches import BucketedBatches, Examples
 from training.fit.checkpoints import Progress, latest_checkpoint, save_checkpoint, step_of
-from training.fit.scores import answer, quick_scores
-from training.recipes import Recipe
+from training.fit.objective import Objective
+from training.recipe import Recipe
 
 Watcher = Callable[[Progress, float], None]
 """Told after every step: where the run is, and that step's loss."""
@@ -44,9 +39,8 @@ class Trainer:
 
     Args:
         accelerator: From `make_accelerator`.
-        model: Standardised already, from torch's generator seeded by the caller.
-        learnt: What is learnt from.
-        validation: What decides which weights are the best, and when to stop.
+        model: From torch's generator seeded by the caller.
+        objective: What is learnt from, and what decides which weights are the best.
         recipe: How.
         seed: Of batches and augmentation.
         folder: Where the checkpoints are.
@@ -55,28 +49,28 @@ class Trainer:
     def __init__(
         self,
         accelerator: Accelerator,
-        model: SequenceModel,
-        learnt: SequenceSet,
-        validation: SequenceSet,
+        model: nn.Module,
+        objective: Objective,
         recipe: Recipe,
         seed: int,
         folder: Path,
     ) -> None:
         self.accelerator = accelerator
         self.model = model
-        self.validation = validation
+        self.objective = objective
         self.recipe = recipe
         self.folder = folder
         self.progress = Progress()
         checkpoint = latest_checkpoint(folder)
         first_step = step_of(checkpoint) if checkpoint else 0
-        lengths = [len(sequence) for sequence in learnt.sequences]
-        batches = BucketedBatches(lengths, recipe.batch_size, recipe.steps, seed, first_step)
+        batches = BucketedBatches(
+            objective.lengths, recipe.batch_size, recipe.steps, seed, first_step
+        )
         self.batches_per_epoch = batches.batches_per_epoch
         loader = DataLoader(
-            TrainingRows(learnt, _augmenter(model, recipe)),
+            Examples(objective),
             batch_sampler=batches,
-            collate_fn=collate,
+            collate_fn=objective.collate,
             generator=torch.Generator(),  # its own: torch's is the dropout's, and is checkpointed
         )
         optimizer = AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
@@ -101,7 +95,7 @@ class Trainer:
         # a run that was killed after its last validation has nothing left to learn
         if progress.stale < recipe.patience:
             for batch in self.loader:
-                losses.append(self._learn(*batch))
+                losses.append(self._learn(batch))
                 progress.step += 1
                 watch(progress, losses[-1])
                 if progress.step % every == 0 or progress.step == recipe.steps:
@@ -112,36 +106,20 @@ class Trainer:
         self.model.load_state_dict(progress.best_weights)
         return progress
 
-    def _learn(self, inputs: Tensor, lengths: Tensor, targets: Tensor) -> float:
+    def _learn(self, batch: tuple[Tensor, ...]) -> float:
         """One step; gives its loss."""
         self.model.train()
-        loss = accumulate_gradients(
-            self.wrapped,
-            inputs,
-            lengths,
-            targets,
-            self.recipe.tbptt_window,
-            self._loss,
-            self.accelerator.backward,
-        )
+        loss = self.objective.learn(self.wrapped, batch, self.accelerator.backward)
         self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
         return loss
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of each answer: logits (n, classes) and targets (n,) to (n,)."""
-        smoothing = self.recipe.label_smoothing
-        return functional.cross_entropy(
-            logits, targets, reduction="none", label_smoothing=smoothing
-        )
-
     def _validate(self, train_loss: float) -> None:
         """Score the validation part, keep the weights if they are the best yet, save it all."""
         progress = self.progress
-        logits = answer(self.model, self.validation)
-        accuracy, loss = quick_scores(logits, self.validation.targets)
+        score, loss = self.objective.validate(self.model)
         progress.history.append(
             {
                 "step": progress.step,
@@ -149,12 +127,12 @@ class Trainer:
                 "learning_rate": self.schedule.get_last_lr()[0],
                 "train_loss": train_loss,
                 "validation_loss": loss,
-                "validation_accuracy": accuracy,
+                "validation_score": score,
             }
         )
         progress.stale += 1
-        if (accuracy, -loss) > progress.best_score:
-            progress.best_score, progress.best_step = (accuracy, -loss), progress.step
+        if (score, -loss) > progress.best_score:
+            progress.best_score, progress.best_step = (score, -loss), progress.step
             progress.stale = 0
             weights = self.model.state_dict()
             progress.best_weights = {name: value.clone() for name, value in weights.items()}
@@ -169,13 +147,6 @@ def warmup_cosine(step: int, recipe: Recipe) -> float:
         return (step + 1) / warmup
     done = (step - warmup) / max(1, recipe.steps - warmup)
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _augmenter(model: SequenceModel, recipe: Recipe) -> Augmenter:
-    standardise = model.standardise
-    return Augmenter(
-        recipe.augmentation, standardise.mean.cpu().numpy(), standardise.deviation.cpu().numpy()
-    )
 
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:

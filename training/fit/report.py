@@ -53,7 +53,7 @@ class Reporter:
     def watch(self, progress: RunProgress, loss: float) -> None:
         """Move the bar; write what validations came since."""
         history = progress.history
-        score = history[-1]["validation_accuracy"] if history else float("nan")
+        score = history[-1]["validation_score"] if history else float("nan")
         self.bar.update(self.task, completed=progress.step, loss=loss, score=score)
         if self.show and len(history) > self.rows_written:
             self._log(history)
@@ -75,18 +75,18 @@ class Reporter:
 
 
 def draw_learning_curve(folder: Path, history: list[dict[str, float]], best_step: int) -> None:
-    """Losses and validation accuracy over steps, as a PNG."""
+    """Losses and validation score over steps, as a PNG."""
     steps = [row["step"] for row in history]
     figure = Figure(figsize=(8, 3.5), layout="constrained")
-    losses, accuracy = figure.subplots(1, 2)
-    losses.plot(steps, [row["train_loss"] for row in history], label="training (smoothed labels)")
+    losses, score = figure.subplots(1, 2)
+    losses.plot(steps, [row["train_loss"] for row in history], label="training")
     losses.plot(steps, [row["validation_loss"] for row in history], label="validation")
-    losses.set(xlabel="step", ylabel="cross-entropy", ylim=(0, None))
+    losses.set(xlabel="step", ylabel="loss")
     losses.legend()
-    accuracy.plot(steps, [row["validation_accuracy"] for row in history])
-    accuracy.axvline(best_step, linestyle=":", label=f"kept: step {best_step}")
-    accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(None, 1.005))
-    accuracy.legend()
+    score.plot(steps, [row["validation_score"] for row in history])
+    score.axvline(best_step, linestyle=":", label=f"kept: step {best_step}")
+    score.set(xlabel="step", ylabel="validation score")
+    score.legend()
     figure.savefig(folder / CURVE_FILE, dpi=120)
 
 

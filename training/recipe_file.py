@@ -1,0 +1,112 @@
+"""A bundle's recipe: one file that says what to train, on what, and how.
+
+    task = "classification"
+    family = "gru"
+    seeds = [0, 1, 2]            # the one with the best validation score becomes the bundle
+
+    [data]                       # what the task's loader takes
+    dataset = "fsdd"
+
+    [architecture]               # sizes; the family's own where none is given
+    hidden_size = 96
+
+    [fit]                        # how to train; the task's own where nothing is given
+    steps = 1200
+
+    [augment]                    # what may change in an example, if the task knows such changes
+
+    [also.left_out_speaker]      # other data to train the first seed on: its scores stand beside
+    split = "speaker"
+
+The bundle is named after the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+
+from service.tasks.settings import TaskName
+from training.data.augment import Augmentation
+from training.task import Data, Run
+from training.tasks import TASKS
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class RecipeFile(BaseModel):
+    """What a recipe's file holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="of the bundle; of the file, unless it says another")
+    task: TaskName
+    family: str
+    seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
+    data: dict[str, Any] = Field(default_factory=dict)
+    architecture: dict[str, Any] = Field(default_factory=dict)
+    fit: dict[str, Any] = Field(default_factory=dict)
+    augment: dict[str, float] = Field(default_factory=dict)
+    also: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def load(self, also: str | None = None) -> Data:
+        """The data set; or another that the file names.
+
+        Raises:
+            ValueError: It can't be loaded.
+        """
+        changes = self.also[also] if also else {}
+        try:
+            return TASKS[self.task].load(**(self.data | changes))  # type: ignore[no-any-return]
+        except TypeError as error:
+            raise ValueError(f"[data]: {error}") from error
+
+    def run(self, data: Data, seed: int, also: str | None = None) -> Run:
+        """The run of one seed on this data set.
+
+        Raises:
+            ValueError: A table has a key or a value that the task does not take.
+        """
+        task = TASKS[self.task]
+        recipe = task.default_recipe(self.family, data)
+        try:
+            if self.augment:
+                augmentation = Augmentation(**self.augment)
+                recipe = dataclasses.replace(recipe, augmentation=augmentation)
+            recipe = dataclasses.replace(recipe, **self.fit)
+            architecture = task.default_architecture(self.family, data, **self.architecture)
+        except TypeError as error:
+            raise ValueError(f"[fit], [augment] or [architecture]: {error}") from error
+        name = f"{self.name}-{also.replace('_', '-')}" if also else self.name
+        return Run(name, self.task, architecture, recipe, seed)
+
+
+def read_recipe(name: str, folder: Path = RECIPES) -> RecipeFile:
+    """A bundle's recipe, by the bundle's name or by the file's path.
+
+    Raises:
+        ValueError: There is none, or it is not as it should be: names the file and the key.
+    """
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    try:
+        document = tomllib.loads(path.read_text())
+        return RecipeFile.model_validate({"name": path.stem} | document)
+    except OSError as error:
+        known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        raise ValueError(f"no recipe {path}; there are {known}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    except ValidationError as error:
+        reasons = "; ".join(
+            f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors()
+        )
+        raise ValueError(f"{path}: {reasons}") from error
+
+
+def all_recipes(folder: Path = RECIPES) -> list[str]:
+    """The bundles that have a recipe."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
