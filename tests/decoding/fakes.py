@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -153,7 +153,7 @@ class FakeTranslator(FakeDecoder):
         return {"logits": logits, "hidden_out": hidden, "attention": weights}
 
 
-KINDS = {
+KINDS: dict[str, Callable[..., FakeDecoder]] = {
     "lstm": FakeLstm,
     "attention": FakeAttention,
     "window": lambda **changes: FakeAttention(window=5, **changes),

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from service import native
 from service.decoding.prompt import Beam, Generated, Prompt, Sampling
-from service.schedulers.decoding import DecodingScheduler
+from service.schedulers.decoding import DecodingJob, DecodingScheduler
 from service.schedulers.job import NORMAL_PRIORITY, Job
 from service.telemetry.metrics import Metrics
 from tests.decoding.fakes import VOCABULARY, FakeDecoder, tokens_of
+from tests.decoding.graphs import OnnxFake
 from tests.decoding.reference import Text, expected
 from tests.engine.harness import DEFAULTS
 from tests.fakes import TIMEOUT_S
@@ -45,7 +46,7 @@ def prompts(draw: st.DrawFn, has_source: bool) -> Prompt:
     return Prompt(tokens_of(draw(token_lists)), draw(samplings | beams), source)
 
 
-def made(decoder: FakeDecoder, **bounds: Any) -> DecodingScheduler:
+def made(decoder: FakeDecoder | OnnxFake, **bounds: Any) -> DecodingScheduler:
     """Its scheduler; `runs` then holds what it ran since."""
     metrics = Metrics().of_model("decoder", "1")
     scheduler = DecodingScheduler(decoder, replace(DEFAULTS, calibration_ms=0, **bounds), metrics)
@@ -56,15 +57,17 @@ def made(decoder: FakeDecoder, **bounds: Any) -> DecodingScheduler:
 class ByHand:
     """Plays the engine, a run at a time."""
 
-    def __init__(self, decoder: FakeDecoder, **bounds: Any) -> None:
+    def __init__(self, decoder: FakeDecoder | OnnxFake, **bounds: Any) -> None:
+        self.decoder = decoder
         self.scheduler = made(decoder, **bounds)
         self.core = self.scheduler.core
         self.workspace = native.Workspace()
         self.answered: list[native.Job] = []
 
-    def submit(self, *asked: Prompt, priority: int = NORMAL_PRIORITY) -> Job:
+    def submit(self, *asked: Prompt, priority: int = NORMAL_PRIORITY) -> DecodingJob:
         """Queue one request."""
         job = self.scheduler.make_job(asked, lambda job: None, priority, TIMEOUT_S)
+        assert isinstance(job, DecodingJob)
         self.core.enqueue(job)
         return job
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service import native
 from service.decoding.prompt import Prompt, Sampling
-from service.schedulers.job import Job
+from service.schedulers.decoding import DecodingJob
 from tests.decoding.fakes import KINDS, tokens_of
 from tests.decoding.harness import ByHand, check, prompts
 
@@ -38,8 +38,8 @@ def test_each_text_is_what_it_is_alone(
             st.lists(prompts(kind == "translator"), min_size=1, max_size=3), min_size=1, max_size=6
         )
     )
-    jobs: list[Job] = []
-    cancelled: list[Job] = []
+    jobs: list[DecodingJob] = []
+    cancelled: list[DecodingJob] = []
     in_flight: list[native.Run] = []
     waiting = list(asked)
     while waiting or in_flight or hand.core.pool:
@@ -54,7 +54,11 @@ def test_each_text_is_what_it_is_alone(
             if run is None:
                 assert in_flight
                 continue
-            rows = [job.generations[index].prompt.num_rows for job, index in run.places]
+            rows = [
+                job.generations[index].prompt.num_rows
+                for job, index in run.places
+                if isinstance(job, DecodingJob)
+            ]
             assert sum(rows) <= hand.scheduler.bounds.max_batch_size or len(rows) == 1
             in_flight.append(run)
         elif what == "finish":
