@@ -124,17 +124,23 @@ class Job:
     def __init__(self, sequences: Items[NDArray[Any]], priority: int, timeout_s: float) -> None: ...
     @overload
     def __init__(self, num_rows: int, kind: int, priority: int, timeout_s: float) -> None: ...
+    @overload
+    def __init__(
+        self, *, turns: Items[int], rows: Items[int], priority: int, timeout_s: float
+    ) -> None: ...
 
 class Workspace: ...
 
 class Run:
     sequences: list[Sequence]
+    places: list[tuple[Job, int]]
     counts: list[int]
     num_rows: int
     num_steps: int
     num_real: int
     cpu_s: float
     elapsed_s: float
+    def finish(self, row: int) -> None: ...
 
 class GraphSpec:
     def __init__(
@@ -179,6 +185,9 @@ class SequenceScheduler(Scheduler):
     def cut(self, lengths: Items[int]) -> list[int]: ...
 
 class TensorScheduler(Scheduler):
+    def __init__(self, bounds: Bounds, cost: CostTable, tally: RunTally) -> None: ...
+
+class TurnScheduler(Scheduler):
     def __init__(self, bounds: Bounds, cost: CostTable, tally: RunTally) -> None: ...
 
 class Backlog:

@@ -4,6 +4,7 @@
 #include "schedule/cells.hpp"
 #include "schedule/sequences.hpp"
 #include "schedule/tensors.hpp"
+#include "schedule/turns.hpp"
 
 namespace seqserve {
 
@@ -33,6 +34,13 @@ JobPtr make_tensor_job(long num_rows, long kind, long priority, double timeout_s
   auto job = std::make_shared<Job>(nullptr, std::vector<long>{num_rows}, priority, timeout_s);
   job->kind = kind;
   return job;
+}
+
+// A run's sequences: of which job, and the how manieth of it.
+std::vector<std::pair<JobPtr, long>> places(const Run& run) {
+  std::vector<std::pair<JobPtr, long>> found;
+  for (const auto& it : run.sequences) found.emplace_back(it->job->shared_from_this(), it->row);
+  return found;
 }
 
 // A run's tensors (inputs as bytes, lengths, and state if any), in the workspace's own memory.
@@ -71,6 +79,9 @@ void bind_job(py::module_& module) {
       .def(py::init(&make_job), py::arg("sequences"), py::arg("priority"), py::arg("timeout_s"))
       .def(py::init(&make_tensor_job), py::arg("num_rows"), py::arg("kind"), py::arg("priority"),
            py::arg("timeout_s"))
+      .def(py::init<const std::vector<long>&, const std::vector<long>&, long, double>(),
+           py::kw_only(), py::arg("turns"), py::arg("rows"), py::arg("priority"),
+           py::arg("timeout_s"))
       .def_readwrite("submitted_s", &Job::submitted_s)
       .def_readonly("deadline_s", &Job::deadline_s)
       .def_readonly("due_s", &Job::due_s)
@@ -104,6 +115,8 @@ void bind_run(py::module_& module) {
   py::class_<Workspace>(module, "Workspace").def(py::init<>());
   py::class_<Run, RunPtr>(module, "Run")
       .def_property_readonly("sequences", [](const Run& run) { return run.sequences; })
+      .def_property_readonly("places", &places)
+      .def("finish", &Run::finish, py::arg("row"))
       .def_readonly("counts", &Run::counts)
       .def_readonly("num_steps", &Run::num_steps)
       .def_readonly("num_real", &Run::num_real)
@@ -234,6 +247,13 @@ void bind_schedule(py::module_& module) {
                        std::shared_ptr<RunTally> tally) {
              return std::make_shared<TensorScheduler>(bounds, std::move(cost), std::move(tally),
                                                       GraphSpec{});
+           }),
+           py::arg("bounds"), py::arg("cost"), py::arg("tally"));
+  py::class_<TurnScheduler, Scheduler, std::shared_ptr<TurnScheduler>>(module, "TurnScheduler")
+      .def(py::init([](const Bounds& bounds, std::shared_ptr<CostTable> cost,
+                       std::shared_ptr<RunTally> tally) {
+             return std::make_shared<TurnScheduler>(bounds, std::move(cost), std::move(tally),
+                                                    GraphSpec{});
            }),
            py::arg("bounds"), py::arg("cost"), py::arg("tally"));
 }

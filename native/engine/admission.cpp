@@ -53,7 +53,7 @@ Admission::Admission(std::string name, const Scheduler& scheduler, Backlog& back
     : name_(std::move(name)), scheduler_(scheduler), backlog_(backlog) {}
 
 std::optional<Refusal> Admission::enter(Job& job, double timeout_s) {
-  double work_s = static_cast<double>(job.num_cells) * scheduler_.cost->cell_s();
+  double work_s = scheduler_.work_s(job);
   double wait_s = backlog_.wait_s(), expected_s = wait_s + work_s;
   auto count = static_cast<long>(job.sequences.size());
   const Bounds& bounds = scheduler_.bounds;

@@ -21,6 +21,16 @@ Job::Job(Values values, const std::vector<long>& lengths, long priority, double 
   }
 }
 
+Job::Job(const std::vector<long>& turns, const std::vector<long>& rows, long priority,
+         double timeout_s)
+    : Job(nullptr, turns, priority, timeout_s) {
+  num_cells = 0;
+  for (auto& sequence : sequences) {
+    sequence.rows = rows.at(static_cast<std::size_t>(sequence.row));
+    num_cells += sequence.length * sequence.rows;
+  }
+}
+
 void Job::expect(double seconds) {
   work_s = seconds;
   due_s = submitted_s + kPatience[static_cast<std::size_t>(priority - kHighPriority)] * seconds;

@@ -33,6 +33,7 @@ struct Sequence {
   long left;                 // steps still to run
   long position = 0;         // steps already run
   long slot = -1;            // where its state lies, once it has run there
+  long rows = 1;             // that it takes of a run; of turns alone
   bool chosen = false;       // for the run that is being made
   unsigned long serial = 0;  // of those that are due at one moment, the first come is first
 };
@@ -52,6 +53,10 @@ class Job : public std::enable_shared_from_this<Job> {
   // values: the steps of all sequences, one behind the other; lengths: in steps, at least one each.
   Job(Values values, const std::vector<long>& lengths, long priority, double timeout_s);
   Job(const Job&) = delete;
+
+  // Whole turns, which stay with the caller: how many each sequence may take, and of what width.
+  Job(const std::vector<long>& turns, const std::vector<long>& rows, long priority,
+      double timeout_s);
 
   // Note how long it should compute, from which follows when it is due.
   void expect(double work_s);

@@ -21,6 +21,8 @@ struct Run {
   void end();
   // Note, between the two, that its tensors are in place.
   void be_prepared();
+  // Have a sequence end with this run; by its thread, as no one else touches what runs.
+  void finish(std::size_t row) { sequences.at(row)->left = counts.at(row); }
 
   std::vector<SequencePtr> sequences;
   std::vector<long> counts;

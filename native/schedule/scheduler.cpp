@@ -43,6 +43,10 @@ void Scheduler::forget(Job& job) {
   });
 }
 
+double Scheduler::work_s(const Job& job) const {
+  return static_cast<double>(job.num_cells) * cost->cell_s();
+}
+
 void Scheduler::prepare(const Run& run, Workspace& workspace) const {
   workspace.fill(run, graph.step_bytes);
 }

@@ -64,6 +64,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   virtual void enqueue(const JobPtr& job);
   // Drop what of a request has not run: nobody waits for it any more.
   virtual void forget(Job& job);
+  // Seconds that a request should compute; may be asked by any thread.
+  virtual double work_s(const Job& job) const;
   // Put a run's tensors in place; without the lock, as no one else touches what runs.
   virtual void prepare(const Run& run, Workspace& workspace) const;
   // Note a run's outputs; the jobs that are answered by it.

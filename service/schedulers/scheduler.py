@@ -12,7 +12,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from service import native
-from service.graphs.model import Arrays
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job
@@ -75,5 +74,5 @@ class Scheduler(ABC):
         """How many a job brought: the batch, in the protocol's words."""
 
     @abstractmethod
-    def results(self, job: native.Job) -> Arrays:
-        """What was answered to a whole job: its outputs by name, axis 0 the batch."""
+    def results(self, job: native.Job) -> Any:
+        """What was answered to a whole job: outputs by name, axis 0 the batch; or texts."""

@@ -26,6 +26,7 @@ from service import native
 from service.telemetry.cache import CacheMetrics
 from service.telemetry.process import ProcessTotals
 from service.telemetry.tally import Histogram, Shown, ShownTotal
+from service.telemetry.tokens import ModelTokens, TokenMetrics
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
@@ -158,6 +159,7 @@ class Metrics:
             registry=registry,
         )
         self.cache = CacheMetrics(registry)
+        self.tokens = TokenMetrics(registry, ENGINE)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
@@ -258,6 +260,15 @@ class ModelMetrics:
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
+        self._all_tokens = metrics.tokens
+        self._tokens: ModelTokens | None = None
+
+    @property
+    def tokens(self) -> ModelTokens:
+        """What a decoder counts; other models have none."""
+        if self._tokens is None:
+            self._tokens = ModelTokens(self._all_tokens, self.labels)
+        return self._tokens
 
     def bring(self) -> None:
         """Have the metrics show what was counted."""
@@ -269,6 +280,8 @@ class ModelMetrics:
         self._misprediction.bring(tally.misprediction_s)
         self._real.bring(tally.real_cells)
         self._padded.bring(tally.padded_cells)
+        if self._tokens is not None:
+            self._tokens.bring()
 
     def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
         """Have the queue's depth and the active sequences follow the scheduler's."""

@@ -1,0 +1,1 @@
+"""Autoregressive decoding in plain NumPy: what is asked, sampling and beam search."""
