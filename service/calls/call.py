@@ -210,7 +210,7 @@ class Call(ABC):
         """Have the sequences run, unless what they give is known."""
         self._asked = asked
         served, cache = asked.served, self._services.cache
-        if cache:
+        if cache and not served.decodes:
             begun_s = time.perf_counter()
             self._key = cache_key(served, asked.work)
             held = cache.get(self._key)
@@ -237,15 +237,16 @@ class Call(ABC):
         results = self._asked.served.scheduler.results(job)
         self._done = job
         self._answer(results)
-        if self._services.cache:
+        if self._services.cache and not self._asked.served.decodes:
             self._services.cache.put(self._key, results)
 
     def _answer(self, results: Arrays) -> None:
         assert self._asked is not None, "only what was read is run"
         asked = self._asked
-        if asked.field:
+        decodes = asked.served.decodes
+        if asked.field and not decodes:
             check_finite(asked.served.name, results, asked.field)
-        if asked.has_slow_answer or takes_long(results):
+        if asked.has_slow_answer or (not decodes and takes_long(results)):
             self._in_thread(lambda: asked.answer(results), partial(self._pack, results))
         else:
             self._pack(results, asked.answer(results))

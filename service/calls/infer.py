@@ -14,7 +14,7 @@ from service.calls.call import Call
 from service.calls.exchange import Answer
 from service.codec.infer import InferBody
 from service.codec.tensors import check_sequences
-from service.errors import InvalidRequestError
+from service.errors import InvalidRequestError, UnsupportedError
 from service.graphs.model import Arrays
 from service.graphs.spec import SequenceSpec, Signature
 from service.repository.served import Served
@@ -38,6 +38,8 @@ def ask(
         ServiceError: It can't be done; the field named.
     """
     served = call.served
+    if served.decodes:
+        raise UnsupportedError(f"{served.name} makes texts: ask /v1/models/{served.name}/predict")
     if read.precision is not None:
         served = call.served_with(read.precision, "parameters.precision")
     work: Any = read.arrays

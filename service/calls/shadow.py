@@ -69,8 +69,8 @@ def compare_with(
 
 
 def _take_the_same(shadow: Served, served: Served, work: Any) -> bool:
-    """Whether the two models' answers to this can be compared."""
-    if shadow.signature != served.signature or _labels(shadow) != _labels(served):
+    """Whether the two models' answers to this can be compared: texts are not."""
+    if served.decodes or shadow.signature != served.signature or _labels(shadow) != _labels(served):
         return False
     spec = shadow.sequences
     return spec is None or max(map(len, work)) <= spec.max_length

@@ -122,6 +122,14 @@ class SequenceSpec:
         )
 
 
+def state_specs(manifest: Manifest) -> tuple[StateSpec, ...]:
+    """The state that a bundle's graph carries."""
+    return tuple(
+        StateSpec(pair.input, pair.output, tuple(pair.shape), pair.initial)
+        for pair in manifest.state
+    )
+
+
 def spec_of(manifest: Manifest) -> SequenceSpec:
     """What a bundle's graph takes and answers."""
     names, inputs = manifest.outputs, manifest.inputs
@@ -134,10 +142,7 @@ def spec_of(manifest: Manifest) -> SequenceSpec:
         outputs=tuple(outputs),
         max_length=manifest.limits.max_length,
         lengths=inputs.lengths,
-        state=tuple(
-            StateSpec(pair.input, pair.output, tuple(pair.shape), pair.initial)
-            for pair in manifest.state
-        ),
+        state=state_specs(manifest),
         dtype=FLOAT if inputs.features else np.dtype(np.int64),
         num_tokens=tuple(inputs.tokens),
     )

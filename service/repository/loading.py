@@ -13,6 +13,8 @@ from service.description import Description, read_description
 from service.engine.engine import Engine
 from service.errors import BundleError
 from service.graphs.batchable import find_obstacle
+from service.graphs.decoder import Decoder
+from service.graphs.decoder_check import check_decoder
 from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
@@ -32,8 +34,10 @@ from service.origin.signatures import Signatures
 from service.repository.served import Loaded, Served
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
+from service.schedulers.decoding import DecodingScheduler
 from service.schedulers.sequences import SequenceScheduler
 from service.schedulers.tensors import TensorScheduler
+from service.tasks.decoding import ENCODER_FILE, DecodingTask
 from service.tasks.registry import task_of
 from service.tasks.task import Bundle, Task
 from service.telemetry.metrics import Metrics
@@ -115,12 +119,19 @@ class Loader:
     def _serve(self, folder: Path, task: Task, precision: Precision) -> Served:
         manifest = task.manifest
         session = open_session(read_graph(folder, manifest, precision))
+        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
+        if isinstance(task, DecodingTask):
+            spec = task.decoder_spec()
+            encoder = open_session(task.bundle.read_file(ENCODER_FILE)) if spec.memory else None
+            decoder = Decoder(spec, session, encoder)
+            check_decoder(decoder)
+            decoding = DecodingScheduler(decoder, self._bounds, metrics)
+            return self._begin(Served.of_bundle(task, decoding, precision))
         model = OnnxModel(session, spec_of(manifest))
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
         sequences = probe(model.spec, chunk_steps, manifest.profile)
         check_invariance(model, sequences, chunk_steps, tolerance)
-        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         cost = calibrate(model, self._bounds, manifest.name)
         scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
         return self._begin(Served.of_bundle(task, scheduler, precision))

@@ -8,6 +8,7 @@ from service.errors import InvalidRequestError, ModelNotReadyError
 from service.graphs.spec import SequenceSpec, Signature, spec_of
 from service.manifest import Manifest, Precision
 from service.schedulers.scheduler import Scheduler
+from service.tasks.decoding import DecodingTask
 from service.tasks.task import Task
 
 
@@ -21,7 +22,8 @@ class Served:
         sha256: Of its graph.
         signature: What it takes and answers.
         scheduler: Runs it.
-        sequences: How it runs on sequences; None if it does not: then it takes whole tensors.
+        sequences: How it runs on sequences; None if it does not: then it decodes, or takes whole
+            tensors.
         task: Reads requests in the user's own terms; None without a bundle.
         precision: That it computes with.
         properties: What else a user should know, for the metadata.
@@ -49,7 +51,7 @@ class Served:
             sha256=graph.sha256,
             signature=spec.signature(),
             scheduler=scheduler,
-            sequences=spec,
+            sequences=None if isinstance(task, DecodingTask) else spec,
             task=task,
             precision=precision,
         )
@@ -60,8 +62,15 @@ class Served:
         return self.task.manifest if self.task else None
 
     @property
+    def decodes(self) -> bool:
+        """Whether it makes texts of prompts: it then takes neither sequences nor tensors."""
+        return isinstance(self.task, DecodingTask)
+
+    @property
     def batching(self) -> str:
-        """What kind of scheduler it has: `cells`, `sequences` or `tensors`."""
+        """What kind of scheduler it has: `cells`, `sequences`, `decoding` or `tensors`."""
+        if self.decodes:
+            return "decoding"
         if self.sequences is None:
             return "tensors"
         return "cells" if self.sequences.state else "sequences"

@@ -100,8 +100,10 @@ def _dynamic_batching(settings: Settings) -> dict[str, Any]:
 def _parameters(served: Served, settings: Settings) -> dict[str, str]:
     """Of this server alone."""
     ours = {"precision": served.precision, "sha256": served.sha256, **served.properties}
+    if served.decodes:
+        ours["batching"] = served.batching
     if (spec := served.sequences) is not None:
-        ours["batching"] = "cells" if spec.state else "sequences"
+        ours["batching"] = served.batching
         ours["max_length"] = str(spec.max_length)
         ours["max_request_sequences"] = str(settings.max_request_sequences)
     return ours
