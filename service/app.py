@@ -19,6 +19,7 @@ from service.api import health, predict, v2
 from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
+from service.api.openapi import describe_tasks
 from service.cache import ResultCache
 from service.calls.services import Services
 from service.engine.engine import Engine
@@ -122,6 +123,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         shared_memory,
     ):
         app.include_router(part.router)
+    describe_tasks(app)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_middleware(RequestContext, access_log=settings.access_log)

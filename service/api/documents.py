@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,11 @@ from service.api.schemas import (
     object_of,
     parameter,
     responses,
-    schema_of,
 )
 from service.datatypes import DATATYPES
 from service.tasks.frames import NUM_FEATURES, example_frames
 from service.tasks.registry import TASKS
+from service.tasks.settings import TaskName
 
 
 def _example_recording() -> str:
@@ -40,10 +41,16 @@ def _example_recording() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _examples() -> dict[str, Any]:
-    recording = {"audio": _example_recording(), "top_k": 3}
-    tasks = {str(name): {"summary": name, "value": task.example} for name, task in TASKS.items()}
-    return {**tasks, "recording": {"summary": "A recording in base64", "value": recording}}
+def predictions_of(tasks: Iterable[TaskName]) -> dict[str, Any]:
+    """The schema of the answer by any of these tasks."""
+    kinds = [{"$ref": f"#/components/schemas/{task}_prediction"} for task in tasks]
+    predictions = array_of(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})
+    return object_of({"model": STRING, "version": STRING, "predictions": predictions})
+
+
+def refused() -> list[str]:
+    """The statuses with which a prediction may be refused."""
+    return [status for status in REFUSALS if status not in ("403", "501")]
 
 
 PREDICT_DOCUMENT: dict[str, Any] = {
@@ -57,26 +64,26 @@ PREDICT_DOCUMENT: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"anyOf": [schema_of(task.request) for task in TASKS.values()]},
-                "examples": _examples(),
+                "schema": {
+                    "anyOf": [{"$ref": f"#/components/schemas/{task}_request"} for task in TASKS]
+                },
+                "examples": {
+                    "frames": {
+                        "summary": "Two sequences of frames, of different lengths",
+                        "value": TASKS["classification"].example,
+                    },
+                    "recording": {
+                        "summary": "A recording in base64",
+                        "value": {"audio": _example_recording(), "top_k": 3},
+                    },
+                },
             },
             "audio/wav": {"schema": BINARY},
             "audio/flac": {"schema": BINARY},
             "audio/ogg": {"schema": BINARY},
         },
     },
-    "responses": responses(
-        object_of(
-            {
-                "model": STRING,
-                "version": STRING,
-                "predictions": array_of(
-                    {"anyOf": [schema_of(task.prediction) for task in TASKS.values()]}
-                ),
-            }
-        ),
-        [status for status in REFUSALS if status not in ("403", "501")],
-    ),
+    "responses": responses(predictions_of(TASKS), refused()),
 }
 
 MODELS_DOCUMENT: dict[str, Any] = {

@@ -28,9 +28,9 @@ Frames = NDArray[np.float32]
 NUM_FEATURES = 40  # of the bundled models that take frames
 
 
-def example_frames(num_steps: int) -> list[list[float]]:
+def example_frames(num_steps: int, num_features: int = NUM_FEATURES) -> list[list[float]]:
     """Frames of a plausible loudness: log powers between silence and speech."""
-    values = np.random.default_rng(num_steps).normal(-10.0, 3.0, (num_steps, NUM_FEATURES))
+    values = np.random.default_rng(num_steps).normal(-10.0, 3.0, (num_steps, num_features))
     rounded: list[list[float]] = values.round(1).tolist()
     return rounded
 
@@ -54,6 +54,8 @@ class FramesTask(Task):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
         self.spec = spec_of(self.manifest)
+        frames = [example_frames(length, self.manifest.num_features) for length in (3, 2)]
+        self.example = {**self.example, "sequences": frames}
 
     @abstractmethod
     def check(self, request: Any) -> None:

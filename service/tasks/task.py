@@ -59,7 +59,7 @@ class Task(ABC):
     """What it is asked, described by its fields."""
     prediction: ClassVar[type]
     """What it says of one sequence: a TypedDict."""
-    example: ClassVar[dict[str, Any]]
+    example: dict[str, Any]
     """A request that is answered when pasted."""
     has_slow_answers: ClassVar[bool] = False
     """Whether answers are better not made on the event loop."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta
@@ -24,7 +24,7 @@ class Classification(FramesTask):
 
     request = ClassificationRequest
     prediction = Prediction
-    example: ClassVar[dict[str, Any]] = {
+    example = {  # noqa: RUF012 - each model has its own in the end
         "sequences": [example_frames(3), example_frames(2)],
         "top_k": 3,
         "explain": True,

@@ -1,0 +1,53 @@
+"""The OpenAPI document: what FastAPI makes of the routes, and each model's own task beside."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from fastapi import FastAPI
+
+from service.api.documents import predictions_of, refused
+from service.api.schemas import json_of, responses, schema_of
+from service.calls.services import Services
+from service.tasks.registry import TASKS
+from service.tasks.task import Task
+
+
+def describe_tasks(app: FastAPI) -> None:
+    """Have the document hold the schemas of all tasks, and a path for every model that serves."""
+    routes = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = copy.deepcopy(routes())
+        document.setdefault("components", {}).setdefault("schemas", {}).update(_schemas())
+        services: Services = app.state.services
+        ready = [entry.loaded.served for entry in services.repository.index() if entry.loaded]
+        for task in (served.task for served in ready if served.task):
+            document["paths"][f"/v1/models/{task.manifest.name}/predict"] = {
+                "post": _operation(task)
+            }
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does
+
+
+def _schemas() -> dict[str, Any]:
+    return {
+        f"{name}_{kind}": schema_of(described)
+        for name, task in TASKS.items()
+        for kind, described in (("request", task.request), ("prediction", task.prediction))
+    }
+
+
+def _operation(task: Task) -> dict[str, Any]:
+    manifest = task.manifest
+    example = {"summary": "Answered when pasted", "value": task.example}
+    request = {"$ref": f"#/components/schemas/{manifest.task}_request"}
+    return {
+        "tags": [manifest.task],
+        "summary": f"{manifest.task.capitalize()} by {manifest.name} ({manifest.family})",
+        "operationId": f"predict_{manifest.name}",
+        "requestBody": {"required": True, "content": json_of(request, example=example)},
+        "responses": responses(predictions_of([manifest.task]), refused()),
+    }
