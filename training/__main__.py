@@ -30,7 +30,7 @@ from training.options import (
 from training.recipe_file import all_recipes, read_recipe
 from training.run import finished_metrics, train_run
 from training.signing import make_keys, read_key, sign_bundle
-from training.table import table_is_current, write_table
+from training.table import tables_are_current, write_tables
 
 REPOSITORY = Path("repository")
 LATENCIES = Path("benchmarks/results/families.json")
@@ -94,10 +94,11 @@ def make_parser() -> argparse.ArgumentParser:
     sign.add_argument("bundles", type=Path, nargs="+", help="such as repository/digits-lstm/1")
     sign.set_defaults(run=lambda options: _sign(sign, options))
 
-    table = commands.add_parser("table", help="write README's table of families")
+    table = commands.add_parser("table", help="write the tables of README and docs/models.md")
     table.add_argument("--repository", type=Path, default=REPOSITORY)
     table.add_argument("--latencies", type=Path, default=LATENCIES, help="of `make bench`")
     table.add_argument("--readme", type=Path, default=Path("README.md"))
+    table.add_argument("--models", type=Path, default=Path("docs/models.md"))
     table.add_argument("--check", action="store_true", help="only say whether it is current")
     table.set_defaults(run=lambda options: _table(table, options))
     return parser
@@ -215,11 +216,12 @@ def _sign(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    where = (options.readme, options.models, options.repository, options.latencies)
     try:
         if not options.check:
-            write_table(options.readme, options.repository, options.latencies)
-        elif not table_is_current(options.readme, options.repository, options.latencies):
-            sys.exit(f"{options.readme} is out of date: run `{parser.prog}`")
+            write_tables(*where)
+        elif not tables_are_current(*where):
+            sys.exit(f"{options.readme} or {options.models} is out of date: run `{parser.prog}`")
     except (OSError, ValueError) as error:
         sys.exit(str(error))
 

@@ -1,17 +1,19 @@
-"""README's table of families, out of the bundles' `metrics.json` and the measured latencies."""
+"""The tables of README and docs/models.md: bundles' `metrics.json`, and measured latencies."""
 
 from __future__ import annotations
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
 
 from models import FAMILIES
 from service.manifest import MANIFEST_FILE
+from training.problems import problem_table, problems_table
 from training.run import METRICS_FILE
 
-BEGIN, END = "<!-- families:begin -->", "<!-- families:end -->"
+PROBLEM = re.compile("<!-- problem (.+):begin -->")
 HEADER = (
     "| bundle | test accuracy, mean of {seeds} seeds (each) | {speaker} never heard | "
     "parameters | graph | int8: accuracy, graph, speed | one request | training |\n"
@@ -47,26 +49,38 @@ def families_table(repository: Path, latencies: Path) -> str:
     return header + "".join(rows) + baseline
 
 
-def write_table(readme: Path, repository: Path, latencies: Path) -> None:
-    """Put the table between the README's markers.
+def write_tables(readme: Path, models: Path, repository: Path, latencies: Path) -> None:
+    """Put the tables between the markers of the documents.
 
     Raises:
-        ValueError: The markers are missing.
+        ValueError: Markers are missing, or name what there is not.
     """
-    readme.write_text(_with_table(readme, repository, latencies))
+    for path, text in _with_tables(readme, models, repository, latencies).items():
+        path.write_text(text)
 
 
-def table_is_current(readme: Path, repository: Path, latencies: Path) -> bool:
-    """Whether `write_table` would change nothing."""
-    return readme.read_text() == _with_table(readme, repository, latencies)
+def tables_are_current(readme: Path, models: Path, repository: Path, latencies: Path) -> bool:
+    """Whether `write_tables` would change nothing."""
+    texts = _with_tables(readme, models, repository, latencies)
+    return all(path.read_text() == text for path, text in texts.items())
 
 
-def _with_table(readme: Path, repository: Path, latencies: Path) -> str:
-    text = readme.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ValueError(f"{readme} needs the line {BEGIN} and after it {END}, once each")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{families_table(repository, latencies)}{END}{rest.split(END)[1]}"
+def _with_tables(readme: Path, models: Path, repository: Path, latencies: Path) -> dict[Path, str]:
+    """What the documents should say."""
+    text = _put(readme, readme.read_text(), "families", families_table(repository, latencies))
+    text = _put(readme, text, "problems", problems_table(repository))
+    about = models.read_text()
+    for problem in PROBLEM.findall(about):
+        about = _put(models, about, f"problem {problem}", problem_table(repository, problem))
+    return {readme: text, models: about}
+
+
+def _put(path: Path, text: str, name: str, table: str) -> str:
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ValueError(f"{path} needs the line {begin} and after it {end}, once each")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{table}{end}{rest.split(end)[1]}"
 
 
 def _row(metrics: dict[str, Any], manifest: dict[str, Any], latency: dict[str, Any]) -> str:

@@ -8,15 +8,23 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.table import BEGIN, END, families_table, table_is_current, write_table
+from training.problems import problem_table, problems_table
+from training.table import families_table, tables_are_current, write_tables
 
 ROOT = Path(__file__).parents[2]
+SEEDS = {"0": 0.97, "1": 0.98, "2": 0.99}
 
 
 def make_metrics(family: str, **changes: object) -> dict[str, object]:
     metrics: dict[str, object] = {
         "name": f"digits-{family}",
-        "seeds": {"0": 0.97, "1": 0.98, "2": 0.99},
+        "task": "classification",
+        "family": family,
+        "metric": "accuracy",
+        "higher_is_better": True,
+        "test": {"accuracy": 0.98, "loss": 0.1, "macro_f1": 0.965, "confusion": [[1]]},
+        "cpu_s": 50.0,
+        "seeds": SEEDS,
         "seeds_cpu_s": {"0": 40.0, "1": 50.0, "2": 60.0},
         "left_out_speaker": {
             "speaker": "theo",
@@ -31,10 +39,12 @@ def make_metrics(family: str, **changes: object) -> dict[str, object]:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for family in ("gru", "rnn"):
+    for family, seeds in {"gru": {"0": 0.97}, "rnn": SEEDS}.items():
         folder = tmp_path / "repository" / f"digits-{family}" / "1"
         folder.mkdir(parents=True)
-        (folder / "metrics.json").write_text(json.dumps(make_metrics(family)))
+        (folder / "metrics.json").write_text(json.dumps(make_metrics(family, seeds=seeds)))
+        (folder / "model.onnx").write_bytes(bytes(1_800))
+        (folder / "model.int8.onnx").write_bytes(bytes(900))
         variant = {"test_accuracy": 0.97, "graph_bytes": 128_000, "speed": {"relative": 1.25}}
         variants = {"int8": variant} if family == "gru" else {}
         (folder / "model.json").write_text(
@@ -61,7 +71,7 @@ def test_a_row_has_the_figures_of_its_bundle(repository: Path, latencies: Path) 
     cells = [cell.strip() for cell in rows[3].strip("|").split("|")]
     assert cells == [
         "`digits-gru`",
-        "98.0 % (97.0 %, 98.0 %, 99.0 %)",
+        "97.0 % (97.0 %)",
         "80.0 %",
         "123,456",
         "512 kB",
@@ -73,25 +83,70 @@ def test_a_row_has_the_figures_of_its_bundle(repository: Path, latencies: Path) 
     assert len({row.count("|") for row in rows}) == 1
 
 
+def markers(name: str) -> str:
+    return f"<!-- {name}:begin -->\nold\n<!-- {name}:end -->\n"
+
+
+@pytest.fixture
+def readme(tmp_path: Path) -> Path:
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{markers('families')}between\n{markers('problems')}after\n")
+    return path
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    path = tmp_path / "models.md"
+    path.write_text(f"before\n{markers('problem digits')}after\n")
+    return path
+
+
 def test_only_what_is_between_the_markers_changes(
-    repository: Path, latencies: Path, tmp_path: Path
+    readme: Path, models: Path, repository: Path, latencies: Path
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    assert not table_is_current(readme, repository, latencies)
-    write_table(readme, repository, latencies)
-    assert (
-        readme.read_text()
-        == f"before\n{BEGIN}\n{families_table(repository, latencies)}{END}\nafter\n"
+    assert not tables_are_current(readme, models, repository, latencies)
+    write_tables(readme, models, repository, latencies)
+    assert readme.read_text() == (
+        f"before\n<!-- families:begin -->\n{families_table(repository, latencies)}"
+        f"<!-- families:end -->\nbetween\n<!-- problems:begin -->\n{problems_table(repository)}"
+        "<!-- problems:end -->\nafter\n"
     )
-    assert table_is_current(readme, repository, latencies)
+    assert models.read_text() == (
+        f"before\n<!-- problem digits:begin -->\n{problem_table(repository, 'digits')}"
+        "<!-- problem digits:end -->\nafter\n"
+    )
+    assert tables_are_current(readme, models, repository, latencies)
 
 
-def test_a_stale_table_fails_the_check(repository: Path, latencies: Path, tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{BEGIN}\n{END}\n")
+def test_a_problem_has_a_column_a_family_and_its_best_is_bold(repository: Path) -> None:
+    header, _, row = problems_table(repository).splitlines()
+    assert header == "| problem | task | test metric | to beat | rnn | gru |"
+    assert row == (
+        "| digits | classification | accuracy ↑ | 93.0 % (logistic regression) "
+        "| **98.0 % (3 seeds)** | 97.0 % |"
+    )
+
+
+def test_a_problem_has_a_row_a_model_and_its_baselines(repository: Path) -> None:
+    header, _, rnn, gru, baseline = problem_table(repository, "digits").splitlines()
+    assert header == (
+        "| model | accuracy ↑ | each seed | macro f1 | parameters | graphs | training |"
+    )
+    assert rnn == (
+        "| `digits-rnn` | 98.0 % (3 seeds) | 97.0 %, 98.0 %, 99.0 % | 96.5 % | 123,456 | 2 kB "
+        "| 50 s |"
+    )
+    assert gru.startswith("| `digits-gru` | 97.0 % | 97.0 % | 96.5 % |")
+    assert baseline == "| *logistic regression* | 93.0 % | | | | | |"
+    with pytest.raises(ValueError, match="no bundle of poetry"):
+        problem_table(repository, "poetry")
+
+
+def test_a_stale_table_fails_the_check(
+    readme: Path, models: Path, repository: Path, latencies: Path
+) -> None:
     command = ["table", "--repository", str(repository), "--readme", str(readme)]
-    command += ["--latencies", str(latencies)]
+    command += ["--models", str(models), "--latencies", str(latencies)]
     main(command)
     main([*command, "--check"])
     path = repository / "digits-rnn" / "1" / "metrics.json"
@@ -103,10 +158,9 @@ def test_a_stale_table_fails_the_check(repository: Path, latencies: Path, tmp_pa
         main([*command, "--check"])
 
 
-def test_a_readme_without_markers_is_refused(
-    repository: Path, latencies: Path, tmp_path: Path
+def test_markers_in_the_wrong_order_are_refused(
+    readme: Path, models: Path, repository: Path, latencies: Path
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{END}\n{BEGIN}\n")
+    readme.write_text("<!-- families:end -->\n<!-- families:begin -->\n")
     with pytest.raises(ValueError, match="families:begin"):
-        write_table(readme, repository, latencies)
+        write_tables(readme, models, repository, latencies)
