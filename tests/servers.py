@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 CHECKOUT = Path(__file__).parent.parent
+REPOSITORY = CHECKOUT / "repository"
 START_S = STOP_S = 30.0
 LISTENS = re.compile(r"Uvicorn running on (http://\S+)")
 
 
 def bundles_folder() -> Path:
-    """The repository that tests serve: the committed one, or another of the same seven names."""
-    return CHECKOUT / os.environ.get("SEQSERVE_TEST_REPOSITORY", "repository")
+    """The repository that tests serve: the committed digits, or others of the same seven names.
+
+    The other bundles have tests of their own; a server of all takes longer to start.
+    """
+    if other := os.environ.get("SEQSERVE_TEST_REPOSITORY"):
+        return CHECKOUT / other
+    return _digits()
+
+
+@cache
+def _digits() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="seqserve-digits-"))
+    atexit.register(shutil.rmtree, folder)
+    for model in sorted(REPOSITORY.glob("digits-*")):
+        (folder / model.name).symlink_to(model)
+    return folder
 
 
 class Server:

@@ -118,8 +118,13 @@ class Reference:
 
 
 def bundles(repository: Path) -> list[Path]:
-    """The version folders of every model, by name."""
-    return sorted(path.parent for path in repository.glob(f"*/*/{GRAPH_FILE}"))
+    """The version folders of every model that classifies frames, by name."""
+    folders = sorted(path.parent for path in repository.glob(f"*/*/{GRAPH_FILE}"))
+    return [folder for folder in folders if _classifies_frames(read_manifest(folder))]
+
+
+def _classifies_frames(manifest: Manifest) -> bool:
+    return manifest.task == "classification" and bool(manifest.inputs.features)
 
 
 def mixed_lengths(count: int, random: np.random.Generator) -> NDArray[np.int64]:
