@@ -14,9 +14,12 @@ from service.schedulers.decoding.job import Turn
 
 def alike(turns: list[Turn]) -> Iterable[list[Turn]]:
     """Those that feed about as many tokens: less than twice as many as each other."""
+    sizes = [len(turn.generation.pieces[0]) for turn in turns]
+    if max(sizes, default=1) == 1:
+        return [turns] if turns else []
     by_size: dict[int, list[Turn]] = {}
-    for turn in turns:
-        by_size.setdefault(len(turn.generation.pieces[0]).bit_length(), []).append(turn)
+    for turn, size in zip(turns, sizes, strict=True):
+        by_size.setdefault(size.bit_length(), []).append(turn)
     return by_size.values()
 
 
@@ -48,7 +51,7 @@ def group_of(generations: list[Generation]) -> Group:
     serials = [it.serial for it in generations]
     whole = groups[0]
     assert whole is not None
-    is_one = all(group is whole for group in groups)
+    is_one = groups.count(whole) == len(groups)
     if is_one and whole.serials == serials and not whole.has_moved:
         return whole
     parts: list[tuple[States, NDArray[np.int64]]] = []
