@@ -70,10 +70,10 @@ class DecodingScheduler(Scheduler):
         priority: int,
         timeout_s: float,
     ) -> Job:
-        """A job of these prompts, whose tokens are of the vocabulary.
+        """A job of these prompts.
 
         Raises:
-            InvalidSequenceError: One is too long.
+            InvalidSequenceError: One is too long, or has tokens that there are none of.
         """
         for index, prompt in enumerate(asked):
             self._check(prompt, index)
@@ -92,11 +92,9 @@ class DecodingScheduler(Scheduler):
         if spec.cache and spec.cache.window is None:
             most = min(most, spec.cache.max_steps)
         if given < 1 or made < 1 or given + made > most:
-            raise InvalidSequenceError(
-                f"sequence {index} has {given} tokens and may have {made} more, "
-                f"all together 2 to {most} are possible",
-                "max_tokens",
-            )
+            message = f"text {index} has {given} tokens and may have {made} more, not 2 to {most}"
+            raise InvalidSequenceError(message, "max_tokens")
+        _check_tokens(prompt.tokens, spec.vocabulary, f"text {index}")
         if (prompt.source is None) != (spec.memory is None):
             raise InvalidSequenceError("a source goes with an encoder", "inputs")
         if spec.memory and prompt.source is not None:
@@ -104,6 +102,7 @@ class DecodingScheduler(Scheduler):
             if not 1 <= size <= longest:
                 message = f"source {index} has {size} tokens, 1 to {longest} are possible"
                 raise InvalidSequenceError(message, "inputs")
+            _check_tokens(prompt.source, spec.source_vocabulary, f"source {index}")
 
     def compute(self, run: native.Run, workspace: native.Workspace) -> Outputs:
         """Take one turn of each text of a run."""
@@ -258,3 +257,11 @@ class DecodingScheduler(Scheduler):
             if generation.failure is not None:
                 raise InferenceError(f"{self.name} failed on this text") from generation.failure
         return [generation.results() for generation in job.generations]
+
+
+def _check_tokens(tokens: NDArray[np.int64], vocabulary: int, which: str) -> None:
+    """Refuse a token that would fail the run of others too."""
+    if tokens.min() < 0 or tokens.max() >= vocabulary:
+        raise InvalidSequenceError(
+            f"{which} has a token that is not 0 to {vocabulary - 1}", "inputs"
+        )
