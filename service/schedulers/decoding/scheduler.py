@@ -200,7 +200,7 @@ class DecodingScheduler(Scheduler):
             logits = logits[rows]
             attention = None if attention is None else attention[rows]
         samplers = group.samplers
-        if samplers is None or len(drawing) < len(group.serials):
+        if samplers is None:
             samplers = Samplers([it.strategy for _, it in drawing])
             group.samplers = samplers if len(drawing) == len(group.serials) else None
         uniforms = [drawing[row][1].next_uniform() for row in samplers.drawn.tolist()]
