@@ -84,10 +84,11 @@ def _limit(
     ordered = -np.sort(-weights[rows], axis=1)
     size = ordered.shape[1]
     last = np.where(top_k > 0, np.minimum(top_k, size), size) - 1
-    ordered[np.arange(size) > last[:, None]] = 0
-    cumulative = np.cumsum(ordered, axis=1, dtype=np.float64)
-    enough = cumulative >= top_p[:, None] * cumulative[:, -1:]
-    last = np.minimum(last, enough.argmax(axis=1))
+    if (top_p < 1).any():
+        ordered[np.arange(size) > last[:, None]] = 0
+        cumulative = np.cumsum(ordered, axis=1, dtype=np.float64)
+        enough = cumulative >= top_p[:, None] * cumulative[:, -1:]
+        last = np.minimum(last, enough.argmax(axis=1))
     least = ordered[np.arange(len(rows)), last]
     weights[rows] = np.where(weights[rows] >= least[:, None], weights[rows], 0)
 

@@ -46,12 +46,14 @@ class MemorySpec(NamedTuple):
     Args:
         width: Of an entry.
         max_length: Tokens of a source, at most.
+        vocabulary: How many tokens a source may be of; None: as many as a text.
         name: Of the decoder's input and the encoder's output.
         lengths: Name of the decoder's input of how many each row has, int64 (batch,).
     """
 
     width: int
     max_length: int
+    vocabulary: int | None = None
     name: str = "memory"
     lengths: str = "memory_lengths"
 
@@ -85,6 +87,11 @@ class DecoderSpec:
     inputs: str = "inputs"
     lengths: str = "lengths"
     logits: str = "logits"
+
+    @property
+    def source_vocabulary(self) -> int:
+        """How many tokens a source may be of."""
+        return (self.memory and self.memory.vocabulary) or self.vocabulary
 
 
 Tensor = tuple[np.dtype[Any], tuple[int | None, ...]]

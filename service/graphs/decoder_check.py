@@ -61,7 +61,8 @@ def _probes(decoder: Decoder) -> list[Probe]:
     sources = [min(length, spec.memory.max_length) if spec.memory else 1 for length in sizes[::-1]]
     return [
         Probe(
-            random.integers(0, spec.vocabulary, size), random.integers(0, spec.vocabulary, source)
+            random.integers(0, spec.vocabulary, size),
+            random.integers(0, spec.source_vocabulary, source),
         )
         for size, source in zip(sizes, sources, strict=True)
     ]

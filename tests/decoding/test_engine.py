@@ -182,12 +182,14 @@ def test_a_text_that_fails_leaves_its_neighbours(how: str) -> None:
 
 def test_prompts_that_do_not_fit_are_refused() -> None:
     served = Served(FakeLstm())
-    too_long = Prompt(tokens_of([2] * 100), Sampling(101))
-    for prompt in (
-        too_long,
+    wrong = [
+        Prompt(tokens_of([2] * 100), Sampling(101)),
         prompt_of(1, source=tokens_of([1])),
         prompt_of(1, tokens=tokens_of([])),
-    ):
+        prompt_of(1, tokens=tokens_of([11])),
+        prompt_of(1, tokens=tokens_of([3, -1])),
+    ]
+    for prompt in wrong:
         with pytest.raises(InvalidSequenceError):
             served.scheduler.make_job([prompt], lambda job: None, 2, 1.0)
     served.close()

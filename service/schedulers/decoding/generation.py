@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +34,7 @@ class Group:
         """Of these texts, if they are all of that kind and past their prompts."""
 
 
-class Generation(ABC):
+class Generation:
     """One text on its way.
 
     Args:
@@ -45,11 +44,12 @@ class Generation(ABC):
 
     __slots__ = (
         "_chunk_steps", "_left", "failure", "first", "group", "last_s", "parents", "pieces",
-        "prompt", "serial",
+        "prompt", "serial", "source_length",
     )  # fmt: skip
 
     def __init__(self, prompt: Prompt, chunk_steps: int) -> None:
         self.prompt = prompt
+        self.source_length = None if prompt.source is None else len(prompt.source)
         self.serial = next(_new_serial)
         self.failure: Exception | None = None
         self.group: Group | None = None
@@ -85,9 +85,9 @@ class Generation(ABC):
             return np.arange(self.first, self.first + len(self.pieces))
         return self.first + self.parents
 
-    @abstractmethod
     def results(self) -> list[Generated]:
         """What was made, best first."""
+        raise NotImplementedError
 
 
 class SamplingGeneration(Generation):
@@ -101,7 +101,7 @@ class SamplingGeneration(Generation):
     """
 
     __slots__ = (
-        "_alternatives", "_attention", "_end", "_ending", "_score", "_uniforms", "logprobs",
+        "_alternatives", "_attention", "_end", "_ending", "_score", "logprobs", "next_uniform",
         "strategy", "tokens",
     )  # fmt: skip
 
@@ -113,15 +113,12 @@ class SamplingGeneration(Generation):
         self.tokens: list[int] = []
         self.logprobs: list[float] = []
         self._end = end
-        self._uniforms = Uniforms(strategy.seed)
+        self.next_uniform = Uniforms(strategy.seed).next
+        """Gives the number that its next token is drawn with."""
         self._score = 0.0
         self._ending: Ending = "length"
         self._attention: list[NDArray[np.float32]] = []
         self._alternatives: list[tuple[tuple[int, float], ...]] = []
-
-    def uniform(self) -> float:
-        """The number that its next token is drawn with."""
-        return self._uniforms.next()
 
     def accept(
         self, chosen: Chosen, row: int, token: int, logprob: float,
@@ -139,6 +136,8 @@ class SamplingGeneration(Generation):
         Returns:
             Whether the text goes on.
         """
+        if logprob != logprob:  # no number
+            raise ValueError("the logits are no numbers")
         self._score += logprob
         if token == self._end:
             self._ending = "end"
@@ -157,11 +156,11 @@ class SamplingGeneration(Generation):
 
     def results(self) -> list[Generated]:
         """The one text that was made."""
-        source = self.prompt.source
         attention = None
-        if self._attention or source is not None:
-            width = 0 if source is None else len(source)
-            attention = np.array(self._attention, dtype=np.float32).reshape(-1, width)
+        if self._attention:
+            attention = np.array(self._attention, dtype=np.float32)
+        elif self.source_length is not None and not self.tokens:
+            attention = np.zeros((0, self.source_length), dtype=np.float32)
         return [
             Generated(
                 np.array(self.tokens, dtype=np.int64),
