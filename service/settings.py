@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     max_batch_size: int = Field(
         12, ge=1, le=256, description="sequences in one run, at most; how many, the cost model says"
     )
+    max_decoding_rows: int = Field(
+        32, ge=1, le=256, description="texts, or hypotheses of a beam, in one step of a decoder"
+    )
     max_run_ms: float = Field(
         6.0, gt=0, le=60_000, description="time of one run of several sequences, at most"
     )

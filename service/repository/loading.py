@@ -120,15 +120,15 @@ class Loader:
         manifest = task.manifest
         session = open_session(read_graph(folder, manifest, precision))
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
+        tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         if isinstance(task, DecodingTask):
             spec = task.decoder_spec()
             encoder = open_session(task.bundle.read_file(ENCODER_FILE)) if spec.memory else None
             decoder = Decoder(spec, session, encoder)
-            check_decoder(decoder)
-            decoding = DecodingScheduler(decoder, self._bounds, metrics)
+            check_decoder(decoder, tolerance=tolerance)
+            decoding = DecodingScheduler(decoder, self._bounds.of_decoders(), metrics)
             return self._begin(Served.of_bundle(task, decoding, precision))
         model = OnnxModel(session, spec_of(manifest))
-        tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
         sequences = probe(model.spec, chunk_steps, manifest.profile)
         check_invariance(model, sequences, chunk_steps, tolerance)

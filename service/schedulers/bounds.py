@@ -13,6 +13,7 @@ class Bounds:
 
     engine_threads: int
     max_batch_size: int
+    max_decoding_rows: int
     max_run_ms: float
     chunk_steps: int | None
     max_active_sequences: int
@@ -20,6 +21,10 @@ class Bounds:
     max_queue_size: int
     max_queue_cells: int
     calibration_ms: float
+
+    def of_decoders(self) -> Bounds:
+        """The same, with as many rows as a decoder runs at a time."""
+        return dataclasses.replace(self, max_batch_size=self.max_decoding_rows)
 
     def native(self) -> native.Bounds:
         """The same, for `native/schedule/`."""
