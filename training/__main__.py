@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from service.errors import BundleError
 from training.campaign import train_bundles
+from training.compare import TABLE_FILE, all_families, compare
 from training.data.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -84,6 +85,14 @@ def make_parser() -> argparse.ArgumentParser:
     one.add_argument("--resume", action="store_true", help="go on with a run that was killed")
     one.set_defaults(run=lambda options: _run(one, options))
 
+    side = commands.add_parser("compare", help="train families side by side on a recipe's data")
+    side.add_argument("name", help="of the recipe, or its file")
+    side.add_argument("--families", nargs="+", choices=all_families(), default=all_families())
+    side.add_argument("--seeds", type=int, default=3, help="of each family (default 3)")
+    side.add_argument("--folder", type=Path, default=Path("runs/compare"))
+    side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
+    side.set_defaults(run=lambda options: _compare(side, options))
+
     key = commands.add_parser("key", help="make a pair of keys to sign bundles with")
     key.add_argument("private", type=Path, help="file for the private key; keep it secret")
     key.add_argument("public", type=Path, help="file for the public one, for trusted_keys")
@@ -133,6 +142,17 @@ def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         train_bundles(names, options.run_dir, options.repository, options.jobs)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.seeds < 1:
+        parser.error(f"argument --seeds: {options.seeds} is not above 0")
+    try:
+        recipe = read_recipe(options.name)
+        compare(recipe, options.families, options.seeds, options.folder, options.jobs)
+    except ValueError as error:
+        parser.error(str(error))
+    print((options.folder / TABLE_FILE).read_text())
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

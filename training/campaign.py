@@ -37,6 +37,22 @@ def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) 
         ExportError: A gate failed.
     """
     recipes = {name: read_recipe(name) for name in names}
+    train_seeds(recipes, run_dir, jobs)
+    for recipe in recipes.values():
+        folder = export_run(choose_run(run_dir, recipe), repository, BUNDLE_VERSION, replace=True)
+        if recipe.task == "classification":
+            data: Any = recipe.load()
+            print(f"{folder}: {describe(add_variant(folder, evidence_of(data)))}")
+        else:
+            print(folder)
+
+
+def train_seeds(recipes: dict[str, RecipeFile], run_dir: Path, jobs: int) -> None:
+    """Train what is not trained yet of these recipes, by name or file.
+
+    Raises:
+        SystemExit: A run failed; the end of its log is printed.
+    """
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         runs = [
             pool.submit(_train, run_dir, name, seed, also)
@@ -52,13 +68,6 @@ def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) 
             except subprocess.CalledProcessError as error:
                 pool.shutdown(cancel_futures=True)
                 sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
-    for recipe in recipes.values():
-        folder = export_run(choose_run(run_dir, recipe), repository, BUNDLE_VERSION, replace=True)
-        if recipe.task == "classification":
-            data: Any = recipe.load()
-            print(f"{folder}: {describe(add_variant(folder, evidence_of(data)))}")
-        else:
-            print(folder)
 
 
 def _train(run_dir: Path, name: str, seed: int, also: str | None) -> str:

@@ -18,12 +18,13 @@
     [also.left_out_speaker]      # other data to train the first seed on: its scores stand beside
     split = "speaker"
 
-The bundle is named after the file.
+The bundle is named after the file. The same in JSON does too.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -91,15 +92,16 @@ def read_recipe(name: str, folder: Path = RECIPES) -> RecipeFile:
     Raises:
         ValueError: There is none, or it is not as it should be: names the file and the key.
     """
-    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    path = Path(name) if name.endswith((".toml", ".json")) else folder / f"{name}.toml"
     try:
-        document = tomllib.loads(path.read_text())
+        text = path.read_text()
+        document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         return RecipeFile.model_validate({"name": path.stem} | document)
     except OSError as error:
         known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
         raise ValueError(f"no recipe {path}; there are {known}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML: {error}") from error
+    except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
     except ValidationError as error:
         reasons = "; ".join(
             f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors()
