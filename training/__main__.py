@@ -22,6 +22,9 @@ from training.data.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
 from training.export.variant import add_variant, describe, evidence_of
+from training.long_range.problems import PROBLEMS
+from training.long_range.report import GRADIENTS_FILE, RESULTS_FILE, draw_gradients
+from training.long_range.report import run as run_long_range
 from training.options import (
     add_data_options,
     add_train_options,
@@ -93,6 +96,13 @@ def make_parser() -> argparse.ArgumentParser:
     side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
     side.set_defaults(run=lambda options: _compare(side, options))
 
+    far = commands.add_parser("long-range", help="how far back families learn to look")
+    far.add_argument("problem", choices=sorted(PROBLEMS))
+    far.add_argument("--lengths", type=int, nargs="+", default=[100], help="T (default 100)")
+    far.add_argument("--budget-s", type=float, default=300.0, help="CPU seconds each (300)")
+    far.add_argument("--folder", type=Path, default=Path("runs/long-range"))
+    far.set_defaults(run=_long_range)
+
     key = commands.add_parser("key", help="make a pair of keys to sign bundles with")
     key.add_argument("private", type=Path, help="file for the private key; keep it secret")
     key.add_argument("public", type=Path, help="file for the public one, for trusted_keys")
@@ -153,6 +163,13 @@ def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
     except ValueError as error:
         parser.error(str(error))
     print((options.folder / TABLE_FILE).read_text())
+
+
+def _long_range(options: argparse.Namespace) -> None:
+    run_long_range(options.problem, options.lengths, options.budget_s, options.folder)
+    if options.problem == "adding":
+        results, picture = options.folder / RESULTS_FILE, options.folder / GRADIENTS_FILE
+        draw_gradients(results, min(options.lengths), picture)
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
