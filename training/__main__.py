@@ -33,6 +33,7 @@ from training.options import (
 )
 from training.recipe_file import all_recipes, read_recipe
 from training.run import finished_metrics, train_run
+from training.search import search
 from training.signing import make_keys, read_key, sign_bundle
 from training.table import tables_are_current, write_tables
 
@@ -95,6 +96,12 @@ def make_parser() -> argparse.ArgumentParser:
     side.add_argument("--folder", type=Path, default=Path("runs/compare"))
     side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
     side.set_defaults(run=lambda options: _compare(side, options))
+
+    near = commands.add_parser("search", help="look for better settings of a recipe")
+    near.add_argument("name", help="of the recipe, or its file")
+    near.add_argument("--trials", type=int, default=20, help="to add (default 20)")
+    near.add_argument("--folder", type=Path, default=Path("runs/search"))
+    near.set_defaults(run=lambda options: _search(near, options))
 
     far = commands.add_parser("long-range", help="how far back families learn to look")
     far.add_argument("problem", choices=sorted(PROBLEMS))
@@ -163,6 +170,17 @@ def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
     except ValueError as error:
         parser.error(str(error))
     print((options.folder / TABLE_FILE).read_text())
+
+
+def _search(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.trials < 1:
+        parser.error(f"argument --trials: {options.trials} is not above 0")
+    try:
+        recipe = read_recipe(options.name)
+        found = search(recipe, options.trials, options.folder / recipe.name)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{options.folder / recipe.name / recipe.name}.json: {found.architecture} {found.fit}")
 
 
 def _long_range(options: argparse.Namespace) -> None:

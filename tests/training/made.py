@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -54,3 +55,20 @@ def make_run(family: str = "gru", seed: int = 0, dropout: float = 0.1, **recipe:
     changed = dataclasses.replace(RECIPE, **recipe)  # type: ignore[arg-type]
     sizes = dataclasses.asdict(architecture)
     return Run(f"made-{family}", "classification", sizes, changed, seed)
+
+
+def write_recipe(folder: Path) -> Path:
+    """A recipe of a tiny recurrent network on files of the made set, beside it."""
+    files = {"train": folder / "train.npz", "test": folder / "test.npz"}
+    for seed, path in enumerate(files.values()):
+        part = make_part(24, seed)
+        lengths = np.array([len(sequence) for sequence in part.sequences])
+        labels = np.array(LABELS)[part.targets]
+        np.savez(path, X=np.concatenate(part.sequences), lengths=lengths, y=labels)
+    recipe = folder / "peaks-rnn.toml"
+    recipe.write_text(
+        'task = "classification"\nfamily = "rnn"\n'
+        f'[data]\ntrain = "{files["train"]}"\ntest = "{files["test"]}"\nname = "peaks"\n'
+        "[architecture]\nhidden_size = 8\nnum_layers = 1\n[fit]\nsteps = 3\n"
+    )
+    return recipe

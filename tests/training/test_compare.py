@@ -6,10 +6,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.training.made import LABELS, make_part
+from tests.training.made import write_recipe
 from training.__main__ import main
 from training.compare import Compared, pareto, table_of
 
@@ -30,22 +29,8 @@ def test_the_front_is_of_those_that_no_other_beats_in_both() -> None:
     assert [it.family for it in pareto(errors)] == ["rnn"]
 
 
-def write_part(path: Path, seed: int) -> str:
-    part = make_part(24, seed)
-    lengths = np.array([len(sequence) for sequence in part.sequences])
-    labels = np.array(LABELS)[part.targets]
-    np.savez(path, X=np.concatenate(part.sequences), lengths=lengths, y=labels)
-    return str(path)
-
-
 def test_a_family_is_trained_exported_and_measured(tmp_path: Path) -> None:
-    recipe = tmp_path / "peaks-rnn.toml"
-    data = {part: write_part(tmp_path / f"{part}.npz", seed) for seed, part in enumerate(PARTS)}
-    recipe.write_text(
-        'task = "classification"\nfamily = "rnn"\n'
-        f'[data]\ntrain = "{data["train"]}"\ntest = "{data["test"]}"\nname = "peaks"\n'
-        "[architecture]\nhidden_size = 8\nnum_layers = 1\n[fit]\nsteps = 3\n"
-    )
+    recipe = write_recipe(tmp_path)
     folder = tmp_path / "compared"
     command = ["compare", str(recipe), "--families", "rnn", "--seeds", "1"]
     main([*command, "--folder", str(folder)])
@@ -64,6 +49,3 @@ def test_none_of_a_family_is_refused(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit):
         main(["compare", "digits-rnn", "--seeds", "0"])
     assert "argument --seeds: 0 is not above 0" in capsys.readouterr().err
-
-
-PARTS = ("train", "test")
