@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.tasks.ctc import (
+from service.tasks.transcription.ctc import (
     Labels,
     Logs,
     align,

@@ -217,5 +217,5 @@ def _rms(samples: Samples) -> np.float32:
 
 def _sixteen_bits(samples: Samples) -> Samples:
     """As a WAV of 16 bits gives them back."""
-    whole = (samples * np.float32(32_768)).round().clip(-32_768, 32_767)
-    return whole / np.float32(32_768)
+    whole: Samples = (samples * np.float32(32_768)).round().clip(-32_768, 32_767)
+    return np.divide(whole, 32_768, dtype=np.float32)
