@@ -28,6 +28,7 @@ Samples = NDArray[np.float32]
 
 SAMPLE_RATE_HZ = 8_000
 MAX_DURATION_S = 20.0
+MAX_PAUSE_S = 2.0
 MAX_DIGITS = 7
 VALIDATION_INDEXES = range(5, 10)
 SPEAKER_INDEXES = range(5)  # for validation, of the speakers heard, where one is left out
@@ -169,8 +170,10 @@ def make_utterance(voices: Voices, random: np.random.Generator) -> Utterance:
     spans_s: list[tuple[float, float]] = []
     for place in random.integers(len(voice), size=num_digits):
         digit, samples = voice[place]
-        digits.append(digit)
         start = sum(map(len, parts))
+        if start + len(samples) > (MAX_DURATION_S - MAX_PAUSE_S) * SAMPLE_RATE_HZ:
+            break
+        digits.append(digit)
         parts.append(samples * _gain(random.normal(0.0, 3.0)) / _rms(samples))
         spans_s.append((start / SAMPLE_RATE_HZ, (start + len(samples)) / SAMPLE_RATE_HZ))
         parts.append(_silence(_pause_s(random)))
@@ -200,7 +203,7 @@ def _pause_s(random: np.random.Generator) -> float:
     kind = random.random()
     if kind < 0.3:
         return 0.0
-    return random.uniform(0.02, 0.5) if kind < 0.95 else random.uniform(0.5, 2.0)
+    return random.uniform(0.02, 0.5) if kind < 0.95 else random.uniform(0.5, MAX_PAUSE_S)
 
 
 def _silence(duration_s: float) -> Samples:
