@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from service.tasks.transcription.ctc import greedy, log_softmax
@@ -28,13 +28,17 @@ from training.fit.objective import Objective, Validation
 Frames = NDArray[np.float32]
 
 
+NOT_TOLD = -100
+"""A step whose label is not told; cross-entropy passes it over."""
+
+
 class Example(NamedTuple):
     """One augmented sequence."""
 
     frames: Frames
     digits: list[int]
     labels: NDArray[np.int64]
-    """(time,), what is said at each step; the blank where nothing is."""
+    """(time,), what is said at each step: the blank where nothing is, or NOT_TOLD."""
 
 
 class Beginning(NamedTuple):
@@ -81,7 +85,11 @@ class CtcObjective(Objective):
         self.blank = blank
         self.step_s = step_s
         self.silence = silence
-        self.lengths = [len(frames) for frames in learnt.frames]
+
+    @property
+    def lengths(self) -> list[int]:
+        """Steps of each sequence."""
+        return [len(frames) for frames in self.learnt.frames]
 
     def example(self, row: Row) -> Example:
         """A sequence, or in the beginning an excerpt, augmented."""
@@ -100,47 +108,50 @@ class CtcObjective(Objective):
             frames, labels = frames[cut], labels[cut]
             digits = digits[first : first + count]
         changed = self.augmenter(frames, random)
+        if step >= self.beginning.told_steps:
+            return Example(changed, digits, np.full(len(changed), NOT_TOLD))
         places = np.linspace(0, len(frames) - 1, len(changed)).round().astype(int)
-        is_told = step < self.beginning.told_steps
-        return Example(changed, [] if is_told else digits, labels[places])
+        return Example(changed, digits, labels[places])
 
     def collate(self, examples: list[Example]) -> tuple[Tensor, ...]:
-        """Inputs (batch, time, features), labels (batch, time), digits one after the other, and
+        """Inputs (batch, time, features), labels (batch, time), digits (batch, most digits), and
 
-        how many digits each row has; none at all while labels are told.
+        how many digits each row has, (batch,).
         """
         size = max(len(item.frames) for item in examples)
+        most = max(len(item.digits) for item in examples)
         inputs = torch.full((len(examples), size, examples[0].frames.shape[1]), self.silence)
-        labels = torch.full((len(examples), size), self.blank)
+        is_told = examples[0].labels[0] != NOT_TOLD
+        labels = torch.full((len(examples), size), self.blank if is_told else NOT_TOLD)
+        digits = torch.zeros(len(examples), most, dtype=torch.long)
         for row, item in enumerate(examples):
             inputs[row, : len(item.frames)] = torch.from_numpy(item.frames)
             labels[row, : len(item.labels)] = torch.from_numpy(item.labels)
-        digits = torch.tensor(
-            [digit for item in examples for digit in item.digits], dtype=torch.long
-        )
+            digits[row, : len(item.digits)] = torch.tensor(item.digits)
         return inputs, labels, digits, torch.tensor([len(item.digits) for item in examples])
 
     def learn(
-        self, model: nn.Module, batch: tuple[Tensor, ...], backward: Callable[[Tensor], None]
+        self, model: Any, batch: tuple[Tensor, ...], backward: Callable[[Tensor], None]
     ) -> float:
         """Add the gradients of the loss: of a step while labels are told, then of a digit."""
         inputs, labels, digits, counts = batch
         lengths = torch.full((len(inputs),), inputs.shape[1])
-        logits = model(inputs, lengths).logits
-        if not len(digits):
+        logits = model(inputs, lengths).logits  # (batch, time, classes)
+        if labels[0, 0] != NOT_TOLD:
             loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
         else:
             logs = logits.log_softmax(dim=2).transpose(0, 1)
-            losses = functional.ctc_loss(
+            total = functional.ctc_loss(
                 logs, digits, lengths, counts, self.blank, reduction="sum", zero_infinity=True
             )
-            loss = losses / counts.sum()
+            loss = total / counts.sum().clamp(min=1)
         backward(loss)
         return float(loss.detach())
 
-    def validate(self, model: nn.Module) -> Validation:
+    def validate(self, model: Any) -> Validation:
         """One less the digit error rate, decoded greedily, on the validation part."""
-        found = transcribe_part(model, self.validation, self.blank)
+        logits = logits_of(model, self.validation)
+        found = [greedy(log_softmax(item), self.blank) for item in logits]
         rate = error_rate(found, self.validation.digits)
         return Validation(score=1 - rate, loss=rate)
 
@@ -166,7 +177,7 @@ def excerpt(
 
 
 @torch.no_grad()
-def logits_of(model: nn.Module, part: Part, batch_size: int = 50) -> list[NDArray[np.float32]]:
+def logits_of(model: Any, part: Part, batch_size: int = 50) -> list[NDArray[np.float32]]:
     """Logits (time_i, classes) of each sequence, with nothing beside it in its batch's padding."""
     was_training = model.training
     model.eval()
@@ -180,8 +191,3 @@ def logits_of(model: nn.Module, part: Part, batch_size: int = 50) -> list[NDArra
             answers[index] = answer[:length]
     model.train(was_training)
     return [answers[index] for index in range(len(part))]
-
-
-def transcribe_part(model: nn.Module, part: Part, blank: int) -> list[list[int]]:
-    """What the model writes down of each sequence, decoded greedily."""
-    return [[*greedy(log_softmax(logits), blank)] for logits in logits_of(model, part)]
