@@ -15,9 +15,10 @@ import pytest
 
 from service.tasks.features import LogMel
 from service.tasks.transcription.ctc import greedy, log_softmax
-from tests.http.payloads import EXAMPLES, WAV, Frames, infer_path, predict_path, to_base64, wav
+from tests.http.payloads import WAV, Frames, infer_path, predict_path, to_base64, wav
 from tests.http.refusals import refuse
 from tests.servers import bundles_folder
+from tests.training.recordings import example_recordings
 from training.data.connected import (
     SAMPLE_RATE_HZ,
     TEST_SEED,
@@ -25,7 +26,7 @@ from training.data.connected import (
     make_utterances,
     split_recordings,
 )
-from training.data.fsdd import ARCHIVE_FILE, Recording, read_archive
+from training.data.fsdd import ARCHIVE_FILE, read_archive
 from training.fit.edits import error_rate
 
 BUNDLES = ["spoken-digits-lstm", "spoken-digits-birnn", "spoken-digits-transformer"]
@@ -36,11 +37,7 @@ MAX_DURATION_S = 20.0
 @cache
 def utterances(count: int = 16) -> list[Utterance]:
     """Sequences of the example recordings, all of the official test split."""
-    recordings = []
-    for path in sorted(EXAMPLES.glob("*.wav")):
-        digit, speaker, index = path.stem.split("_")
-        recordings.append(Recording(int(digit), speaker, int(index), path.read_bytes()))
-    return make_utterances(recordings, count, seed=11)
+    return make_utterances(example_recordings(), count, seed=11)
 
 
 def text_of(utterance: Utterance) -> str:

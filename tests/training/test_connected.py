@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from service.tasks.audio import read_recording
 from service.tasks.features import LogMel
+from tests.training.recordings import recordings_of_all_parts as recordings
 from training.data.connected import (
     MAX_DIGITS,
     MAX_DURATION_S,
@@ -23,19 +23,6 @@ from training.data.connected import (
     make_utterances,
     split_recordings,
 )
-from training.data.fsdd import Recording
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def recordings() -> list[Recording]:
-    """The examples, all of the official test split, and each again under two of training's."""
-    found = []
-    for path in sorted(EXAMPLES.glob("*.wav")):
-        digit, speaker, index = path.stem.split("_")
-        for more in (0, 5, 10):
-            found.append(Recording(int(digit), speaker, int(index) + more, path.read_bytes()))
-    return found
 
 
 @pytest.mark.parametrize("leave_out", [None, "theo"])

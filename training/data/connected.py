@@ -19,9 +19,8 @@ from training.data.fsdd import (
     LABELS,
     LICENCE,
     Recording,
-    find_archive,
     in_official_test,
-    read_archive,
+    load_recordings,
 )
 
 Samples = NDArray[np.float32]
@@ -92,9 +91,10 @@ def load_connected(
         features: Settings of the frames; `LogMel`'s defaults if None.
         recordings: Of what; the whole set, found or downloaded, if None.
     Raises:
-        ValueError: No such speaker, or a part without recordings.
+        ValueError: No such speaker, a part without recordings, or others than the set's.
+        OSError: The archive can't be read or downloaded.
     """
-    recordings = recordings or read_archive(find_archive())
+    recordings = recordings or load_recordings()
     features = features or LogMel()
     train, validation, test = split_recordings(recordings, leave_out)
     return ConnectedDigits(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from models import Architecture, SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs
@@ -71,7 +70,7 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
             architecture_of(family, data.audio.num_mels, num_classes, **sizes)
         )
 
-    def begin(self, run: Run, data: ConnectedDigits) -> tuple[nn.Module, CtcObjective]:
+    def begin(self, run: Run, data: ConnectedDigits) -> tuple[SequenceModel, CtcObjective]:
         """A model that standardises with the figures of what it will learn from."""
         model = self.rebuild(run.architecture)
         mean, deviation = feature_moments(_set_of(data.train))
