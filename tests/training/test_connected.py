@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,7 +106,7 @@ def test_noise_has_the_level_that_was_asked_for_and_a_colour() -> None:
 
 def test_the_data_set_is_made_of_the_frames_that_the_service_computes() -> None:
     features = LogMel(num_mels=20)
-    dataset = load_connected(None, 10, 4, features, recordings())
+    dataset = load_connected(None, None, 10, 4, features, recordings())
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [10, 1, 4]
     _, _, test = split_recordings(recordings())
     made = make_utterances(test, 4, 3)
@@ -112,3 +114,14 @@ def test_the_data_set_is_made_of_the_frames_that_the_service_computes() -> None:
         assert np.array_equal(frames, features.frames(item.samples, SAMPLE_RATE_HZ))
         assert digits == item.digits
     assert frames_of(made, features).digits == dataset.test.digits
+
+
+def test_a_users_own_recordings_come_in_a_zip(tmp_path: Path) -> None:
+    archive = tmp_path / "own.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        for item in recordings():
+            opened.writestr(f"wav/{item.digit}_{item.speaker}_{item.index}.wav", item.body)
+    own = load_connected(archive=str(archive), train_sequences=3, test_sequences=2)
+    made = load_connected(None, None, 3, 2, recordings=recordings())
+    assert own.name == "connected digits of own.zip"
+    assert own.train.digits == made.train.digits

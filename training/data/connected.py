@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,12 @@ from training.data.fsdd import (
     Recording,
     in_official_test,
     load_recordings,
+    read_archive,
 )
 
 Samples = NDArray[np.float32]
 
+DATASET = "the Free Spoken Digit Dataset v1.0.10"
 SAMPLE_RATE_HZ = 8_000
 MAX_DURATION_S = 20.0
 MAX_PAUSE_S = 2.0
@@ -66,9 +69,9 @@ class ConnectedDigits:
     test: Part
     split: str
     audio: LogMel
-    name: str = "connected digits of the Free Spoken Digit Dataset v1.0.10"
+    name: str
+    licence: str
     labels: Sequence[str] = tuple(LABELS)
-    licence: str = LICENCE
 
 
 Voices = dict[str, list[tuple[int, Samples]]]
@@ -77,6 +80,7 @@ Voices = dict[str, list[tuple[int, Samples]]]
 
 def load_connected(
     leave_out: str | None = None,
+    archive: str | None = None,
     train_sequences: int = 4_000,
     test_sequences: int = 300,
     features: LogMel | None = None,
@@ -86,6 +90,7 @@ def load_connected(
 
     Args:
         leave_out: Whom; None for the official split of the recordings.
+        archive: A zip of your own single digits, `{digit}_{speaker}_{index}.wav`, 8 kHz.
         train_sequences: How many are made to learn from; a tenth of that to validate on.
         test_sequences: How many of the test part.
         features: Settings of the frames; `LogMel`'s defaults if None.
@@ -94,7 +99,7 @@ def load_connected(
         ValueError: No such speaker, a part without recordings, or others than the set's.
         OSError: The archive can't be read or downloaded.
     """
-    recordings = recordings or load_recordings()
+    recordings = recordings or (read_archive(Path(archive)) if archive else load_recordings())
     features = features or LogMel()
     train, validation, test = split_recordings(recordings, leave_out)
     return ConnectedDigits(
@@ -107,6 +112,8 @@ def load_connected(
         if leave_out
         else "official: sequences of the recordings 0 to 4 of each digit and speaker for the test",
         audio=features,
+        name=f"connected digits of {Path(archive).name if archive else DATASET}",
+        licence="as given by the user" if archive else LICENCE,
     )
 
 
