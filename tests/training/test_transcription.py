@@ -149,9 +149,9 @@ def test_the_baseline_cuts_where_it_is_quiet() -> None:
     level[10:22] = level[24:30] = level[40:52] = -6.0
     frames = np.repeat(level[:, None], 4, axis=1).astype(np.float32)
     # two steps of quiet are no gap
-    assert loud_pieces(frames, 0.4) == [(10, 30), (40, 52)]
-    assert loud_pieces(frames, 0.2)[0][0] in (9, 10)
-    assert loud_pieces(np.full((30, 4), -15.0, np.float32), 0.3) == []
+    assert loud_pieces(frames, 0.4, 0.02) == [(10, 30), (40, 52)]
+    assert loud_pieces(frames, 0.2, 0.02)[0][0] in (9, 10)
+    assert loud_pieces(np.full((30, 4), -15.0, np.float32), 0.3, 0.02) == []
 
 
 def test_measures_and_contract_say_what_the_service_needs() -> None:

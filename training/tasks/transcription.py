@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from models import Architecture, SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs
+from service.tasks.features import LogMel
 from service.tasks.transcription.ctc import log_softmax
 from service.tasks.transcription.settings import TranscriptionSettings
 from service.tasks.transcription.transcript import DecoderName, decode
@@ -51,9 +52,9 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
 
     name = "transcription"
 
-    def load(self, **options: Any) -> ConnectedDigits:
-        """Made sequences; `leave_out` a speaker, `train_sequences`, `test_sequences`."""
-        return load_connected(**options)
+    def load(self, features: dict[str, Any] | None = None, **options: Any) -> ConnectedDigits:
+        """Made sequences: `features` are `LogMel`'s settings, the rest is `load_connected`'s."""
+        return load_connected(features=LogMel(**(features or {})), **options)
 
     def default_recipe(self, family: str, data: ConnectedDigits) -> Recipe:
         """Some minutes on one core."""
