@@ -29,7 +29,7 @@ from training.data.connected import (
 from training.data.fsdd import ARCHIVE_FILE, read_archive
 from training.fit.edits import error_rate
 
-BUNDLES = ["spoken-digits-lstm", "spoken-digits-birnn", "spoken-digits-transformer"]
+BUNDLES = ["spoken-digits-lstm", "spoken-digits-transformer"]
 EXPLAINING = ["spoken-digits-transformer"]
 MAX_DURATION_S = 20.0
 
@@ -38,6 +38,12 @@ MAX_DURATION_S = 20.0
 def utterances(count: int = 16) -> list[Utterance]:
     """Sequences of the example recordings, all of the official test split."""
     return make_utterances(example_recordings(), count, seed=11)
+
+
+@cache
+def features_of(model: str) -> LogMel:
+    manifest = json.loads((bundles_folder() / model / "1" / "model.json").read_text())
+    return LogMel(**manifest["audio"])
 
 
 def text_of(utterance: Utterance) -> str:
@@ -72,7 +78,7 @@ def test_what_is_said_is_written_down(
         times = [time for word in item["words"] for time in (word["start_s"], word["end_s"])]
         assert times == sorted(times)
         assert all(0 < word["probability"] <= 1 for word in item["words"])
-        assert not times or times[-1] <= len(utterance.samples) / SAMPLE_RATE_HZ + 0.02
+        assert not times or times[-1] <= len(utterance.samples) / SAMPLE_RATE_HZ + 0.04
 
 
 @pytest.mark.parametrize("model", BUNDLES)
@@ -161,7 +167,8 @@ def test_a_recording_as_the_body_with_options_in_the_query(
     (same,) = transcripts(client, model, [samples], decoder="beam", beam=20)
     assert prediction["text"] == same["text"]
     posteriors = np.array(prediction["posteriors"])
-    assert posteriors.shape == (LogMel().num_frames(len(samples), SAMPLE_RATE_HZ), 11)
+    num_frames = features_of(model).num_frames(len(samples), SAMPLE_RATE_HZ)
+    assert posteriors.shape == (num_frames, 11)
     np.testing.assert_allclose(posteriors.sum(axis=1), 1.0, atol=1e-6)
     if model in EXPLAINING:
         assert sum(prediction["attention"]) == pytest.approx(1.0, abs=1e-4)
@@ -172,7 +179,7 @@ def test_a_recording_as_the_body_with_options_in_the_query(
 @pytest.mark.parametrize("model", BUNDLES)
 def test_v2_gives_the_logits_that_the_task_reads(client: httpx.Client, model: str) -> None:
     samples = utterances()[2].samples
-    frames = LogMel().frames(samples, SAMPLE_RATE_HZ)
+    frames = features_of(model).frames(samples, SAMPLE_RATE_HZ)
     inputs = [
         {"name": "inputs", "shape": [1, *frames.shape], "datatype": "FP32",
          "data": frames.ravel().tolist()},
