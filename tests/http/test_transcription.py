@@ -65,7 +65,7 @@ def digits_of(predictions: list[dict[str, Any]]) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("model", BUNDLES)
-@pytest.mark.parametrize("options", [{}, {"decoder": "beam"}, {"decoder": "beam", "beam": 100}])
+@pytest.mark.parametrize("options", [{}, {"decoder": "beam"}, {"decoder": "beam", "beam": 50}])
 def test_what_is_said_is_written_down(
     client: httpx.Client, model: str, options: dict[str, Any]
 ) -> None:
