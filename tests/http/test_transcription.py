@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from service.tasks.features import LogMel
 from service.tasks.transcription.ctc import greedy, log_softmax
 from tests.http.payloads import WAV, Frames, infer_path, predict_path, to_base64, wav
 from tests.http.refusals import refuse
-from tests.servers import bundles_folder
+from tests.servers import REPOSITORY, serving
 from tests.training.recordings import example_recordings
 from training.data.connected import (
     SAMPLE_RATE_HZ,
@@ -29,9 +30,19 @@ from training.data.connected import (
 from training.data.fsdd import ARCHIVE_FILE, read_archive
 from training.fit.edits import error_rate
 
-BUNDLES = ["spoken-digits-lstm", "spoken-digits-transformer"]
+BUNDLES = ["spoken-digits-lstm"]
 EXPLAINING = ["spoken-digits-transformer"]
 MAX_DURATION_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Of a server of these bundles, and of one that `refuse` asks."""
+    folder = tmp_path_factory.mktemp("repository")
+    for model in [*BUNDLES, "digits-lstm"]:
+        (folder / model).symlink_to(REPOSITORY / model)
+    with serving(folder) as server:
+        yield server.client
 
 
 @cache
@@ -42,7 +53,7 @@ def utterances(count: int = 16) -> list[Utterance]:
 
 @cache
 def features_of(model: str) -> LogMel:
-    manifest = json.loads((bundles_folder() / model / "1" / "model.json").read_text())
+    manifest = json.loads((REPOSITORY / model / "1" / "model.json").read_text())
     return LogMel(**manifest["audio"])
 
 
@@ -101,7 +112,7 @@ def test_the_test_metric_is_that_of_the_bundle(client: httpx.Client, model: str)
     archive = Path(os.environ.get("SEQSERVE_DATA_DIR", "")) / ARCHIVE_FILE
     if not archive.is_file():
         pytest.skip(f"no {ARCHIVE_FILE} in SEQSERVE_DATA_DIR")
-    metrics = json.loads((bundles_folder() / model / "1" / "metrics.json").read_text())
+    metrics = json.loads((REPOSITORY / model / "1" / "metrics.json").read_text())
     asked = official_utterances(archive, metrics["sequences"]["test"])
     found = []
     for start in range(0, len(asked), 20):
