@@ -63,10 +63,7 @@ def load_fsdd(
         ValueError: The recordings are not those of the digest, or no such speaker.
         OSError: The archive can't be read or downloaded.
     """
-    recordings = read_archive(archive or find_archive())
-    digest = recordings_digest(recordings)
-    if digest != sha256:
-        raise ValueError(f"the recordings have sha256 {digest}, expected {sha256}")
+    recordings = load_recordings(archive, sha256)
     speakers = sorted({recording.speaker for recording in recordings})
     if split == "speaker" and speaker not in speakers:
         raise ValueError(f"no speaker {speaker!r}; there are {', '.join(speakers)}")
@@ -97,6 +94,17 @@ def load_fsdd(
         max_length=features.num_frames(int(MAX_DURATION_S * 8_000), 8_000),
         audio=features,
     )
+
+
+def load_recordings(
+    archive: Path | None = None, sha256: str = RECORDINGS_SHA256
+) -> list[Recording]:
+    """The whole set's recordings; args and errors as `load_fsdd`'s."""
+    recordings = read_archive(archive or find_archive())
+    digest = recordings_digest(recordings)
+    if digest != sha256:
+        raise ValueError(f"the recordings have sha256 {digest}, expected {sha256}")
+    return recordings
 
 
 def in_official_test(recording: Recording) -> bool:

@@ -1,0 +1,1 @@
+"""Transcription: what is said in a recording, in order, and when."""

@@ -1,0 +1,16 @@
+"""What a bundle says of its transcription."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from service.tasks.settings import TaskSettings
+
+
+class TranscriptionSettings(TaskSettings):
+    """Which of the outputs' labels is none."""
+
+    task: Literal["transcription"] = "transcription"
+    blank: int = Field(ge=0, description="the place among the labels of CTC's blank: nothing said")
