@@ -1,0 +1,69 @@
+"""What loaders of tagged text give: sentences of words, one tag a word, already split."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from service.tasks.tagging.spans import OUTSIDE, is_span_set
+
+_PREFIXED = re.compile(r"[BIESLUM]-.+")
+_BEGINS_OR_GOES_ON = {"B": "B", "S": "B", "U": "B", "I": "I", "M": "I", "E": "I", "L": "I"}
+
+
+class Sentence(NamedTuple):
+    """Words with their tags, one each."""
+
+    words: list[str]
+    tags: list[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaggedText:
+    """A data set for tagging; its test part is touched once."""
+
+    name: str
+    train: list[Sentence]
+    test: list[Sentence]
+    licence: str
+    split: str
+    """How train and test were parted, in words."""
+    validation: list[Sentence] = dataclasses.field(default_factory=list)
+    """The set's own validation part; taken from `train` if it has none."""
+
+    def labels(self) -> list[str]:
+        """The tags of the training part in order of the alphabet, `O` first if there is one."""
+        found = {tag for part in (self.train, self.validation) for _, tags in part for tag in tags}
+        return sorted(found, key=lambda tag: (tag != OUTSIDE, tag))
+
+    @property
+    def has_spans(self) -> bool:
+        """Whether its tags mark spans (BIO) rather than naming each word's class."""
+        return is_span_set(self.labels())
+
+
+def to_bio(tags: Sequence[str]) -> list[str]:
+    """Span tags of one sentence in BIO, from BIO, IOB1, IOBES or BILOU.
+
+    A span begins at B (S, U), and at an I (M, E, L) that continues none of the same label; so IOB1,
+    in which B stands only between neighbours of one label, comes out right too.
+    """
+    normal: list[str] = []
+    before = OUTSIDE
+    for tag in tags:
+        if tag != OUTSIDE:
+            prefix, _, label = tag.partition("-")
+            prefix = _BEGINS_OR_GOES_ON[prefix]
+            tag = f"{'B' if before[2:] != label else prefix}-{label}"
+        normal.append(tag)
+        before = tag
+    return normal
+
+
+def marks_spans(tags: set[str]) -> bool:
+    """Whether these tags, in any of the schemes that `to_bio` reads, mark spans."""
+    return OUTSIDE in tags and len(tags) > 1 and all(
+        tag == OUTSIDE or _PREFIXED.fullmatch(tag) for tag in tags
+    )
