@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
-from service.tasks.settings import TaskSettings
+from typing import Annotated
 
-Settings = TaskSettings
+from pydantic import Field
+
+from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.tagging.settings import TaggingSettings
+
+Settings = Annotated[TextClassificationSettings | TaggingSettings, Field(discriminator="task")]

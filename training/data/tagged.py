@@ -53,17 +53,20 @@ def to_bio(tags: Sequence[str]) -> list[str]:
     normal: list[str] = []
     before = OUTSIDE
     for tag in tags:
+        prefix, _, label = tag.partition("-")
         if tag != OUTSIDE:
-            prefix, _, label = tag.partition("-")
-            prefix = _BEGINS_OR_GOES_ON[prefix]
-            tag = f"{'B' if before[2:] != label else prefix}-{label}"
-        normal.append(tag)
-        before = tag
+            goes_on = before[2:] == label and _BEGINS_OR_GOES_ON[prefix] == "I"
+            before = f"{'I' if goes_on else 'B'}-{label}"
+        else:
+            before = OUTSIDE
+        normal.append(before)
     return normal
 
 
 def marks_spans(tags: set[str]) -> bool:
     """Whether these tags, in any of the schemes that `to_bio` reads, mark spans."""
-    return OUTSIDE in tags and len(tags) > 1 and all(
-        tag == OUTSIDE or _PREFIXED.fullmatch(tag) for tag in tags
+    return (
+        OUTSIDE in tags
+        and len(tags) > 1
+        and all(tag == OUTSIDE or _PREFIXED.fullmatch(tag) for tag in tags)
     )

@@ -129,4 +129,5 @@ def log_sum_exp(values: Floats, axis: int) -> Floats:
     """log of the sum of exp along an axis, which is dropped."""
     highest = values.max(axis=axis, keepdims=True)
     total: Floats = np.log(np.exp(values - highest).sum(axis=axis))
-    return total + highest.squeeze(axis)
+    total += highest.squeeze(axis)
+    return total

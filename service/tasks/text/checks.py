@@ -35,3 +35,9 @@ def check_text(text: str, field: str, max_characters: int) -> None:
             raise InvalidSequenceError(
                 f"{field} has {kind}, U+{ord(character):04X}, at character {place}", field
             )
+
+
+def texts_of(texts: str | list[str]) -> list[tuple[str, str]]:
+    """Each text of a request's field `texts`, after where it stands there."""
+    several = [texts] if isinstance(texts, str) else texts
+    return [(f"texts[{row}]", text) for row, text in enumerate(several)]

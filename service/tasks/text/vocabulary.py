@@ -78,12 +78,16 @@ class WordVocabulary:
         """int64 (time, 1 + num_characters) of the words of one sentence."""
         packed = np.zeros((len(forms), 1 + self.num_characters), dtype=np.int64)
         packed[:, 0] = self.words.ids(map(folded, forms))
-        half = self.num_characters // 2
         for step, form in zip(packed, forms, strict=True):
-            if len(form) > self.num_characters:
-                form = form[: self.num_characters - half] + form[len(form) - half :]
-            step[1 : 1 + len(form)] = self.characters.ids(form)
+            ids = self.characters.ids(self._shortened(form))
+            step[1 : 1 + len(ids)] = ids
         return packed
+
+    def _shortened(self, form: str) -> str:
+        half = self.num_characters // 2
+        if len(form) <= self.num_characters:
+            return form
+        return form[: self.num_characters - half] + form[len(form) - half :]
 
 
 def folded(form: str) -> str:

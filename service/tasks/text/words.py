@@ -11,20 +11,30 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+MARK = "\ua66e"
+"""A letter that hardly any text has: what `WORD` sees in a combining mark's place."""
+APOSTROPHE = "\u2019"
 WORD = re.compile(
     r"""
-      [$£€]?\d+(?:[.,:/]\d+)*(?:[-/]?\w+)*(?:%|'s|’s)?   # 1961  $10,000  3.5%  2-1/2  20th  1920's
-    | (?:[^\W\d_]\.){2,}                                 # U.S.  e.g.
-    | \w+(?:[-'’&/.]\w+)*                               # don't  well-to-do  and/or  AT&T
+      [$£€]?\d+(?:[.,:/]\d+)*(?:[-/]?\w+)*(?:%|['\u2019]s)?  # 1961  $10,000  3.5%  2-1/2  1920's
+    | (?:[^\W\d_]\.){2,}                                     # U.S.  e.g.
+    | \w+(?:[-'\u2019&/.]\w+)*                              # don't  well-to-do  and/or  AT&T
     | \.{2,} | -{2,}
-    | \Sꙮ*
+    | \S\ua66e*
     """,
     re.VERBOSE,
 )
-MARK = "ꙮ"
-"""A letter that hardly any text has: what `WORD` sees in a combining mark's place."""
-OPENS = re.compile(r"[\s(\[{<“‘–—-]")
-AS_TRAINED = {"“": "``", "”": "''", "„": "``", "«": "``", "»": "''", "–": "--", "—": "--", "…": "..."}
+OPENS = re.compile(r"[\s(\[{<\u201c\u2018\u2013\u2014-]")
+AS_TRAINED = {
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u201e": "``",
+    "«": "``",
+    "»": "''",
+    "\u2013": "--",
+    "\u2014": "--",
+    "…": "...",
+}
 
 
 class Word(NamedTuple):
@@ -76,7 +86,7 @@ def _form(word: str, before: str) -> str:
     if word == '"':
         return "``" if not before or OPENS.match(before) else "''"
     form = AS_TRAINED.get(word)
-    return form or unicodedata.normalize("NFC", word.replace("’", "'"))
+    return form or unicodedata.normalize("NFC", word.replace(APOSTROPHE, "'"))
 
 
 def _marks_as_letters(text: str) -> str:

@@ -35,9 +35,21 @@ def test_what_counts_as_a_word(text: str) -> None:
 
 
 def test_forms_are_those_of_the_training_texts() -> None:
-    text = '"Yes," (“no”) – e\u0301 he’s "so"'
+    text = '"Yes," (\u201cno\u201d) \u2013 e\u0301 he\u2019s "so"'
     forms = [word.form for word in words_of(text)]
-    assert forms == ["``", "Yes", ",", "''", "(", "``", "no", "''", ")", "--", "é", "he's", *"``"[:0]] + [
+    assert forms == [
+        "``",
+        "Yes",
+        ",",
+        "''",
+        "(",
+        "``",
+        "no",
+        "''",
+        ")",
+        "--",
+        "é",
+        "he's",
         "``",
         "so",
         "''",
@@ -45,12 +57,12 @@ def test_forms_are_those_of_the_training_texts() -> None:
 
 
 def test_a_parted_word_has_the_form_of_one_after_a_space() -> None:
-    assert form_of("Smith’s") == "Smith's"
+    assert form_of("Smith\u2019s") == "Smith's"
     assert form_of('"') == "``"
     assert form_of("…") == "..."
 
 
-TEXTS = st.text() | st.text("ab.'’\"“-–1,$% \u0301\u200d😀", max_size=30)
+TEXTS = st.text() | st.text("ab.'\u2019\"\u201c-\u20131,$% \u0301\u200d😀", max_size=30)
 
 
 @given(TEXTS, st.booleans())
