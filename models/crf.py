@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.heads import PerStep
 from models.sequence import step_mask
 
 FORBIDDEN = -1e4
@@ -23,30 +24,28 @@ FORBIDDEN = -1e4
 
 
 class ConditionalRandomField(nn.Module):
-    """Transitions of `num_tags` tags, zero at first.
-
-    Args:
-        num_tags: How many.
-        allowed: bool (tags, tags), whether the column's tag may follow the row's; all if None.
-        allowed_first: bool (tags,), whether a sequence may begin with the tag; all if None.
-    """
+    """Transitions of `num_tags` tags, zero at first."""
 
     ban: Tensor
     ban_first: Tensor
 
-    def __init__(
-        self, num_tags: int, allowed: Tensor | None = None, allowed_first: Tensor | None = None
-    ) -> None:
+    def __init__(self, num_tags: int) -> None:
         super().__init__()
         self.between = nn.Parameter(torch.zeros(num_tags, num_tags))
         self.start = nn.Parameter(torch.zeros(num_tags))
         self.end = nn.Parameter(torch.zeros(num_tags))
-        bans = [torch.zeros(num_tags, num_tags), torch.zeros(num_tags)]
-        for ban, allows in zip(bans, (allowed, allowed_first), strict=True):
-            if allows is not None:
-                ban[~allows] = FORBIDDEN
-        self.register_buffer("ban", bans[0])
-        self.register_buffer("ban_first", bans[1])
+        self.register_buffer("ban", torch.zeros(num_tags, num_tags))
+        self.register_buffer("ban_first", torch.zeros(num_tags))
+
+    def forbid(self, between: Tensor, first: Tensor) -> None:
+        """Give what must not be a score that leaves it no probability.
+
+        Args:
+            between: bool (tags, tags), whether the column's tag must not follow the row's.
+            first: bool (tags,), whether no sequence may begin with the tag.
+        """
+        self.ban.copy_(torch.where(between, FORBIDDEN, 0.0))
+        self.ban_first.copy_(torch.where(first, FORBIDDEN, 0.0))
 
     def transitions(self) -> tuple[Tensor, Tensor, Tensor]:
         """between (tags, tags), start (tags,) and end (tags,), with what is forbidden."""
@@ -85,3 +84,11 @@ class ConditionalRandomField(nn.Module):
             reached = torch.logsumexp(alpha.unsqueeze(2) + between, dim=1) + emissions[:, step]
             alpha = torch.where((step < lengths).unsqueeze(1), reached, alpha)
         return torch.logsumexp(alpha + end, dim=1)
+
+
+class Emissions(PerStep):
+    """Logits of each step, as emissions for a random field of its own that training needs."""
+
+    def __init__(self, width: int, num_classes: int, dropout: float = 0.0) -> None:
+        super().__init__(width, num_classes, dropout)
+        self.field = ConditionalRandomField(num_classes)

@@ -38,12 +38,13 @@ class WordsAndCharacters(nn.Module):
         self.input_size = word_size + num_filters
         self.words = nn.Embedding(tokens[0], word_size, padding_idx=0)
         self.characters = nn.Embedding(tokens[1], character_size, padding_idx=0)
-        nn.init.normal_(self.words.weight, std=word_size**-0.5)
-        nn.init.normal_(self.characters.weight, std=character_size**-0.5)
-        for embedding in (self.words, self.characters):
-            nn.init.zeros_(embedding.weight[0])
         self.convolution = nn.Conv1d(character_size, num_filters, kernel_size=3, padding=1)
         self.dropout = nn.Dropout(dropout)
+
+    def sample(self, batch_size: int, num_steps: int) -> Tensor:
+        """Ids (batch, time, 1 + characters) of the vocabularies."""
+        ids = [torch.randint(count, (batch_size, num_steps)) for count in self.tokens]
+        return torch.stack(ids, dim=2)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, time, 1 + characters) to (batch, time, word_size + num_filters)."""

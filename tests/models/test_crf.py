@@ -70,10 +70,11 @@ def test_gradients_are_those_of_finite_differences() -> None:
 
 
 def test_what_is_forbidden_has_no_probability() -> None:
-    allowed = torch.ones(NUM_TAGS, NUM_TAGS, dtype=torch.bool)
-    allowed[0, 2] = False
-    first = torch.tensor([True, True, False])
-    field = ConditionalRandomField(NUM_TAGS, allowed, first).double()
+    between = torch.zeros(NUM_TAGS, NUM_TAGS, dtype=torch.bool)
+    between[0, 2] = True
+    field = ConditionalRandomField(NUM_TAGS)
+    field.forbid(between, torch.tensor([False, False, True]))
+    field = field.double()
     emissions = torch.zeros(1, 2, NUM_TAGS, dtype=torch.float64)
     lengths = torch.tensor([2])
     pairs = list(itertools.product(range(NUM_TAGS), repeat=2))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+from training.data.held import hold_out
+
 
 class Labelled(NamedTuple):
     """A text and its label."""
@@ -23,7 +25,19 @@ class LabelledText:
     licence: str
     split: str
     """How train and test were parted, in words."""
+    validation: list[Labelled] = dataclasses.field(default_factory=list)
+    """What decides between weights; a set comes without."""
 
     def labels(self) -> list[str]:
         """Those of the training part in order of the alphabet."""
         return sorted({item.label for item in self.train})
+
+
+def with_validation(data: LabelledText, share: float) -> LabelledText:
+    """The set with a share of its training texts for validation.
+
+    Raises:
+        ValueError: There are too few training texts, or no such share.
+    """
+    train, validation = hold_out(data.train, share)
+    return dataclasses.replace(data, train=train, validation=validation)

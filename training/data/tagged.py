@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from service.tasks.tagging.spans import OUTSIDE, is_span_set
+from training.data.held import hold_out
 
 _PREFIXED = re.compile(r"[BIESLUM]-.+")
 _BEGINS_OR_GOES_ON = {"B": "B", "S": "B", "U": "B", "I": "I", "M": "I", "E": "I", "L": "I"}
@@ -31,11 +32,11 @@ class TaggedText:
     split: str
     """How train and test were parted, in words."""
     validation: list[Sentence] = dataclasses.field(default_factory=list)
-    """The set's own validation part; taken from `train` if it has none."""
+    """What decides between weights; a set may come without."""
 
     def labels(self) -> list[str]:
         """The tags of the training part in order of the alphabet, `O` first if there is one."""
-        found = {tag for part in (self.train, self.validation) for _, tags in part for tag in tags}
+        found = {tag for sentence in self.train for tag in sentence.tags}
         return sorted(found, key=lambda tag: (tag != OUTSIDE, tag))
 
     @property
@@ -70,3 +71,15 @@ def marks_spans(tags: set[str]) -> bool:
         and len(tags) > 1
         and all(tag == OUTSIDE or _PREFIXED.fullmatch(tag) for tag in tags)
     )
+
+
+def with_validation(data: TaggedText, share: float) -> TaggedText:
+    """The set with a validation part: its own, or a share of the training sentences.
+
+    Raises:
+        ValueError: There are too few training sentences, or no such share.
+    """
+    if data.validation:
+        return data
+    train, validation = hold_out(data.train, share)
+    return dataclasses.replace(data, train=train, validation=validation)

@@ -50,8 +50,8 @@ class Word(NamedTuple):
 def words_of(text: str, is_known: Callable[[str], bool] = lambda form: False) -> list[Word]:
     """Part a text into words; what is between them is white space.
 
-    A full stop belongs to the word before it where that is a known abbreviation (`Mr.`) and the
-    text goes on.
+    An apostrophe belongs to the word before it where the vocabulary has it so (`years'`); likewise
+    a full stop (`Mr.`), unless the text ends with it.
 
     Args:
         text: Any.
@@ -62,15 +62,10 @@ def words_of(text: str, is_known: Callable[[str], bool] = lambda form: False) ->
     for match in WORD.finditer(_marks_as_letters(text)):
         start, end = match.span()
         shown = text[start:end]
-        if (
-            shown == "."
-            and end < num_characters
-            and words
-            and words[-1].end == start
-            and is_known(words[-1].form + ".")
-        ):
+        goes_on = shown == "'" or (shown == "." and end < num_characters)
+        if goes_on and words and words[-1].end == start and is_known(words[-1].form + shown):
             before = words.pop()
-            words.append(Word(before.text + ".", before.start, end, before.form + "."))
+            words.append(Word(before.text + shown, before.start, end, before.form + shown))
         else:
             words.append(Word(shown, start, end, _form(shown, text[start - 1 : start])))
     return words

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tasks.text.words import form_of, words_of
+from training.data.conll import read_conll
 
-ABBREVIATIONS = {"Mr.", "Jr.", "No."}
+SAMPLE = Path(__file__).parents[2] / "data" / "brown_news_test.conll"
+
+KNOWN = {"Mr.", "Jr.", "No.", "years'"}
 
 PARTED = {
     "The jury said it did.": ["The", "jury", "said", "it", "did", "."],
@@ -24,13 +29,14 @@ PARTED = {
     "❤\ufe0f x": ["❤\ufe0f", "x"],
     "日本語": ["日本語"],
     "cats' tail": ["cats", "'", "tail"],
+    "two years' time": ["two", "years'", "time"],
     "  \n ": [],
 }
 
 
 @pytest.mark.parametrize("text", PARTED)
 def test_what_counts_as_a_word(text: str) -> None:
-    words = words_of(text, ABBREVIATIONS.__contains__)
+    words = words_of(text, KNOWN.__contains__)
     assert [word.text for word in words] == PARTED[text]
 
 
@@ -82,3 +88,14 @@ def test_what_white_space_parts_is_parted_alike_alone(left: str, right: str) -> 
     together = [word.text for word in words_of(f"{left} {right}")]
     alone = [word.text for part in (left, right) for word in words_of(part)]
     assert together == alone
+
+
+def test_the_words_of_a_corpus_come_back_from_its_sentences() -> None:
+    sentences = read_conll(SAMPLE)
+    known = {word for sentence in sentences for word in sentence.words}
+    same = 0
+    for sentence in sentences:
+        text = " ".join(sentence.words).replace("`` ", '"').replace(" ''", '"')
+        forms = [word.form for word in words_of(text, known.__contains__)]
+        same += forms == sentence.words
+    assert same / len(sentences) > 0.97
