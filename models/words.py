@@ -38,6 +38,9 @@ class WordsAndCharacters(nn.Module):
         self.input_size = word_size + num_filters
         self.words = nn.Embedding(tokens[0], word_size, padding_idx=0)
         self.characters = nn.Embedding(tokens[1], character_size, padding_idx=0)
+        for embedding in (self.words, self.characters):
+            nn.init.normal_(embedding.weight, std=embedding.embedding_dim**-0.5)
+            nn.init.zeros_(embedding.weight[0])
         self.convolution = nn.Conv1d(character_size, num_filters, kernel_size=3, padding=1)
         self.dropout = nn.Dropout(dropout)
 
