@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.manifest import Manifest
 from service.tasks.classification.task import Classification
 from service.tasks.classification.texts import TextClassification
 from service.tasks.tagging.task import TaggingTask
@@ -9,9 +10,16 @@ from service.tasks.task import Bundle, Task
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
-    "classification of texts": TextClassification,
+    "text_classification": TextClassification,
     "tagging": TaggingTask,
 }
+
+
+def kind_of(manifest: Manifest) -> str:
+    """Which of TASKS a bundle is for: classification is of features or, with tokens, of texts."""
+    if manifest.task == "classification" and manifest.inputs.tokens:
+        return "text_classification"
+    return manifest.task
 
 
 def task_of(bundle: Bundle) -> Task:
@@ -20,7 +28,4 @@ def task_of(bundle: Bundle) -> Task:
     Raises:
         BundleError: A file of the bundle is not as its task needs it.
     """
-    name: str = bundle.manifest.task
-    if name == "classification" and bundle.manifest.inputs.tokens:
-        name = "classification of texts"
-    return TASKS[name](bundle)
+    return TASKS[kind_of(bundle.manifest)](bundle)

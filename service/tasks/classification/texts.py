@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -33,7 +33,7 @@ class TextClassification(Task):
 
     request = TextClassificationRequest
     prediction = Prediction
-    example: ClassVar[dict[str, Any]] = {"texts": ["un éditeur de texte léger"], "top_k": 3}
+    example = {"texts": ["un éditeur de texte léger"], "top_k": 3}  # noqa: RUF012 - never changed
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)

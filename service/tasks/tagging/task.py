@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, ClassVar, NamedTuple, NotRequired, TypedDict
+from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from msgspec import Meta
@@ -78,7 +78,7 @@ class TaggingTask(Task):
 
     request = TaggingRequest
     prediction = Prediction
-    example: ClassVar[dict[str, Any]] = {"texts": ["The jury said it did."], "explain": True}
+    example = {"texts": ["The jury said it did."], "explain": True}  # noqa: RUF012 - never changed
     has_slow_answers = True
 
     def __init__(self, bundle: Bundle) -> None:
