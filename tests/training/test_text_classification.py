@@ -41,7 +41,8 @@ def test_a_server_labels_as_the_metrics_were_measured(tmp_path: Path) -> None:
         task="classification",
         family="gru",
         data={part: str(tmp_path / f"{part}.tsv") for part in parts} | {"name": "made"},
-        architecture={"hidden_size": 12, "num_layers": 1, "embedding_size": 8, "head": "mean"},
+        architecture={"hidden_size": 12, "num_layers": 1, "embedding_size": 8, "head": "mean"}
+        | {"groups": [64, 128]},
         fit={"steps": 40, "batch_size": 8, "evaluate_every": 20, "learning_rate": 1e-2},
     )
     data = recipe.load()

@@ -13,7 +13,7 @@ from service.tasks.classification.ranking import Prediction, classify
 from service.tasks.classification.settings import TextClassificationSettings
 from service.tasks.classification.task import check_top_k
 from service.tasks.task import Bundle, Request, Task, Work
-from service.tasks.text.characters import character_ids, characters_of
+from service.tasks.text.characters import CharacterVocabulary, characters_of
 from service.tasks.text.checks import check_text, texts_of
 from service.tasks.text.vocabulary import Vocabulary
 
@@ -40,9 +40,10 @@ class TextClassification(Task):
         settings = self.manifest.settings
         if not isinstance(settings, TextClassificationSettings):
             raise BundleError("a bundle that classifies texts needs settings of its task")
-        self.characters = Vocabulary.from_bytes(bundle.read_file(settings.characters))
-        if [len(self.characters)] != self.manifest.inputs.tokens:
-            raise BundleError("the vocabulary is not of the size that inputs.tokens says")
+        characters = Vocabulary.from_bytes(bundle.read_file(settings.characters))
+        self.vocabulary = CharacterVocabulary(characters, settings.buckets)
+        if self.vocabulary.tokens() != self.manifest.inputs.tokens:
+            raise BundleError("the vocabulary is not of the sizes that inputs.tokens say")
         self.max_characters = CHARACTERS_A_STEP * self.manifest.limits.max_length
 
     def read(self, request: TextClassificationRequest) -> Work:
@@ -51,12 +52,12 @@ class TextClassification(Task):
         asked = []
         for field, text in texts_of(request.texts):
             check_text(text, field, self.max_characters)
-            asked.append(character_ids(characters_of(text), self.characters))
+            asked.append(self.vocabulary.pack(characters_of(text)))
         return Work(asked, "texts", partial(self._answer, request, [*map(len, asked)]))
 
     def describe(self) -> dict[str, Any]:
         """Its labels, and how many characters it knows."""
-        known = len(self.characters.entries)
+        known = len(self.vocabulary.characters.entries)
         return {"labels": self.manifest.outputs.labels, "known_characters": known}
 
     def _answer(

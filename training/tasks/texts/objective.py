@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from torch import Tensor
 from torch.nn import functional
 
-from service.tasks.text.characters import character_ids, characters_of
+from service.tasks.text.characters import CharacterVocabulary, characters_of
 from service.tasks.text.vocabulary import Vocabulary
 from training.data.batches import Row
 from training.data.labelled import Labelled, LabelledText
@@ -34,7 +34,7 @@ class TextObjective(Objective):
         learnt: What is learnt from.
         validation: What decides which weights are the best.
         labels: All there are.
-        characters: The vocabulary.
+        vocabulary: Of the characters.
         smoothing: Of the labels.
     """
 
@@ -43,12 +43,12 @@ class TextObjective(Objective):
         learnt: list[Labelled],
         validation: list[Labelled],
         labels: list[str],
-        characters: Vocabulary,
+        vocabulary: CharacterVocabulary,
         smoothing: float,
     ) -> None:
         self.validation = validation
         self.labels = labels
-        self.characters = characters
+        self.vocabulary = vocabulary
         self.smoothing = smoothing
         self.learnt = [(self._encode(item), labels.index(item.label)) for item in learnt]
 
@@ -62,9 +62,10 @@ class TextObjective(Objective):
         return self.learnt[row.sequence]
 
     def collate(self, examples: list[tuple[NDArray[np.int64], int]]) -> tuple[Tensor, ...]:
-        """Ids (batch, time), lengths (batch,) and targets (batch,)."""
+        """Ids (batch, time, ...), lengths (batch,) and targets (batch,)."""
         lengths = torch.tensor([len(ids) for ids, _ in examples])
-        inputs = torch.zeros(len(examples), int(lengths.max()), dtype=torch.int64)
+        shape = len(examples), int(lengths.max()), *examples[0][0].shape[1:]
+        inputs = torch.zeros(shape, dtype=torch.int64)
         for row, (ids, _) in enumerate(examples):
             inputs[row, : len(ids)] = torch.from_numpy(ids)
         return inputs, lengths, torch.tensor([target for _, target in examples])
@@ -104,7 +105,7 @@ class TextObjective(Objective):
         return torch.cat(answers)[torch.from_numpy(np.argsort(order))]
 
     def _encode(self, item: Labelled) -> NDArray[np.int64]:
-        return character_ids(characters_of(item.text), self.characters)
+        return self.vocabulary.pack(characters_of(item.text))
 
 
 def characters_in(items: list[Labelled]) -> Vocabulary:

@@ -12,6 +12,7 @@ from torch import nn
 from models import Architecture, SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.text.characters import CharacterVocabulary
 from training.data.labelled import LabelledText, with_validation
 from training.data.languages import load_languages
 from training.data.profile import QUANTILES
@@ -22,7 +23,7 @@ from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
 from training.tasks.texts.objective import TextObjective, baseline_accuracy, characters_in
 
-EPOCHS = 5
+EPOCHS = 4
 BATCH_SIZE = 64
 MAX_LENGTH = 1_000
 """Characters in a text that a model accepts."""
@@ -62,8 +63,9 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
 
     def begin(self, run: Run, data: LabelledText) -> tuple[nn.Module, TextObjective]:
         """A new model, and the texts."""
-        characters, smoothing = characters_in(data.train), run.recipe.label_smoothing
-        objective = TextObjective(data.train, data.validation, data.labels(), characters, smoothing)
+        vocabulary = CharacterVocabulary(characters_in(data.train), run.architecture["groups"])
+        smoothing = run.recipe.label_smoothing
+        objective = TextObjective(data.train, data.validation, data.labels(), vocabulary, smoothing)
         return self.rebuild(run.architecture), objective
 
     def rebuild(self, architecture: dict[str, Any]) -> SequenceModel:
@@ -102,11 +104,13 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
         metrics: dict[str, Any],
     ) -> Contract:
         """Characters in, labels out."""
-        settings, characters = TextClassificationSettings(), objective.characters
+        vocabulary = objective.vocabulary
+        settings = TextClassificationSettings(buckets=vocabulary.buckets)
+        characters = vocabulary.characters
         known = [character in characters for item in data.test for character in item.text]
         lengths = objective.lengths
         return Contract(
-            inputs=Inputs(tokens=[len(characters)]),
+            inputs=Inputs(tokens=vocabulary.tokens()),
             outputs=Outputs(labels=objective.labels),
             limits=Limits(max_length=MAX_LENGTH),
             quality=scores_of(metrics),
