@@ -1,4 +1,4 @@
-"""Words and characters to vectors, against the equations in NumPy."""
+"""Fronts of several tokens a step, against the equations in NumPy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 
+from models.fronts import Embeddings
 from models.words import WordsAndCharacters
 
 TOKENS = (7, 5, 5, 5, 5)
@@ -49,3 +50,15 @@ def test_padding_is_a_zero_vector_and_stays_one() -> None:
 def test_places_of_characters_are_of_one_vocabulary() -> None:
     with pytest.raises(ValueError, match="alike"):
         WordsAndCharacters((7, 5, 6), 6, 3, 4)
+
+
+def test_a_step_of_several_tokens_is_the_sum_of_their_vectors() -> None:
+    torch.manual_seed(0)
+    front = Embeddings([5, 7], 3).double().eval()
+    inputs = np.random.default_rng(0).integers(0, [5, 7], (2, 4, 2))
+    first, second = (weights.numpy() for weights in front.state_dict().values())
+    expected = first[inputs[:, :, 0]] + second[inputs[:, :, 1]]
+    assert_allclose(front(torch.from_numpy(inputs)).detach().numpy(), expected)
+    sample = front.sample(2, 9)
+    assert sample.shape == (2, 9, 2)
+    assert (sample < torch.tensor([5, 7])).all()
