@@ -50,6 +50,8 @@ class Embeddings(nn.Module):
         self.input_size = width
         self.num_tokens = list(num_tokens)
         self.vectors = nn.ModuleList(nn.Embedding(count, width) for count in num_tokens)
+        for table in self.vectors:  # small: a token that training never has adds little
+            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
         self.dropout = nn.Dropout(dropout)
 
     def sample(self, batch_size: int, num_steps: int) -> Tensor:
