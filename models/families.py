@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from torch import nn
 
-from models.fronts import Embedding, Standardise
+from models.fronts import Embedding, Embeddings, Standardise
 from models.heads import AttentionPooling, LastState, Mean, PerStep, Score
 from models.recurrent import Cell, Recurrent
 from models.sequence import SequenceModel
@@ -36,6 +36,8 @@ class Architecture:
     dropout: float = 0.1
     num_tokens: int = 0
     """Of a model that reads tokens: the vocabulary's size; it then has no features."""
+    groups: Sequence[int] = ()
+    """Of a model that reads more tokens a step than one: the sizes of the others' vocabularies."""
     embedding_size: int = 64
     """Values of a token's vector."""
 
@@ -45,9 +47,12 @@ class Architecture:
         return self.embedding_size if self.num_tokens else self.num_features
 
 
-def _front(architecture: Architecture) -> Standardise | Embedding:
+def _front(architecture: Architecture) -> Standardise | Embedding | Embeddings:
     if architecture.num_tokens:
         size, dropout = architecture.embedding_size, architecture.dropout
+        if architecture.groups:
+            counts = [architecture.num_tokens, *architecture.groups]
+            return Embeddings(counts, size, dropout)
         return Embedding(architecture.num_tokens, size, dropout)
     return Standardise(architecture.num_features)
 

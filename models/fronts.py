@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -39,6 +40,30 @@ class Standardise(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Both (batch, time, features)."""
         return (inputs - self.mean) / self.deviation
+
+
+class Embeddings(nn.Module):
+    """The sum of a learnt vector for each of a step's tokens."""
+
+    def __init__(self, num_tokens: Sequence[int], width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.input_size = width
+        self.num_tokens = list(num_tokens)
+        self.vectors = nn.ModuleList(nn.Embedding(count, width) for count in num_tokens)
+        for table in self.vectors:  # small: a token that training never has adds little
+            nn.init.normal_(table.weight, std=0.1)  # type: ignore[arg-type]
+        self.dropout = nn.Dropout(dropout)
+
+    def sample(self, batch_size: int, num_steps: int) -> Tensor:
+        """Ids (batch, time, tokens) of the vocabularies."""
+        ids = [torch.randint(count, (batch_size, num_steps)) for count in self.num_tokens]
+        return torch.stack(ids, dim=2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Ids int64 (batch, time, tokens) to (batch, time, width)."""
+        each = [table(inputs[:, :, place]) for place, table in enumerate(self.vectors)]
+        read: Tensor = self.dropout(torch.stack(each).sum(dim=0))
+        return read
 
 
 class Embedding(nn.Module):

@@ -64,10 +64,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"outputs": {"values": 3}}, "a classification has labels"),
     ({"outputs": {"labels": ["a", "b"], "values": 2}}, "either labels or a number of values"),
     (
-        {"settings": {"task": "transcription", "blank": 0}},
-        "settings are of transcription, the task is classification",
+        {"settings": {"task": "tagging", "num_characters": 4}},
+        "settings are of tagging, the task is classification",
     ),
-    ({"settings": {"task": "tagging"}}, "settings"),
     ({"files": {"../words.txt": {"sha256": "0" * 64, "num_bytes": 1}}}, "files.../words.txt"),
     ({"inputs": {"features": ["a", "b", "c"]}}, "feature_means and feature_deviations"),
     ({"sha256": "F" * 64}, "sha256: "),

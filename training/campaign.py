@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.card import CARD_FILE, Card
+from training.data.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.variant import add_variant, describe, evidence_of
 from training.recipe_file import RecipeFile, read_recipe
@@ -40,8 +41,8 @@ def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) 
     train_seeds(recipes, run_dir, jobs)
     for recipe in recipes.values():
         folder = export_run(choose_run(run_dir, recipe), repository, BUNDLE_VERSION, replace=True)
-        if recipe.task == "classification":
-            data: Any = recipe.load()
+        data: Any = recipe.load()
+        if isinstance(data, Dataset):
             print(f"{folder}: {describe(add_variant(folder, evidence_of(data)))}")
         else:
             print(folder)

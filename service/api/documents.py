@@ -29,7 +29,6 @@ from service.api.schemas import (
 from service.datatypes import DATATYPES
 from service.tasks.frames import NUM_FEATURES, example_frames
 from service.tasks.registry import TASKS
-from service.tasks.settings import TaskName
 
 
 def _example_recording() -> str:
@@ -41,7 +40,7 @@ def _example_recording() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def predictions_of(tasks: Iterable[TaskName]) -> dict[str, Any]:
+def predictions_of(tasks: Iterable[str]) -> dict[str, Any]:
     """The schema of the answer by any of these tasks."""
     kinds = [{"$ref": f"#/components/schemas/{task}_prediction"} for task in tasks]
     predictions = array_of(kinds[0] if len(kinds) == 1 else {"anyOf": kinds})

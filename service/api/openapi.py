@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from service.api.documents import predictions_of, refused
 from service.api.schemas import json_of, responses, schema_of
 from service.calls.services import Services
-from service.tasks.registry import TASKS
+from service.tasks.registry import TASKS, kind_of
 from service.tasks.task import Task
 
 
@@ -41,13 +41,13 @@ def _schemas() -> dict[str, Any]:
 
 
 def _operation(task: Task) -> dict[str, Any]:
-    manifest = task.manifest
+    manifest, kind = task.manifest, kind_of(task.manifest)
     example = {"summary": "Answered when pasted", "value": task.example}
-    request = {"$ref": f"#/components/schemas/{manifest.task}_request"}
+    request = {"$ref": f"#/components/schemas/{kind}_request"}
     return {
         "tags": [manifest.task],
         "summary": f"{manifest.task.capitalize()} by {manifest.name} ({manifest.family})",
         "operationId": f"predict_{manifest.name}",
         "requestBody": {"required": True, "content": json_of(request, example=example)},
-        "responses": responses(predictions_of([manifest.task]), refused()),
+        "responses": responses(predictions_of([kind]), refused()),
     }

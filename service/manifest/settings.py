@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
+from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.transcription.settings import TranscriptionSettings
 
-Settings = TranscriptionSettings
+Settings = Annotated[
+    TextClassificationSettings | TaggingSettings | TranscriptionSettings,
+    Field(discriminator="task"),
+]

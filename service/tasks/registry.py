@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from service.manifest import Manifest
 from service.tasks.classification.task import Classification
-from service.tasks.settings import TaskName
+from service.tasks.classification.texts import TextClassification
+from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 from service.tasks.transcription.task import Transcription
 
-TASKS: dict[TaskName, type[Task]] = {
+TASKS: dict[str, type[Task]] = {
     "classification": Classification,
+    "text_classification": TextClassification,
+    "tagging": TaggingTask,
     "transcription": Transcription,
 }
+
+
+def kind_of(manifest: Manifest) -> str:
+    """Which of TASKS a bundle is for: classification is of features or, with tokens, of texts."""
+    if manifest.task == "classification" and manifest.inputs.tokens:
+        return "text_classification"
+    return manifest.task
 
 
 def task_of(bundle: Bundle) -> Task:
@@ -19,4 +30,4 @@ def task_of(bundle: Bundle) -> Task:
     Raises:
         BundleError: A file of the bundle is not as its task needs it.
     """
-    return TASKS[bundle.manifest.task](bundle)
+    return TASKS[kind_of(bundle.manifest)](bundle)

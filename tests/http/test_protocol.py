@@ -19,6 +19,7 @@ from tests.http.payloads import (
     rows_of,
 )
 from tests.http.refusals import check_refusal
+from tests.servers import bundles_folder
 
 LOGITS = {"name": "logits", "datatype": "FP32", "shape": [-1, 10]}
 WEIGHTS = {"name": "weights", "datatype": "FP32", "shape": [-1, -1]}
@@ -137,7 +138,8 @@ def test_what_the_protocol_lets_a_client_send_besides(client: httpx.Client) -> N
 
 def test_repository_index(client: httpx.Client) -> None:
     wanted = [
-        {"name": name, "version": "1", "state": "READY", "reason": ""} for name in sorted(FAMILIES)
+        {"name": path.name, "version": "1", "state": "READY", "reason": ""}
+        for path in sorted(bundles_folder().iterdir())
     ]
     bodies: list[bytes] = [b"", b"{}", b'{"ready": true}', b'{"ready": false}']
     for body in bodies:
@@ -150,9 +152,9 @@ def test_the_list_of_models(client: httpx.Client, alone: dict[str, Alone]) -> No
     response = client.get("/v1/models")
     assert response.status_code == 200
     models = {model["name"]: model for model in response.json()["models"]}
-    assert sorted(models) == sorted(FAMILIES)
-    for name, model in models.items():
-        manifest = alone[name].manifest
+    assert sorted(models) == sorted(path.name for path in bundles_folder().iterdir())
+    for name in FAMILIES:
+        model, manifest = models[name], alone[name].manifest
         for field in ("version", "family", "task", "batching", "limits", "quality"):
             assert model[field] == manifest[field], field
         assert model["labels"] == manifest["outputs"]["labels"] == list("0123456789")

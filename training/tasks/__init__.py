@@ -1,13 +1,15 @@
-"""The tasks, one file each."""
+"""The tasks, one file or folder each."""
 
 from typing import Any
 
 from service.tasks.settings import TaskName
 from training.task import TrainingTask
-from training.tasks.classification import ClassificationTask
+from training.tasks.any_classification import AnyClassificationTask
+from training.tasks.tagging.task import TaggingTask
 from training.tasks.transcription import TranscriptionTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
-    "classification": ClassificationTask(),
+    "classification": AnyClassificationTask(),
+    "tagging": TaggingTask(),
     "transcription": TranscriptionTask(),
 }

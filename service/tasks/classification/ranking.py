@@ -42,9 +42,11 @@ def classify(logits: NDArray[np.float32], labels: list[str], top_k: int) -> Pred
         labels: One a class.
         top_k: How many labels `top` lists, likeliest first; all if there are fewer.
     """
-    probabilities = softmax(logits)
-    order = np.argsort(-probabilities, kind="stable")[:top_k]
-    top: list[Ranked] = [
-        {"label": labels[index], "probability": float(probabilities[index])} for index in order
-    ]
+    top = rank(softmax(logits), labels, top_k)
     return {"label": top[0]["label"], "probability": top[0]["probability"], "top": top}
+
+
+def rank(probabilities: NDArray[np.float64], labels: list[str], top_k: int) -> list[Ranked]:
+    """The likeliest labels of probabilities (classes,), likeliest first."""
+    order = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [{"label": labels[index], "probability": float(probabilities[index])} for index in order]

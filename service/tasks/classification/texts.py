@@ -1,0 +1,76 @@
+"""Classification of texts, read as characters."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from service.errors import BundleError
+from service.graphs.model import Arrays
+from service.tasks.classification.ranking import Prediction, classify
+from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.classification.task import check_top_k
+from service.tasks.task import Bundle, Request, Task, Work
+from service.tasks.text.characters import CharacterVocabulary, characters_of
+from service.tasks.text.checks import check_text, texts_of
+from service.tasks.text.vocabulary import Vocabulary
+
+CHARACTERS_A_STEP = 4
+"""A text may have so many characters for each step of the limit: white space becomes one."""
+
+
+class TextClassificationRequest(Request, kw_only=True):
+    """Texts to label."""
+
+    texts: Annotated[str | list[str], Meta(description="a text, or several")]
+    top_k: Annotated[int, Meta(description="labels to list in `top`, likeliest first")] = 1
+
+
+class TextClassification(Task):
+    """Names the likeliest labels of each text."""
+
+    request = TextClassificationRequest
+    prediction = Prediction
+    example = {"texts": ["un éditeur de texte léger"], "top_k": 3}  # noqa: RUF012 - never changed
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        settings = self.manifest.settings
+        if not isinstance(settings, TextClassificationSettings):
+            raise BundleError("a bundle that classifies texts needs settings of its task")
+        characters = Vocabulary.from_bytes(bundle.read_file(settings.characters))
+        self.vocabulary = CharacterVocabulary(characters, settings.buckets)
+        if self.vocabulary.tokens() != self.manifest.inputs.tokens:
+            raise BundleError("the vocabulary is not of the sizes that inputs.tokens say")
+        self.max_characters = CHARACTERS_A_STEP * self.manifest.limits.max_length
+
+    def read(self, request: TextClassificationRequest) -> Work:
+        """The characters of each text as ids."""
+        check_top_k(request.top_k)
+        asked = []
+        for field, text in texts_of(request.texts):
+            check_text(text, field, self.max_characters)
+            asked.append(self.vocabulary.pack(characters_of(text)))
+        return Work(asked, "texts", partial(self._answer, request, [*map(len, asked)]))
+
+    def describe(self) -> dict[str, Any]:
+        """Its labels, and how many characters it knows."""
+        known = len(self.vocabulary.characters.entries)
+        return {"labels": self.manifest.outputs.labels, "known_characters": known}
+
+    def _answer(
+        self, request: TextClassificationRequest, lengths: list[int], results: Arrays
+    ) -> list[dict[str, Any]]:
+        names = self.manifest.outputs
+        predictions = []
+        for row, length in enumerate(lengths):
+            prediction: dict[str, Any] = {
+                **classify(results[names.logits][row], names.labels, request.top_k)
+            }
+            if request.explain:  # null: this family has no attention to show
+                weights = results[names.weights][row, :length] if names.weights else None
+                prediction["attention"] = None if weights is None else weights.tolist()
+            predictions.append(prediction)
+        return predictions

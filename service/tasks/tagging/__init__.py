@@ -1,0 +1,1 @@
+"""Tagging: one label a word, decoded with what the tags allow, and the spans that tags mark."""

@@ -1,0 +1,1 @@
+"""What every task over text shares: checks, words with their places, vocabularies."""

@@ -1,0 +1,152 @@
+"""Tagging as training knows it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models import SequenceModel
+from models.tagger import TaggerArchitecture, build_tagger
+from service.manifest import Inputs, Limits, Outputs, Profile
+from service.tasks.tagging.settings import TaggingSettings
+from service.tasks.tagging.spans import OUTSIDE, may_follow
+from training.data.brown import load_brown
+from training.data.conll import load_conll
+from training.data.profile import QUANTILES
+from training.data.tagged import TaggedText, with_validation
+from training.fit.tagging_scores import majority_tags, tagging_scores
+from training.recipe import Recipe
+from training.task import Contract, Run, TrainingTask, scores_of
+from training.tasks.tagging.objective import (
+    TaggingObjective,
+    chief_metric,
+    field_of,
+    transitions_of,
+)
+from training.tasks.tagging.vocabulary import vocabulary_of
+
+EPOCHS = 12
+BATCH_SIZE = 32
+MAX_LENGTH = 256
+"""Words in a sentence that a model accepts."""
+TRANSITIONS_FILE = "transitions.npz"
+BASELINE = "most frequent tag of a word"
+
+
+class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
+    """Of words, in sentences."""
+
+    name = "tagging"
+
+    def load(self, dataset: str = "", validation_share: float = 0.05, **options: Any) -> TaggedText:
+        """`dataset = "brown"` and its `kind`; or a user's `train` and `test` files and a `name`.
+
+        A set without a validation part gives `validation_share` of its training sentences.
+        """
+        if dataset == "brown":
+            data = load_brown(**options)
+        elif dataset:
+            raise ValueError(f"no data set {dataset!r}; there is brown")
+        else:
+            files = {key: Path(value) for key, value in options.items() if key != "name"}
+            data = load_conll(**files, name=options["name"])
+        return with_validation(data, validation_share)
+
+    def default_recipe(self, family: str, data: TaggedText) -> Recipe:
+        """Some times over all sentences."""
+        return Recipe(
+            learning_rate=1.5e-3 if family == "transformer" else 5e-3,
+            steps=EPOCHS * -(-len(data.train) // BATCH_SIZE),
+            batch_size=BATCH_SIZE,
+            label_smoothing=0.05,
+        )
+
+    def default_architecture(self, family: str, data: TaggedText, **sizes: Any) -> dict[str, Any]:
+        """The family's, for the set's vocabulary and tags; a random field over those of spans."""
+        tokens = vocabulary_of(data.train).tokens()
+        architecture = TaggerArchitecture(
+            family, tokens, len(data.labels()), has_transitions=data.has_spans, **sizes
+        )
+        return dataclasses.asdict(architecture)
+
+    def begin(self, run: Run, data: TaggedText) -> tuple[nn.Module, TaggingObjective]:
+        """A new model; its random field, if any, allows no span that begins in its middle."""
+        labels = data.labels()
+        model = self.rebuild(run.architecture)
+        if (field := field_of(model)) is not None:
+            between = [[not may_follow(a, b) for b in labels] for a in labels]
+            first = [not may_follow(OUTSIDE, label) for label in labels]
+            field.forbid(torch.tensor(between), torch.tensor(first))
+        vocabulary, smoothing = vocabulary_of(data.train), run.recipe.label_smoothing
+        return model, TaggingObjective(data.train, data.validation, labels, vocabulary, smoothing)
+
+    def rebuild(self, architecture: dict[str, Any]) -> SequenceModel:
+        """Of any family."""
+        return build_tagger(TaggerArchitecture(**architecture))
+
+    def measure(
+        self, model: SequenceModel, data: TaggedText, objective: TaggingObjective
+    ) -> dict[str, Any]:
+        """Accuracy and spans, beside what each word's most frequent tag reaches."""
+        metric = chief_metric(objective.labels)
+        expected = [sentence.tags for sentence in data.test]
+        tags = majority_tags([*data.train, *data.validation], data.test)
+        baseline = tagging_scores(expected, tags, has_spans=data.has_spans)
+        return {
+            "metric": metric,
+            "higher_is_better": True,
+            "sequences": {
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+            },
+            "test_words": sum(map(len, expected)),
+            "test": objective.scores(model, data.test),
+            "validation": objective.scores(model, data.validation),
+            "baselines": {BASELINE: baseline[metric]},
+        }
+
+    def contract(
+        self,
+        run: Run,
+        data: TaggedText,
+        objective: TaggingObjective,
+        model: SequenceModel,
+        metrics: dict[str, Any],
+    ) -> Contract:
+        """Words and characters in, logits of each word's tag out."""
+        vocabulary, transitions = objective.vocabulary, transitions_of(model)
+        settings = TaggingSettings(
+            num_characters=vocabulary.num_characters,
+            transitions=TRANSITIONS_FILE if transitions else None,
+        )
+        files = {
+            settings.words: vocabulary.words.to_bytes(),
+            settings.characters: vocabulary.characters.to_bytes(),
+        }
+        known = [vocabulary.is_known(word) for sentence in data.test for word in sentence.words]
+        lengths = objective.lengths
+        return Contract(
+            inputs=Inputs(tokens=vocabulary.tokens()),
+            outputs=Outputs(labels=objective.labels, per_step=True),
+            limits=Limits(max_length=MAX_LENGTH),
+            quality=scores_of(metrics),
+            profile=Profile(
+                length_quantiles={
+                    str(place): float(np.quantile(lengths, place)) for place in QUANTILES
+                },
+                vocabulary_coverage=float(np.mean(known)),
+            ),
+            settings=settings,
+            files={**files, TRANSITIONS_FILE: transitions} if transitions else files,
+        )
+
+    def settings(self, data: TaggedText) -> dict[str, Any]:
+        """With the parts' sizes."""
+        sizes = {"train": len(data.train), "validation": len(data.validation)}
+        return {**super().settings(data), "sentences": sizes}

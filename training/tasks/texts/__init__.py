@@ -1,0 +1,1 @@
+"""Classification of texts: one label for a text, read as characters."""
