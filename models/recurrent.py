@@ -117,16 +117,22 @@ class Recurrent(nn.Module):
         """
         outputs = inputs
         finals: list[tuple[Tensor, ...]] = []
+        # without padding torch needs no packing, under which its GRU learns at a quarter the speed
+        whole = bool((lengths == inputs.shape[1]).all())
         for depth, layer in enumerate(self.layers):
             if depth:
                 outputs = self.dropout(outputs)
-            packed = pack_padded_sequence(
-                outputs, lengths.cpu(), batch_first=True, enforce_sorted=False
-            )
-            packed_outputs, final = layer(packed, self._initial(state, depth))
-            outputs, _ = pad_packed_sequence(
-                packed_outputs, batch_first=True, total_length=inputs.shape[1]
-            )  # (batch, time, width)
+            initial = self._initial(state, depth)
+            if whole:
+                outputs, final = layer(outputs, initial)
+            else:
+                packed = pack_padded_sequence(
+                    outputs, lengths.cpu(), batch_first=True, enforce_sorted=False
+                )
+                packed_outputs, final = layer(packed, initial)
+                outputs, _ = pad_packed_sequence(
+                    packed_outputs, batch_first=True, total_length=inputs.shape[1]
+                )  # (batch, time, width)
             finals.append(final if isinstance(final, tuple) else (final,))
         top = finals[-1][0]  # (directions, batch, hidden)
         return Encoding(
