@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from service.tasks.settings import TaskSettings
+from service.tasks.forecasting.settings import ForecastingSettings
 
-Settings = TaskSettings
+Settings = ForecastingSettings

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from service.tasks.settings import TaskSettings
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 MAX_STEPS = 100_000
+MONDAY_S = 4 * 86_400
+"""Where weeks begin: 1970-01-01 was a Thursday."""
 
 
 class Cycle(BaseModel):
@@ -25,10 +31,8 @@ class Cycle(BaseModel):
     harmonics: Annotated[int, Field(ge=1, le=100)]
 
 
-class ForecastingSettings(BaseModel):
+class ForecastingSettings(TaskSettings):
     """How series become the graph's steps, and what its outputs are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: Literal["forecasting"] = "forecasting"
     step_s: Positive
@@ -53,7 +57,7 @@ class ForecastingSettings(BaseModel):
     unit: str = ""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> ForecastingSettings:
         for name in ("seasons", "quantiles"):
             if not all(one < next_one for one, next_one in pairwise(getattr(self, name))):
                 raise ValueError(f"{name} must ascend")
@@ -62,3 +66,8 @@ class ForecastingSettings(BaseModel):
         if len(set(self.covariates)) < len(self.covariates):
             raise ValueError("a name of covariates is there twice")
         return self
+
+    def phases(self, clock_s: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in `usual` each time of the wall clock is, s since 1970 as if UTC."""
+        phases: NDArray[np.int64] = (clock_s - MONDAY_S) // self.step_s % len(self.usual)
+        return phases

@@ -10,15 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.tasks.forecasting.settings import ForecastingSettings
+from service.tasks.forecasting.settings import MONDAY_S, ForecastingSettings
 
 Floats = NDArray[np.float32]
 Values = NDArray[np.float64]
 
-USUAL = 0
-"""Where in a step the usual value stands; the graph adds it to what it answers."""
-MONDAY_S = 4 * 86_400
-"""Where weeks begin: 1970-01-01 was a Thursday."""
+USUAL, VALUE, KNOWN, AHEAD = range(4)
+"""Where in a step they stand; the graph adds the usual value to what it answers."""
 
 
 def feature_names(settings: ForecastingSettings) -> list[str]:
@@ -51,7 +49,7 @@ def build_steps(
     """
     context = values.shape[1]
     num_steps = clock_s.shape[1]
-    usual = usual_values(settings, clock_s)
+    usual = np.array(settings.usual)[settings.phases(clock_s)]
     unusual = np.full(clock_s.shape, np.nan)
     unusual[:, :context] = values - usual[:, :context]
     known = ~np.isnan(unusual)
@@ -65,13 +63,6 @@ def build_steps(
             columns += [np.sin(angles), np.cos(angles)]
     steps = np.concatenate([np.stack(columns, axis=2), covariates], axis=2)
     return steps.astype(np.float32)
-
-
-def usual_values(settings: ForecastingSettings, clock_s: NDArray[np.int64]) -> Values:
-    """The usual value by the wall clock: float64, of `clock_s`' shape."""
-    usual = np.array(settings.usual)
-    usual_at: Values = usual[(clock_s - MONDAY_S) // settings.step_s % len(usual)]
-    return usual_at
 
 
 def seasonal_naive(values: Values, seasons: list[int], num_steps: int) -> list[Values]:

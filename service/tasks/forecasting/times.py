@@ -7,9 +7,11 @@ wall clock that never changes.
 
 from __future__ import annotations
 
-import dataclasses
 import re
+from bisect import bisect_right
 from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -74,13 +76,12 @@ def read_time(text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise TimeError(f"{text!r} is no ISO 8601 time, such as '2018-05-08T13:00:00'") from error
-    if not 1 < time.year < 9_000:
-        raise TimeError(f"{text!r}: years from 2 to 8999 are known")
+    if not 1 < time.year < 8_000:
+        raise TimeError(f"{text!r}: years from 2 to 7999 are known")
     return time
 
 
-@dataclasses.dataclass(frozen=True)
-class Timeline:
+class Timeline(NamedTuple):
     """Regular steps in absolute time, with the wall clock of each known one.
 
     Args:
@@ -93,19 +94,19 @@ class Timeline:
     times: list[datetime]
     places: list[int]
 
-    @property
-    def num_steps(self) -> int:
-        """Steps from the first time to the last."""
-        return self.places[-1] + 1
-
     def at(self, step: int) -> datetime:
-        """The time of any step, by the known one at or before it."""
-        index = int(np.searchsorted(self.places, step, side="right")) - 1
-        return later(self.times[max(index, 0)], (step - self.places[max(index, 0)]) * self.step_s)
+        """The time of any step from the first on, by the known one at or before it."""
+        index = bisect_right(self.places, step) - 1
+        return later(self.times[index], (step - self.places[index]) * self.step_s)
 
     def clock_s(self, first: int, stop: int) -> NDArray[np.int64]:
-        """Wall-clock time of steps `first` to `stop`, s since 1970 as if UTC; int64 (steps,)."""
-        return np.array([wall_s(self.at(step)) for step in range(first, stop)], dtype=np.int64)
+        """Wall-clock time of steps `first` to `stop`, s since 1970 as if UTC; int64 (steps,).
+
+        Before the first step the clock is taken not to have been changed.
+        """
+        before = wall_s(self.times[0]) + self.step_s * np.arange(first, min(stop, 0))
+        known = [wall_s(self.at(step)) for step in range(max(first, 0), stop)]
+        return np.concatenate([before, np.array(known, dtype=np.int64)]).astype(np.int64)
 
 
 def regular(times: list[datetime], step_s: int) -> Timeline:
@@ -114,18 +115,17 @@ def regular(times: list[datetime], step_s: int) -> Timeline:
     Raises:
         TimeError: Out of order, twice, between two steps, or some with an offset and some without.
     """
-    seconds = [absolute_s(time) for time in times]
     places = [0]
-    for index in range(1, len(times)):
-        if (times[index].tzinfo is None) != (times[0].tzinfo is None):
+    for index, (before, time) in enumerate(pairwise(times), 1):
+        if (time.tzinfo is None) != (before.tzinfo is None):
             raise TimeError("has an offset where others have none, or none where they do", index)
-        after_s = seconds[index] - seconds[index - 1]
+        after_s = absolute_s(time) - absolute_s(before)
         if after_s <= 0:
             problem = "is there twice" if after_s == 0 else "is before the one before it"
-            raise TimeError(f"{times[index].isoformat()} {problem}", index)
+            raise TimeError(f"{time.isoformat()} {problem}", index)
         if after_s % step_s:
             raise TimeError(
-                f"{times[index].isoformat()} is {after_s:g} s after the one before it, "
+                f"{time.isoformat()} is {after_s:g} s after the one before it, "
                 f"no multiple of the step, {step_s} s",
                 index,
             )
