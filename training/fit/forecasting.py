@@ -115,7 +115,7 @@ def forecast_loss(answers: Tensor, truth: Tensor, levels: Tensor) -> Tensor:
 def answer(
     model: Forecaster, steps: Floats, settings: ForecastingSettings, batch_size: int = 256
 ) -> Floats:
-    """Mean and quantiles (forecasts, horizon, 1 + quantiles) of steps (forecasts, time, features)."""
+    """Mean and quantiles (count, horizon, 1 + quantiles) of steps (count, time, features)."""
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
