@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from training.recipe import Recipe
-from training.task import Contract, Run, TrainingTask, scores_of
 
 from models import Architecture, architecture_of, build
 from models.forecasting import Forecaster
@@ -25,6 +23,8 @@ from training.data.series import Series, SeriesSet, read_series, usual_of
 from training.data.traffic import LICENCE, NAME, load_traffic
 from training.fit.forecasting import ForecastingObjective, answer
 from training.fit.forecasts import baseline_errors, forecast_scores, naive_error
+from training.recipe import Recipe
+from training.task import Contract, Run, TrainingTask, scores_of
 
 SHARES = (0.7, 0.1)
 """Of a series, in order of time, to learn from and to validate on; the rest is the test."""
