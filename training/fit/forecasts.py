@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 
 from service.tasks.forecasting.quantiles import interpolate
 from service.tasks.forecasting.settings import ForecastingSettings
-from service.tasks.forecasting.steps import AHEAD, USUAL, VALUE, Values, seasonal_naive
+from service.tasks.forecasting.steps import AHEAD, USUAL, VALUE, Floats, Values, seasonal_naive
 from training.data.series import SeriesSet
 
 INTERVAL = (0.1, 0.9)
@@ -17,7 +17,7 @@ ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 
 def forecast_scores(
-    answers: Values, truth: Values, settings: ForecastingSettings, naive_error: float
+    answers: Floats | Values, truth: Values, settings: ForecastingSettings, naive_error: float
 ) -> dict[str, float]:
     """Scores over all known values, in the user's unit but for shares.
 
