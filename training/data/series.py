@@ -107,6 +107,7 @@ def read_series(
     if missing:
         raise DataError(f"{name}: no column {min(missing)}; it has {reader.fieldnames}")
     times: list[datetime] = []
+    lines: list[int] = []
     rows: list[list[float]] = []
     for row in reader:
         place = f"{name}, line {reader.line_num}"
@@ -115,14 +116,16 @@ def read_series(
         except TimeError as error:
             raise DataError(f"{place}, {time}: {error}") from error
         value = _number(row[target] or "nan", f"{place}, {target}")
-        known = [_number(row[column] or "", f"{place}, {column}") for column in covariates]
+        known = [_known(row[column] or "", f"{place}, {column}") for column in covariates]
         rows.append([value, *known])
+        lines.append(reader.line_num)
     if not rows:
         raise DataError(f"{name}: no rows")
     try:
         timeline = regular(times, step_s)
     except TimeError as error:
-        raise DataError(f"{name}, row {error.place} after the names, {time}: {error}") from error
+        line = lines[error.place or 0]
+        raise DataError(f"{name}, line {line}, {time}: {error}") from error
     table, num_steps = np.array(rows), timeline.places[-1] + 1
     latest = np.searchsorted(timeline.places, np.arange(num_steps), side="right") - 1
     values = np.full(num_steps, np.nan)
@@ -137,6 +140,13 @@ def _number(text: str, place: str) -> float:
         raise DataError(f"{place}: {text!r} is no number") from None
     if np.isinf(number):
         raise DataError(f"{place}: the value is infinite")
+    return number
+
+
+def _known(text: str, place: str) -> float:
+    number = _number(text, place)
+    if np.isnan(number):
+        raise DataError(f"{place}: the value is not known")
     return number
 
 

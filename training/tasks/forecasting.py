@@ -30,6 +30,7 @@ SHARES = (0.7, 0.1)
 """Of a series, in order of time, to learn from and to validate on; the rest is the test."""
 QUANTILES = [tenth / 10 for tenth in range(1, 10)]
 CYCLES = [{"period_s": 86_400, "harmonics": 3}, {"period_s": 604_800, "harmonics": 3}]
+CONTEXT = 168  # a week of hours
 SAMPLE = 28
 """Forecasts, a horizon apart, from the test part's beginning: scored for themselves too."""
 METRIC = "mae"
@@ -169,11 +170,12 @@ def series_set(
     """
     count = len(series.values)
     stops = (int(SHARES[0] * count), int((SHARES[0] + SHARES[1]) * count))
+    context = settings.get("context", CONTEXT)
     given: dict[str, Any] = {
-        "context": 168,
+        "context": context,
         "horizon": 24,
-        "min_known": 24,
-        "max_gap": 24,
+        "min_known": max(context // 7, 1),
+        "max_gap": context // 7,
         "seasons": [24, 168],
         "cycles": CYCLES,
         "quantiles": QUANTILES,
