@@ -169,7 +169,7 @@ def series_set(
         DataError: It is too short for its windows.
     """
     count = len(series.values)
-    stops = (int(SHARES[0] * count), int((SHARES[0] + SHARES[1]) * count))
+    stops = (round(SHARES[0] * count), round(sum(SHARES) * count))
     context = settings.get("context", CONTEXT)
     given: dict[str, Any] = {
         "context": context,

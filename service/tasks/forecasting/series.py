@@ -109,16 +109,15 @@ def _timeline(given: GivenSeries, settings: ForecastingSettings, field: str) -> 
                 f"{field}.frequency",
             )
     if (given.timestamps is None) == (given.start is None):
-        raise InvalidSequenceError(
-            f"{field}: give either timestamps or start", f"{field}.timestamps"
-        )
+        where = f"{field}.timestamps"
+        raise InvalidSequenceError(f"{where}: give either them or a start", where)
     if given.timestamps is None:
         name, texts = "start", [given.start or ""]
     else:
         name, texts = "timestamps", given.timestamps
         if len(texts) != len(given.values):
             raise InvalidSequenceError(
-                f"{field} has {len(texts)} timestamps for {len(given.values)} values",
+                f"{field}.timestamps are {len(texts)} for {len(given.values)} values",
                 f"{field}.timestamps",
             )
     times = []
