@@ -12,6 +12,7 @@ import pytest
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, Manifest, read_graph, read_manifest
 from tests.fakes import make_manifest
+from tests.forecasting.made import make_settings
 from tests.graphs.made import (
     VARIANT_FILE,
     sum_graph,
@@ -63,7 +64,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"inputs": {"tokens": [0]}}, "inputs.tokens.0: "),
     ({"outputs": {"values": 3}}, "a classification has labels"),
     ({"outputs": {"labels": ["a", "b"], "values": 2}}, "either labels or a number of values"),
-    ({"settings": {"task": "tagging"}}, "settings are of tagging, the task is classification"),
+    (
+        {"settings": make_settings().model_dump()},
+        "settings are of forecasting, the task is classification",
+    ),
     ({"files": {"../words.txt": {"sha256": "0" * 64, "num_bytes": 1}}}, "files.../words.txt"),
     ({"inputs": {"features": ["a", "b", "c"]}}, "feature_means and feature_deviations"),
     ({"sha256": "F" * 64}, "sha256: "),

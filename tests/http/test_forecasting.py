@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from service.api.timeseries import EXAMPLE as KSERVE_EXAMPLE
-from service.tasks.forecasting.task import Forecasting
 from tests.servers import CHECKOUT, bundles_folder
 
 MODELS = sorted(path.name for path in bundles_folder().glob("traffic-*"))
@@ -23,6 +22,18 @@ QUANTILES = [tenth / 10 for tenth in range(1, 10)]
 every_model = pytest.mark.parametrize("model", MODELS)
 
 Json = dict[str, Any]
+(INPUT,), OPTIONS = KSERVE_EXAMPLE["inputs"], KSERVE_EXAMPLE["options"]
+EXAMPLE: Json = {
+    "series": [
+        {
+            "values": [*INPUT["series"][:24], None, *INPUT["series"][25:]],
+            "start": INPUT["start_timestamp"],
+            "covariates": INPUT["covariates"],
+            "future_covariates": INPUT["future_covariates"],
+        }
+    ],
+    **OPTIONS,
+}
 Rows = list[dict[str, str]]
 
 
@@ -147,6 +158,15 @@ def test_a_zone_has_its_own_calendar(client: httpx.Client, rows: Rows) -> None:
     assert found[1]["timestamps"][0] == found[2]["timestamps"][0] == "2018-05-08T00:00:00-05:00"
 
 
+def test_the_example_of_each_model_is_answered(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for model in MODELS:
+        content = paths[f"/v1/models/{model}/predict"]["post"]["requestBody"]["content"]
+        example = content["application/json"]["examples"]["example"]["value"]
+        (found,) = predictions(client, example, model)
+        assert len(found["timestamps"]) == 6
+
+
 def changed(request: Json, path: str, value: Any) -> Json:
     """A copy with one field changed; None takes it away."""
     found = copy.deepcopy(request)
@@ -189,15 +209,15 @@ BAD = [
 def test_what_is_wrong_is_named(
     client: httpx.Client, path: str, value: Any, status: int, field: str
 ) -> None:
-    assert ask(client, Forecasting.example).status_code == 200
-    response = ask(client, changed(Forecasting.example, path, value))
+    assert ask(client, EXAMPLE).status_code == 200
+    response = ask(client, changed(EXAMPLE, path, value))
     assert response.status_code == status, response.text
     assert response.json()["field"] == field
     assert field in response.json()["error"]
 
 
 def test_nan_in_json_is_named(client: httpx.Client) -> None:
-    body = json.dumps(Forecasting.example).replace("null", "NaN")
+    body = json.dumps(EXAMPLE).replace("null", "NaN")
     response = client.post("/v1/models/traffic-gru/predict", content=body, headers={
         "Content-Type": "application/json"
     })  # fmt: skip
@@ -218,7 +238,7 @@ def test_kserve_asks_for_the_same_in_its_own_words(client: httpx.Client) -> None
     body = response.json()
     assert (body["model"], body["status"], body["error"]) == ("traffic-gru", "completed", None)
     ((forecast,),) = (output["content"] for output in body["outputs"])
-    (expected,) = predictions(client, Forecasting.example)
+    (expected,) = predictions(client, changed(EXAMPLE, "series.0.values", INPUT["series"]))
     told = [{"mean": forecast["mean_forecast"], "quantiles": forecast["quantiles"]}]
     check_alike(told, [expected])
     assert forecast["start_timestamp"] == expected["timestamps"][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 from msgspec import Meta
@@ -40,12 +40,22 @@ class Forecast(TypedDict):
     attention: NotRequired[list[float] | None]
 
 
-def example_values(num_steps: int) -> list[float | None]:
-    """Cars an hour, from midnight on; one hour is not known."""
-    hours = np.arange(num_steps)
-    values: list[float | None] = (3_300 - 2_600 * np.cos(2 * np.pi * hours / 24)).round().tolist()
-    values[num_steps // 2] = None
-    return values
+def example_of(settings: ForecastingSettings) -> dict[str, Any]:
+    """A request of usual values, one of them unknown, from a Monday on."""
+    num_steps = min(max(settings.min_known + 1, 2 * settings.seasons[0]), settings.context)
+    values: list[float | None] = [
+        settings.usual[step % len(settings.usual)] for step in range(num_steps)
+    ]
+    if settings.max_gap and num_steps > settings.min_known:
+        values[num_steps // 2] = None
+    horizon = min(settings.horizon, 6)
+    series = {
+        "start": "2024-01-01T00:00:00",
+        "values": values,
+        "covariates": {name: [0] * num_steps for name in settings.covariates},
+        "future_covariates": {name: [0] * horizon for name in settings.covariates},
+    }
+    return {"series": [series], "horizon": horizon, "quantiles": settings.quantiles}
 
 
 class Forecasting(Task):
@@ -57,18 +67,6 @@ class Forecasting(Task):
 
     request = ForecastingRequest
     prediction = Forecast
-    example: ClassVar[dict[str, Any]] = {
-        "series": [
-            {
-                "start": "2018-05-08T00:00:00",
-                "values": example_values(48),
-                "covariates": {"holiday": [0] * 48},
-                "future_covariates": {"holiday": [0] * 6},
-            }
-        ],
-        "horizon": 6,
-        "quantiles": [0.1, 0.5, 0.9],
-    }
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
@@ -84,6 +82,7 @@ class Forecasting(Task):
         if manifest.limits.max_length < settings.context + settings.horizon:
             raise BundleError("limits.max_length is below the settings' context and horizon")
         self.settings = settings
+        self.example = example_of(settings)
 
     def read(self, request: ForecastingRequest) -> Work:
         """What a decoded body asks."""
