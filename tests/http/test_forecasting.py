@@ -6,6 +6,10 @@ import copy
 import csv
 import gzip
 import json
+import re
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import httpx
@@ -13,7 +17,7 @@ import numpy as np
 import pytest
 
 from service.api.timeseries import EXAMPLE as KSERVE_EXAMPLE
-from tests.servers import CHECKOUT, bundles_folder
+from tests.servers import CHECKOUT, Server, bundles_folder
 
 MODELS = sorted(path.name for path in bundles_folder().glob("traffic-*"))
 EXPLAINING = {"traffic-hybrid", "traffic-transformer"}
@@ -287,3 +291,22 @@ def test_what_is_wrong_is_named_in_kserves_words(
 def test_what_is_no_request_is_refused(client: httpx.Client, body: bytes) -> None:
     response = client.post("/v1/timeseries/forecast", content=body)
     assert response.status_code == 400, response.text
+
+
+# the document's examples
+
+TEXT = (CHECKOUT / "docs" / "forecasting.md").read_text()
+
+
+@pytest.mark.parametrize(("command", "begin"), [(sys.executable, "import csv"), ("bash", "curl")])
+def test_the_examples_of_the_document_are_answered(
+    server: Server, command: str, begin: str
+) -> None:
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:    .*\n|\n(?=    ))+", TEXT)]
+    (example,) = (block for block in blocks if block.strip().startswith(begin))
+    example = example.replace("http://127.0.0.1:8000", server.base_url)
+    done = subprocess.run(
+        [command, "-c", example], cwd=CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "came 585" in done.stdout or '"mean_forecast":[' in done.stdout
