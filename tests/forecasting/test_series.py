@@ -54,7 +54,7 @@ def test_what_a_shorter_series_lacks_is_unknown() -> None:
 
 
 def test_steps_left_out_are_unknown_ones() -> None:
-    model = {"covariates": []}
+    model: dict[str, Any] = {"covariates": []}
     kept = [0, 1, 3, 4, 6, 7]
     left_out = history(
         start=None, timestamps=[STAMPS[step] for step in kept], values=kept, model=model, **WITHOUT

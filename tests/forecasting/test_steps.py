@@ -53,7 +53,7 @@ def test_the_seasonal_naive_is_the_last_known_value_a_season_before(
         np.testing.assert_allclose(found[:, row], expected, rtol=1e-12, atol=1e-9)
 
 
-def steps_of(values: list[float], holidays: list[float]) -> dict[str, list[float]]:
+def steps_of(values: list[float], holidays: list[int]) -> dict[str, list[float]]:
     model = make_settings()
     clock_s = MONDAY_S + 6 * HOUR_S * np.arange(len(holidays))[None]
     covariates = np.array(holidays)[None, :, None]

@@ -73,7 +73,7 @@ def test_the_loss_is_pinball_and_a_bit_of_the_mean() -> None:
     levels = [0.1, 0.5, 0.9]
     total = 0.0
     for row, step in np.argwhere(~np.isnan(truth)):
-        target, mean, *quantiles = truth[row, step], *answers[row, step]
+        target, (mean, *quantiles) = truth[row, step], answers[row, step].tolist()
         errors = [
             level * (target - q) if target > q else (1 - level) * (q - target)
             for level, q in zip(levels, quantiles, strict=True)
