@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.api.timeseries import EXAMPLE as KSERVE_EXAMPLE
-from tests.http.forecasts import (
+from tests.forecasting.asking import (
     EXAMPLE,
     INPUT,
     Json,

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.http.forecasts import EXAMPLE, Json, ask, changed, check_alike, predictions
-from tests.servers import CHECKOUT, Server, bundles_folder
+from tests.forecasting.asking import EXAMPLE, Json, ask, changed, check_alike, predictions
+from tests.servers import CHECKOUT, REPOSITORY, Server
 
-MODELS = sorted(path.name for path in bundles_folder().glob("traffic-*"))
+MODELS = sorted(path.name for path in REPOSITORY.glob("traffic-*"))
 EXPLAINING = {"traffic-hybrid", "traffic-transformer"}
 CONTEXT, HORIZON, FORECASTS = 168, 24, 28
 QUANTILES = [tenth / 10 for tenth in range(1, 10)]
@@ -64,7 +64,7 @@ def test_scores_on_the_sample_are_as_measured(client: httpx.Client, rows: Rows, 
         for q, band in bands.items()
     ]
     covered = ((bands[0.1] <= target) & (target <= bands[0.9]))[known].mean()
-    measured = json.loads((bundles_folder() / model / "1" / "metrics.json").read_text())["sample"]
+    measured = json.loads((REPOSITORY / model / "1" / "metrics.json").read_text())["sample"]
     assert np.abs(bands[0.5] - target)[known].mean() == pytest.approx(measured["mae"], rel=1e-3)
     squares = ((mean - target) ** 2)[known]
     assert np.sqrt(squares.mean()) == pytest.approx(measured["rmse"], rel=1e-3)
