@@ -35,6 +35,7 @@ from service.api.schemas import (
 from service.calls.asked import Asked, Handler
 from service.calls.call import Call
 from service.calls.exchange import Answer
+from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.codec.compression import coding_of, decompress
 from service.errors import InvalidRequestError, InvalidSequenceError
@@ -145,6 +146,16 @@ DOCUMENT: dict[str, Any] = {
         [status for status in REFUSALS if status not in ("403", "501")],
     ),
 }
+MODELS_DOCUMENT: dict[str, Any] = {"responses": responses(array_of(STRING), [])}
+
+
+@router.get("/models", openapi_extra=MODELS_DOCUMENT, summary="The models that forecast")
+async def models(request: Request) -> Response:
+    """Their names."""
+    services: Services = request.app.state.services
+    ready = [entry.loaded.served for entry in services.repository.index() if entry.loaded]
+    names = [served.name for served in ready if isinstance(served.task, Forecasting)]
+    return Response(orjson.dumps(names), media_type="application/json")
 
 
 @router.post("/forecast", openapi_extra=DOCUMENT, summary="Forecast")

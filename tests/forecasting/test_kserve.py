@@ -37,6 +37,12 @@ def test_kserve_asks_for_the_same_in_its_own_words(client: httpx.Client) -> None
     assert (forecast["name"], forecast["frequency"]) == ("I-94", "H")
 
 
+def test_kserve_lists_what_forecasts(client: httpx.Client) -> None:
+    names = client.get("/v1/timeseries/models").json()
+    assert "traffic-gru" in names
+    assert "digits-lstm" not in names
+
+
 def test_kserve_without_quantiles_and_compressed(client: httpx.Client) -> None:
     request = changed(KSERVE_EXAMPLE, "options.quantiles", None)
     body = gzip.compress(json.dumps({**request, "metadata": {"trace": 1}}).encode())
