@@ -64,6 +64,13 @@ def test_steps_left_out_are_unknown_ones() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_series_that_outlasts_the_calendar_is_refused() -> None:
+    model = {"covariates": [], "step_s": 50_000 * 604_800}
+    with pytest.raises(InvalidSequenceError, match="beyond the year 9999") as caught:
+        history(start="7999-01-01", model=model, **WITHOUT)
+    assert caught.value.field == "series[0].start"
+
+
 def test_the_calendar_is_the_zones_own() -> None:
     found = history(start="2024-03-30T12:00:00", timezone="Europe/Berlin")
     assert found.ahead[0].isoformat() == "2024-04-01T13:00:00+02:00"  # a day had 23 hours

@@ -89,13 +89,12 @@ def read_history(
     timeline = _timeline(given, settings, field)
     places = range(len(given.values)) if given.timestamps is None else timeline.places
     num_steps = places[-1] + 1
-    first = num_steps - settings.context
-    return History(
-        _values(given.values, places, first, settings, f"{field}.values"),
-        timeline.clock_s(first, num_steps + horizon),
-        _covariates(given, settings, num_steps, horizon, field),
-        [timeline.at(step) for step in range(num_steps, num_steps + horizon)],
-    )
+    first, stop = num_steps - settings.context, num_steps + horizon
+    with _named(f"{field}.{'start' if given.timestamps is None else 'timestamps'}"):
+        clock_s = timeline.clock_s(first, stop)
+        ahead = [timeline.at(step) for step in range(num_steps, stop)]
+    values = _values(given.values, places, first, settings, f"{field}.values")
+    return History(values, clock_s, _covariates(given, settings, num_steps, horizon, field), ahead)
 
 
 def _timeline(given: GivenSeries, settings: ForecastingSettings, field: str) -> Timeline:

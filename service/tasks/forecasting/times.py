@@ -152,10 +152,17 @@ def localise(times: list[datetime], zone: tzinfo) -> list[datetime]:
 
 
 def later(time: datetime, seconds: int) -> datetime:
-    """A time so many seconds after another, absolutely, on the same clock."""
-    if time.tzinfo is None:
-        return time + timedelta(seconds=seconds)
-    return (time.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(time.tzinfo)
+    """A time so many seconds after another, absolutely, on the same clock.
+
+    Raises:
+        TimeError: It is after the year 9999.
+    """
+    try:
+        if time.tzinfo is None:
+            return time + timedelta(seconds=seconds)
+        return (time.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(time.tzinfo)
+    except OverflowError:
+        raise TimeError("the series goes on beyond the year 9999") from None
 
 
 def absolute_s(time: datetime) -> float:
