@@ -104,9 +104,18 @@ class Timeline(NamedTuple):
 
         Before the first step the clock is taken not to have been changed.
         """
-        before = wall_s(self.times[0]) + self.step_s * np.arange(first, min(stop, 0))
-        known = [wall_s(self.at(step)) for step in range(max(first, 0), stop)]
-        return np.concatenate([before, np.array(known, dtype=np.int64)]).astype(np.int64)
+        steps = np.arange(first, stop)
+        places = np.array(self.places)
+        nearest = np.maximum(np.searchsorted(places, steps, side="right") - 1, 0)
+        begin = int(nearest[0])
+        walls = np.array([wall_s(time) for time in self.times[begin : int(nearest[-1]) + 1]])
+        clock_s: NDArray[np.int64] = walls[nearest - begin] + self.step_s * (
+            steps - places[nearest]
+        )
+        if isinstance(self.times[0].tzinfo, ZoneInfo):  # whose clock may be changed in between
+            for index in np.flatnonzero((steps > places[nearest]) & (steps > 0)).tolist():
+                clock_s[index] = wall_s(self.at(first + index))
+        return clock_s
 
 
 def regular(times: list[datetime], step_s: int) -> Timeline:
