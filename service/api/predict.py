@@ -24,6 +24,7 @@ from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.graphs.model import Arrays
 from service.repository.served import Served
+from service.tasks.task import Request as TaskRequest
 from service.tasks.task import Task, Work
 
 router = APIRouter(prefix="/v1", tags=["task level"], route_class=RawRoute)
@@ -76,22 +77,34 @@ def _read(call: Call, body: bytes, served: Served) -> Asked:
         request, work = task.read_recording(body, dict(QueryParams(call.head.query)))
     else:
         request, work = task.read_json(body)
+    return ask(call, served, request, work, partial(_answer, task, work))
+
+
+def ask(
+    call: Call,
+    served: Served,
+    request: TaskRequest,
+    work: Work,
+    answer: Callable[[Arrays], Answer],
+) -> Asked:
+    """What a task's request comes to, once its input is checked and its options are read.
+
+    Raises:
+        ServiceError: Naming the field that is not as it should be.
+    """
     call.check_count(len(work.asked), work.field)
     if served.sequences is not None:
         check_sequences(work.asked, served.sequences, work.field)
     if request.precision is not None:
         served = call.served_with(request.precision, "precision")
-    timeout_s = call.timeout_s(request.timeout_s, "timeout_s")
-    priority = priority_of(request.priority, "priority")
-    answer = partial(_answer, task, work)
     return Asked(
         served,
         work.asked,
         work.field,
-        timeout_s,
-        priority,
+        call.timeout_s(request.timeout_s, "timeout_s"),
+        priority_of(request.priority, "priority"),
         answer,
-        has_slow_answer=task.has_slow_answers,
+        has_slow_answer=served.task is not None and served.task.has_slow_answers,
     )
 
 

@@ -13,7 +13,6 @@ from starlette.responses import Response
 from service.calls.asked import Handler
 from service.calls.call import Call
 from service.calls.exchange import Answer, Head, refusal
-from service.calls.services import Services
 from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
 
 
@@ -29,16 +28,13 @@ class RequestCall(Call):
     """A call over ASGI.
 
     Args:
-        services: Of the server.
         handler: Of the route.
+        head: Of the request.
         request: As Starlette has it.
     """
 
-    def __init__(self, services: Services, handler: Handler, request: Request) -> None:
-        scope, path = request.scope, request.path_params
-        fields = dict(reversed(scope["headers"]))
-        head = Head(scope["path"], path["name"], path.get("version"), scope["query_string"], fields)
-        super().__init__(services, handler, head, request.state.request_id)
+    def __init__(self, handler: Handler, head: Head, request: Request) -> None:
+        super().__init__(request.app.state.services, handler, head, request.state.request_id)
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def send(self, answer: Answer) -> None:
@@ -51,22 +47,45 @@ def endpoint(handler: Handler) -> Callable[[Request], Coroutine[Any, Any, Respon
     """The FastAPI endpoint of a handler."""
 
     async def serve(request: Request) -> Response:
-        call = RequestCall(request.app.state.services, handler, request)
-        try:
-            if call.enter():
-                call.run(await read_body(request, call.settings.max_body_bytes))
-                await _first(call.answered, _disconnected(request))
-        except ServiceError as error:  # the body can't be had
-            call.fail(error)
-        finally:
-            call.drop()
-        if call.answered.cancelled():
-            return to_response(refusal(CallerGoneError("the client closed the connection")))
-        return to_response(call.answered.result())
+        path = request.path_params
+        head = head_of(request, path["name"], path.get("version"))
+        return await answered(handler, head, request)
 
     serve.__name__ = handler.read.__name__
     serve.__doc__ = handler.read.__doc__
     return serve
+
+
+def head_of(request: Request, name: str, version: str | None = None) -> Head:
+    """The head of a request to a model."""
+    scope = request.scope
+    fields = dict(reversed(scope["headers"]))
+    return Head(scope["path"], name, version, scope["query_string"], fields)
+
+
+async def answered(handler: Handler, head: Head, request: Request, body: Any = None) -> Response:
+    """The answer to a request.
+
+    Args:
+        handler: Of the route.
+        head: Of the request.
+        request: As Starlette has it.
+        body: What the handler reads; None: it is still to come.
+    """
+    call = RequestCall(handler, head, request)
+    try:
+        if call.enter():
+            if body is None:
+                body = await read_body(request, call.settings.max_body_bytes)
+            call.run(body)
+            await _first(call.answered, _disconnected(request))
+    except ServiceError as error:  # the body can't be had
+        call.fail(error)
+    finally:
+        call.drop()
+    if call.answered.cancelled():
+        return to_response(refusal(CallerGoneError("the client closed the connection")))
+    return to_response(call.answered.result())
 
 
 async def _first(answered: asyncio.Future[Answer], gone: Coroutine[Any, Any, None]) -> None:

@@ -7,10 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.transcription.settings import TranscriptionSettings
 
 Settings = Annotated[
-    TextClassificationSettings | TaggingSettings | TranscriptionSettings,
+    TextClassificationSettings | ForecastingSettings | TaggingSettings | TranscriptionSettings,
     Field(discriminator="task"),
 ]

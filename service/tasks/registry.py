@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.manifest import Manifest
 from service.tasks.classification.task import Classification
 from service.tasks.classification.texts import TextClassification
+from service.tasks.forecasting.task import Forecasting
 from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 from service.tasks.transcription.task import Transcription
@@ -12,6 +13,7 @@ from service.tasks.transcription.task import Transcription
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
     "text_classification": TextClassification,
+    "forecasting": Forecasting,
     "tagging": TaggingTask,
     "transcription": Transcription,
 }

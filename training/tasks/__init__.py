@@ -5,11 +5,13 @@ from typing import Any
 from service.tasks.settings import TaskName
 from training.task import TrainingTask
 from training.tasks.any_classification import AnyClassificationTask
+from training.tasks.forecasting import ForecastingTask
 from training.tasks.tagging.task import TaggingTask
 from training.tasks.transcription import TranscriptionTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
     "classification": AnyClassificationTask(),
+    "forecasting": ForecastingTask(),
     "tagging": TaggingTask(),
     "transcription": TranscriptionTask(),
 }

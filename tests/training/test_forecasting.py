@@ -1,0 +1,152 @@
+"""Forecasting's training: files read, losses and scores against NumPy, a made series learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tests.forecasting.made import make_settings
+from tests.servers import CHECKOUT
+from training.data.own import DataError
+from training.data.series import read_series
+from training.data.traffic import find_archive, load_traffic, with_holidays
+from training.fit.forecasting import MEAN_WEIGHT, forecast_loss, take_away
+from training.fit.forecasts import forecast_scores
+from training.recipe import Recipe
+from training.run import train_run
+from training.task import Run
+from training.tasks.forecasting import ForecastingTask
+
+DAYS = 40
+HEAD = "time,value,promotion"
+
+
+def write_series(path: Path, num_days: int = DAYS) -> Path:
+    """Every 6 hours; a promotion adds 10, which nothing but the covariate tells beforehand."""
+    random = np.random.default_rng(0)
+    lines = [HEAD]
+    for step in range(4 * num_days):
+        promotion = int(random.random() < 0.3)
+        value = 20 + 5 * (step % 4) + 10 * promotion + random.normal(0, 0.5)
+        time = np.datetime64("2024-01-01T00") + np.timedelta64(6 * step, "h")
+        lines.append(f"{time}:00,{'' if step % 17 == 3 else round(value, 3)},{promotion}")
+    del lines[50]  # a step left out
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_made_series_is_learnt_with_its_covariate(tmp_path: Path) -> None:
+    task = ForecastingTask()
+    data = task.load(
+        file=str(write_series(tmp_path / "shop.csv")),
+        covariates=["promotion"],
+        frequency="6h",
+        context=8,
+        horizon=4,
+        min_known=2,
+        max_gap=2,
+        seasons=[4],
+        cycles=[{"period_s": 86_400, "harmonics": 1}],
+        quantiles=[0.1, 0.5, 0.9],
+    )
+    assert len(data.series.values) == 4 * DAYS
+    assert np.isnan(data.series.values[49])
+    architecture = task.default_architecture("gru", data, hidden_size=16)
+    recipe = Recipe(learning_rate=2e-2, steps=150, batch_size=16, evaluate_every=50)
+    metrics = train_run(
+        Run("shop-gru", "forecasting", architecture, recipe, 0), data, tmp_path / "run"
+    )
+    baselines = metrics["baselines"]
+    assert metrics["test"]["mae"] < 0.5 * baselines["median at that time"]
+    assert metrics["test"]["mae"] < 0.5 * baselines["seasonal naive, 4 steps"]
+    assert metrics["sequences"]["sample"] == 8
+    assert 0.5 < metrics["test"]["coverage_80"] <= 1
+
+
+def test_the_loss_is_pinball_and_a_bit_of_the_mean() -> None:
+    random = np.random.default_rng(0)
+    answers, truth = random.normal(size=(2, 3, 4)), random.normal(size=(2, 3))
+    truth[0, 1] = np.nan
+    levels = [0.1, 0.5, 0.9]
+    total = 0.0
+    for row, step in np.argwhere(~np.isnan(truth)):
+        target, (mean, *quantiles) = truth[row, step], answers[row, step].tolist()
+        errors = [
+            level * (target - q) if target > q else (1 - level) * (q - target)
+            for level, q in zip(levels, quantiles, strict=True)
+        ]
+        total += 2 * sum(errors) / 3 + MEAN_WEIGHT * (target - mean) ** 2
+    found = forecast_loss(torch.tensor(answers), torch.tensor(truth), torch.tensor(levels))
+    assert float(found) == pytest.approx(total / 5)
+
+
+def test_scores_are_over_known_values_only() -> None:
+    answers = np.array([[[12.0, 9.0, 10.0, 12.0], [0.0, 1.0, 2.0, 3.0]]])
+    truth = np.array([[[13.0, np.nan]]])[0]
+    scores = forecast_scores(answers, truth, make_settings(), naive_error=2.0)
+    pinball = (0.1 * 4 + 0.5 * 3 + 0.9 * 1) / 3
+    assert scores == pytest.approx(
+        {"mae": 3, "mae_of_mean": 1, "rmse": 1, "mase": 1.5, "pinball": pinball, "coverage_80": 0}
+    )
+
+
+def test_what_is_taken_away_leaves_what_the_model_needs() -> None:
+    settings = make_settings(context=20, max_gap=3, min_known=4)
+    taken = []
+    for seed in range(300):
+        known = np.ones(20)
+        take_away(known, settings, np.random.default_rng(seed))
+        unknown = np.isnan(known)
+        assert (~unknown).sum() >= 4 - 3  # a gap may fall into what a short history has
+        taken.append(int(unknown.sum()))
+    assert min(taken) == 0
+    assert max(taken) > 3
+
+
+BAD = [
+    ("time,value\n", "no column promotion"),
+    (f"{HEAD}\n", "no rows"),
+    (f"{HEAD}\nsoon,1,0\n", "line 2, time: 'soon'"),
+    (f"{HEAD}\n2024-01-01,many,0\n", "line 2, value: 'many' is no number"),
+    (f"{HEAD}\n2024-01-01,inf,0\n", "line 2, value: the value is infinite"),
+    (f"{HEAD}\n2024-01-01,1,\n", "line 2, promotion: '' is no number"),
+    (f"{HEAD}\n2024-01-01,1,nan\n", "line 2, promotion: the value is not known"),
+    (f"{HEAD}\n2024-01-02,1,0\n2024-01-01,1,0\n", "line 3, time: .* is before the one before it"),
+    (f"{HEAD}\n2024-01-01,1,0\n2024-01-01,1,0\n", "line 3, time: .* is there twice"),
+    (f"{HEAD}\n2024-01-01,1,0\n2024-01-01T01:00,1,0\n", "line 3, time: .* no multiple of the step"),
+]
+
+
+@pytest.mark.parametrize(("text", "problem"), BAD)
+def test_a_bad_file_is_refused_by_place(text: str, problem: str) -> None:
+    with pytest.raises(DataError, match=f"shop.csv.*{problem}"):
+        read_series(text, "shop.csv", "time", "value", ["promotion"], 21_600)
+
+
+def test_a_series_too_short_for_its_windows_is_refused(tmp_path: Path) -> None:
+    path = write_series(tmp_path / "shop.csv", num_days=20)
+    with pytest.raises(DataError, match="too few for windows in its validation part"):
+        ForecastingTask().load(file=str(path), frequency="6h", context=8, horizon=12, seasons=[4])
+    with pytest.raises(ValueError, match="no data set 'weather'"):
+        ForecastingTask().load(dataset="weather")
+
+
+def test_the_committed_sample_is_as_the_loader_writes_it() -> None:
+    text = (CHECKOUT / "examples" / "traffic.csv").read_text()
+    series = read_series(text, "traffic.csv", "time", "cars", ["holiday"], 3_600)
+    assert len(series.values) == 168 + 28 * 24
+    published = "\n".join(
+        ["datetime,traffic_volume", *(row.rsplit(",", 1)[0] for row in text.splitlines()[1:])]
+    )
+    assert with_holidays(published.replace("T", " ")) == text
+
+
+def test_another_archive_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQSERVE_DATA_DIR", str(tmp_path))
+    (tmp_path / "traffic_hourly.zip").write_bytes(b"other")
+    assert find_archive() == tmp_path / "traffic_hourly.zip"
+    with pytest.raises(ValueError, match="sha256"):
+        load_traffic()
