@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.sequence import Prediction, State, last_step
+from models.sequence import Prediction, State
 
 BASE = 10_000.0
 
@@ -102,7 +102,7 @@ class CausalLayer(nn.Module):
         return hidden + self.dropout(self.outer(inner)), entries
 
 
-def begun(inputs: Tensor, earlier: Tensor, earlier_lengths: Tensor, back: int) -> Tensor:
+def before(inputs: Tensor, earlier: Tensor, earlier_lengths: Tensor, back: int) -> Tensor:
     """The token `back` steps before each: int64 (batch, time), -1 before the beginning.
 
     Args:
@@ -113,10 +113,10 @@ def begun(inputs: Tensor, earlier: Tensor, earlier_lengths: Tensor, back: int) -
     """
     past = earlier.shape[1]
     steps = torch.arange(inputs.shape[1], device=inputs.device).unsqueeze(0) - back  # (1, time)
-    before = steps + earlier_lengths.unsqueeze(1)  # (batch, time), its place in `earlier`
-    places = torch.where(steps >= 0, steps + past, before)
+    places_before = steps + earlier_lengths.unsqueeze(1)  # (batch, time), in `earlier`
+    places = torch.where(steps >= 0, steps + past, places_before)
     tokens = torch.cat([earlier, inputs], dim=1).gather(1, places.clamp(min=0))
-    return torch.where((steps >= 0) | (before >= 0), tokens, -1)
+    return torch.where((steps >= 0) | (places_before >= 0), tokens, -1)
 
 
 class CausalTransformer(nn.Module):
@@ -155,12 +155,7 @@ class CausalTransformer(nn.Module):
         """Of an entry: keys and values of every layer, and the token itself."""
         # the last row of each is for what lies before the beginning
         self.embeddings = nn.ModuleList(
-            nn.Embedding(
-                num_tokens + 1,
-                width,
-                _weight=torch.randn(num_tokens + 1, width) / (reach + 1) ** 0.5,
-            )
-            for _ in range(reach + 1)
+            nn.Embedding(num_tokens + 1, width) for _ in range(reach + 1)
         )
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
@@ -193,13 +188,6 @@ class CausalTransformer(nn.Module):
         state = {} if self.training else self._extend(state, entries, lengths)
         return Prediction(self.output(hidden), state, None)
 
-    def next(self, inputs: Tensor, lengths: Tensor, state: State | None = None) -> Prediction:
-        """Logits (batch, tokens) of what follows each row's last step; else as `forward`."""
-        state = state or self.initial_state(inputs.shape[0])
-        hidden, entries = self.read(inputs, state["cache"], state["cache_lengths"])
-        logits = self.output(last_step(hidden, lengths))
-        return Prediction(logits, self._extend(state, entries, lengths), None)
-
     def read(self, inputs: Tensor, cache: Tensor, cache_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Read steps after those of a cache.
 
@@ -223,12 +211,10 @@ class CausalTransformer(nn.Module):
         there = torch.cat([real, torch.ones_like(inputs, dtype=torch.bool)], dim=1)
         mask = (distances >= 0) & (distances < self.window) & there.unsqueeze(1)
         earlier = cache[:, :, -1].to(torch.int64)
-        hidden = self.embeddings[0](inputs)
-        for back, embedding in enumerate(list(self.embeddings)[1:], 1):
-            tokens = begun(inputs, earlier, cache_lengths, back)
-            hidden = hidden + embedding(
-                torch.where(tokens < 0, embedding.num_embeddings - 1, tokens)
-            )
+        hidden = torch.zeros_like(inputs, dtype=cache.dtype).unsqueeze(2)
+        for back, embedding in enumerate(self.embeddings):
+            tokens = before(inputs, earlier, cache_lengths, back) if back else inputs
+            hidden = hidden + embedding(torch.where(tokens < 0, self.num_tokens, tokens))
         hidden = self.dropout(hidden)
         added = []
         for depth, layer in enumerate(self.layers):

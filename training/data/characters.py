@@ -36,6 +36,10 @@ class TextSet:
     test: Tokens
     symbols: list[str]
     """The vocabulary: the character of each token, sorted."""
+    unknown: str
+    """Stands for characters that are not of it: the most frequent."""
+    coverage: float
+    """The share of the second text's characters that the vocabulary has."""
     licence: str
     split: str
     """How train and test were parted, in words."""
@@ -69,7 +73,7 @@ def load_texts(train: Path, test: Path) -> TextSet:
     """A user's own two files, UTF-8.
 
     Raises:
-        ValueError: One is empty, or not UTF-8; the second has a character that the first has not.
+        ValueError: One is not UTF-8, or has less than two characters.
         OSError: One can't be read.
     """
     return text_set(
@@ -82,17 +86,15 @@ def load_texts(train: Path, test: Path) -> TextSet:
 
 
 def text_set(name: str, train: str, test: str, licence: str, split: str) -> TextSet:
-    """The set of two texts; its vocabulary is that of the first.
-
-    Raises:
-        ValueError: The second has a character that the first has not.
-    """
+    """The set of two texts; its vocabulary is that of the first."""
     symbols = sorted(set(train))
-    if unknown := sorted(set(test) - set(symbols)):
-        raise ValueError(f"the text to score has {unknown[0]!r}, the text to learn from has not")
+    most = max(symbols, key=train.count)
     tokens = {symbol: token for token, symbol in enumerate(symbols)}
-    learnt, scored = (np.array([tokens[symbol] for symbol in text]) for text in (train, test))
-    return TextSet(name, learnt, scored, symbols, licence, split)
+    learnt, scored = (
+        np.array([tokens.get(symbol, tokens[most]) for symbol in text]) for text in (train, test)
+    )
+    coverage = sum(symbol in tokens for symbol in test) / len(test)
+    return TextSet(name, learnt, scored, symbols, most, coverage, licence, split)
 
 
 def _read(path: Path) -> str:

@@ -44,8 +44,12 @@ class TextObjective(Objective):
         self.window = window
         self.batch_size = batch_size
         self.reads_on = reads_on
-        self.lengths = [window] * max(1, len(text) // window)
         self._state: State | None = None
+
+    @property
+    def lengths(self) -> list[int]:
+        """Of as many windows as the text has."""
+        return [self.window] * max(1, len(self.text) // self.window)
 
     def example(self, row: Row) -> Tokens:
         """A row's next window and the step after it: int64 (window + 1,)."""
