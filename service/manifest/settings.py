@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from service.tasks.settings import TaskSettings
+from service.tasks.generation.settings import GenerationSettings
 
-Settings = TaskSettings
+Settings = GenerationSettings

@@ -1,21 +1,32 @@
 """A causal Transformer to an ONNX graph, which reads steps after those of a cache, and its gates.
 
-    inputs (batch, time), lengths (batch,), cache (batch, past, width), cache_lengths (batch,)
-    -> logits (batch, tokens) after each row's last step, cache_out (batch, time, width): the steps'
-    own entries, which whoever runs the graph appends to each row's
+inputs (batch, time), lengths (batch,), cache (batch, past, width), cache_lengths (batch,)
+-> logits (batch, tokens) after each row's last step, cache_out (batch, time, width): the steps'
+own entries, which whoever runs the graph appends to each row's
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.causal import CausalTransformer
 from models.sequence import last_step
-from training.card import Card
-from training.export.graph import OPSET, SAMPLE_BATCH, SAMPLE_TIME, Axes, Signature, quiet_exporter
+from training.card import Card, load_run
+from training.export.graph import (
+    OPSET,
+    SAMPLE_BATCH,
+    SAMPLE_TIME,
+    Axes,
+    Signature,
+    quiet_exporter,
+    strip,
+)
 from training.export.verify import Arrays, Candidate, Steps, largest_difference
 
 SAMPLE_PAST = 13
@@ -53,8 +64,11 @@ class LastLogits(nn.Module):
         return self.model.output(last_step(hidden, lengths)), entries
 
 
-def cached_program(model: CausalTransformer, signature: Signature) -> onnx.ModelProto:
-    """Export it; once in a process."""
+def write_cached_graph(run_folder: Path, path: Path) -> None:
+    """Export a run to one file; runs once in its process."""
+    torch.set_num_threads(1)
+    card, model = load_run(run_folder)
+    signature = cached_signature(card, model)
     inputs = torch.randint(model.num_tokens, (SAMPLE_BATCH, SAMPLE_TIME))
     lengths = torch.arange(SAMPLE_TIME, SAMPLE_TIME - SAMPLE_BATCH, -1)
     cache = torch.zeros(SAMPLE_BATCH, SAMPLE_PAST, model.cache_width)
@@ -72,14 +86,13 @@ def cached_program(model: CausalTransformer, signature: Signature) -> onnx.Model
             verbose=False,
         )
     assert program is not None  # with dynamo=True it always gives one
-    proto: onnx.ModelProto = program.model_proto
-    return proto
+    onnx.save(strip(program.model_proto), path)
 
 
 class CachedCandidate(Candidate):
     """A graph with a cache, and the model that it must equal."""
 
-    model: CausalTransformer
+    model: CausalTransformer  # type: ignore[assignment]  # answers by steps, as it does
 
     @property
     def per_step(self) -> set[str]:
@@ -102,7 +115,7 @@ class CachedCandidate(Candidate):
         cache[other] = self.random.choice(RUBBISH, (other.sum(), cache.shape[2]))
         return {CACHE: cache, CACHE_LENGTHS: counts}
 
-    def torch(self, inputs: Steps, lengths: np.ndarray, state: Arrays) -> Arrays:  # type: ignore[type-arg]
+    def torch(self, inputs: Steps, lengths: NDArray[np.int64], state: Arrays) -> Arrays:
         """The model's answer."""
         given = [torch.from_numpy(array) for array in (inputs, lengths, *state.values())]
         with torch.inference_mode():

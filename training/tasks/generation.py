@@ -10,6 +10,7 @@ from torch import nn
 
 from models import Architecture, SequenceModel, build
 from models.causal import CausalTransformer
+from models.families import HeadName
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.generation.settings import Cache, GenerationSettings
 from training.data.characters import TextSet, load_texts, load_tinyshakespeare
@@ -156,7 +157,7 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
         )
 
 
-def _build(architecture: dict[str, Any], head: str) -> LanguageModel:
+def _build(architecture: dict[str, Any], head: HeadName) -> LanguageModel:
     """A language model of any family; its weights are the same with either head."""
     sizes = {name: value for name, value in architecture.items() if name != "family"}
     if architecture["family"] == "transformer":

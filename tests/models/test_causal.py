@@ -1,4 +1,4 @@
-"""The causal Transformer against its equations; by chunks with its cache = the whole."""
+"""The causal Transformer against its equations; in chunks with its cache = the whole."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.causal import CausalTransformer
 from models.sequence import State
 from tests.models.test_against_reference import LENGTHS, SEEDS, close
-from tests.reference import causal, recurrent
-from tests.reference.weights import linear, under, weights_of
+from tests.reference.causal import logits
+from tests.reference.weights import weights_of
 
-NUM_TOKENS, WINDOW = 7, 5
-
-KINDS = ("causal",)
-every_kind = pytest.mark.parametrize("kind", KINDS)
-few = settings(max_examples=8, deadline=None)
+NUM_TOKENS, NUM_HEADS, WINDOW = 7, 2, 5
 
 
-def random_model(seed: int, kind: str) -> LanguageModel:
+def random_model(seed: int) -> CausalTransformer:
     """In double, every weight random."""
-    model: LanguageModel
-    if kind == "causal":
-        model = CausalTransformer(NUM_TOKENS, 12, 2, 2, WINDOW, reach=2)
-    else:
-        model = RecurrentLanguageModel(NUM_TOKENS, kind, 6, 8, 2)  # type: ignore[arg-type]
+    model = CausalTransformer(NUM_TOKENS, 12, NUM_HEADS, 2, WINDOW, reach=2)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -50,45 +42,29 @@ def padded(texts: list[list[int]], extra: int = 0) -> tuple[Tensor, Tensor]:
     return inputs, torch.tensor(lengths)
 
 
-@every_kind
-@few
+@settings(max_examples=10, deadline=None)
 @given(seed=SEEDS, lengths=LENGTHS)
-def test_logits_are_those_of_the_equations(kind: str, seed: int, lengths: list[int]) -> None:
-    model = random_model(seed, kind)
-    weights = weights_of(model)
+def test_logits_are_those_of_the_equations(seed: int, lengths: list[int]) -> None:
+    model = random_model(seed)
     texts = random_texts(seed, lengths)
-    inputs, all_lengths = padded(texts)
-    prediction = model(inputs, all_lengths)
-    following = model.next(inputs, all_lengths)
+    found = model(*padded(texts)).logits
     for row, text in enumerate(texts):
-        if kind == "causal":
-            expected = causal.logits(weights, 2, WINDOW, text)
-        else:
-            steps = weights["embedding.weight"][text]
-            encoded = recurrent.encode(kind, under(weights, "encoder"), steps, {})
-            expected = linear(weights, "output", encoded.outputs)
-            for name, value in encoded.state.items():
-                close(prediction.state[name][row], value)
-        close(prediction.logits[row, : len(text)], expected)
-        close(following.logits[row], expected[-1])
+        close(found[row, : len(text)], logits(weights_of(model), NUM_HEADS, WINDOW, text))
 
 
-@every_kind
 @settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, lengths=LENGTHS, data=st.data())
-def test_any_chunks_are_the_whole(
-    kind: str, seed: int, lengths: list[int], data: st.DataObject
-) -> None:
+def test_any_chunks_are_the_whole(seed: int, lengths: list[int], data: st.DataObject) -> None:
     """Rows of any lengths, in chunks of any sizes, some longer than the window."""
-    model = random_model(seed, kind)
+    model = random_model(seed)
     texts = random_texts(seed, lengths)
     whole = model(*padded(texts, extra=1)).logits
     done = [0] * len(texts)
     state: State | None = None
     while any(at < len(text) for at, text in zip(done, texts, strict=True)):
-        sizes = [data.draw(st.integers(1, 7)) for _ in texts]
         parts = []  # a row that has ended goes on with rubbish
-        for at, size, text in zip(done, sizes, texts, strict=True):
+        for at, text in zip(done, texts, strict=True):
+            size = data.draw(st.integers(1, 7))
             parts.append(text[at : at + size] or [0] * size)
         prediction = model(*padded(parts), state)
         state = prediction.state
@@ -98,11 +74,10 @@ def test_any_chunks_are_the_whole(
             done[row] += len(part)
 
 
-@few
+@settings(max_examples=8, deadline=None)
 @given(seed=SEEDS, rubbish=st.sampled_from([float("nan"), float("inf"), 1e30]))
 def test_rubbish_past_the_entries_of_a_cache_does_not_show(seed: int, rubbish: float) -> None:
-    model = random_model(seed, "causal")
-    assert isinstance(model, CausalTransformer)
+    model = random_model(seed)
     inputs, lengths = padded(random_texts(seed, [3, 1]))
     state = model(*padded(random_texts(seed + 1, [2, 4]))).state
     spoilt = state["cache"].clone()
@@ -113,16 +88,15 @@ def test_rubbish_past_the_entries_of_a_cache_does_not_show(seed: int, rubbish: f
 
 
 def test_a_cache_never_outgrows_the_window() -> None:
-    model = random_model(0, "causal")
-    state = model(*padded(random_texts(0, [40, 3]))).state
+    state = random_model(0)(*padded(random_texts(0, [40, 3]))).state
     assert state["cache"].shape[1] == WINDOW - 1
     assert state["cache_lengths"].tolist() == [WINDOW - 1, 3]
 
 
-def test_a_new_transformer_says_the_same_after_any_text() -> None:
+def test_a_new_one_says_the_same_after_any_text() -> None:
     model = CausalTransformer(NUM_TOKENS, 8, 2, 1, WINDOW)
-    logits = model(*padded([[1, 2, 3], [3, 3, 1]])).logits
-    close(logits, logits[0, 0].expand_as(logits))
+    found = model(*padded([[1, 2, 3], [3, 3, 1]])).logits
+    close(found, found[0, 0].expand_as(found))
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
@@ -132,8 +106,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
         CausalTransformer(NUM_TOKENS, 8, 2, 1, 3)
 
 
-@every_kind
-def test_gradients_reach_every_weight(kind: str) -> None:
-    model: nn.Module = random_model(3, kind).train()
+def test_gradients_reach_every_weight() -> None:
+    model = random_model(3).train()
     model(*padded(random_texts(3, [6, 6]))).logits.square().sum().backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())
