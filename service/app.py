@@ -15,7 +15,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from service.api import health, predict, v2
+from service.api import generate, health, predict, v2
 from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
@@ -115,6 +115,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         health,
         repository_api,
         predict,
+        generate,
         statistics,
         v2,
         configuration,

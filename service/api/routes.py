@@ -55,7 +55,7 @@ def endpoint(handler: Handler) -> Callable[[Request], Coroutine[Any, Any, Respon
         try:
             if call.enter():
                 call.run(await read_body(request, call.settings.max_body_bytes))
-                await _first(call.answered, _disconnected(request))
+                await _first(call.answered, disconnected(request))
         except ServiceError as error:  # the body can't be had
             call.fail(error)
         finally:
@@ -109,7 +109,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-async def _disconnected(request: Request) -> None:
+async def disconnected(request: Request) -> None:
     """Return when the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

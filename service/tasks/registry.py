@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from service.tasks.classification.task import Classification
+from service.tasks.generation.task import Generation
 from service.tasks.settings import TaskName
 from service.tasks.task import Bundle, Task
 
 TASKS: dict[TaskName, type[Task]] = {
     "classification": Classification,
+    "generation": Generation,
 }
 
 
