@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from service.api.routes import RequestCall, disconnected, read_body, to_response
 from service.calls.asked import Handler
 from service.calls.exchange import Answer, refusal
 from service.calls.services import Services
-from service.errors import CallerGoneError, ServiceError
+from service.errors import CallerGoneError, DrainingError, ServiceError
 from service.graphs.model import Arrays
 
-EVENT_STREAM = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -56,38 +56,64 @@ class StreamCall(RequestCall):
         else:  # of a stream that is compressed, little would arrive until its end
             self._succeed(results, answer)
 
-    async def begun(self, request: Request) -> bool:
+    async def has_news(self, leaving: asyncio.Future[None]) -> bool:
         """Wait until there is something to send, or nobody to have it; whether there is."""
         news = asyncio.ensure_future(self._has_news.wait())
-        leaving = asyncio.ensure_future(disconnected(request))
+        both: list[asyncio.Future[Any]] = [news, leaving]
         try:
-            await asyncio.wait([news, leaving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             news.cancel()
-            leaving.cancel()
         return self._has_news.is_set()
 
     @property
-    def has_failed(self) -> bool:
-        """Whether it was refused before anything was told."""
-        return self.answered.done() and self.answered.result().status != 200 and not self._told
+    def is_streamed(self) -> bool:
+        """Whether there is a stream: what is refused before anything was told has none."""
+        is_refused = self.answered.done() and self.answered.result().status != 200
+        return self.last_events is not None and (bool(self._told) or not is_refused)
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """All events; whoever stops asking has left."""
-        assert self.last_events is not None
-        is_over = False
+    def take(self) -> bytes:
+        """The events that were not sent yet."""
+        self._has_news.clear()
+        events = b"".join(self._told)
+        self._told.clear()
+        if self.answered.done() and self.last_events is not None:
+            events += self.last_events(self.answered.result())
+        return events
+
+
+class EventStream(Response):
+    """The events of a call.
+
+    Args:
+        call: Whose answer is streamed.
+        leaving: Done when the client has left.
+    """
+
+    def __init__(self, call: StreamCall, leaving: asyncio.Future[None]) -> None:
+        super().__init__(media_type="text/event-stream", headers=HEADERS)
+        del self.headers["content-length"]
+        self._call = call
+        self._leaving = leaving
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events as they come."""
+        call = self._call
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         try:
-            while not is_over:
-                await self._has_news.wait()
-                self._has_news.clear()
-                is_over = self.answered.done()
-                chunk = b"".join(self._told)
-                self._told.clear()
-                if is_over:
-                    chunk += self.last_events(self.answered.result())
-                yield chunk
+            await send(start)
+            while not self._leaving.done():
+                is_over = call.answered.done()
+                body = {"type": "http.response.body", "body": call.take(), "more_body": not is_over}
+                await send(body)
+                if is_over or not await call.has_news(self._leaving):
+                    break
+        except asyncio.CancelledError:  # uvicorn's: the time to shut down is over
+            call.fail(DrainingError("the server stopped before the text was whole"))
+            await send({"type": "http.response.body", "body": call.take()})
         finally:
-            self.drop()
+            self._leaving.cancel()
+            call.drop()
 
 
 def streaming_endpoint(handler: Handler) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -95,20 +121,21 @@ def streaming_endpoint(handler: Handler) -> Callable[[Request], Coroutine[Any, A
 
     async def serve(request: Request) -> Response:
         call = StreamCall(request.app.state.services, handler, request)
+        leaving: asyncio.Future[None] | None = None
         response: Response | None = None
         try:
             if call.enter():
                 call.run(await read_body(request, call.settings.max_body_bytes))
-                has_begun = await call.begun(request)
-                if has_begun and call.last_events is not None and not call.has_failed:
-                    response = StreamingResponse(
-                        call.chunks(), media_type=EVENT_STREAM, headers=HEADERS
-                    )
+                leaving = asyncio.ensure_future(disconnected(request))
+                if await call.has_news(leaving) and call.is_streamed:
+                    response = EventStream(call, leaving)
         except ServiceError as error:  # the body can't be had
             call.fail(error)
         finally:
             if response is None:
                 call.drop()
+                if leaving is not None:
+                    leaving.cancel()
         if response is not None:
             return response
         if not call.answered.done():

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 
 from models import Architecture, SequenceModel, build
 from models.causal import CausalTransformer
@@ -77,7 +76,7 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
             raise ValueError(f"unknown sizes of a {family}: {', '.join(sorted(unknown))}")
         return {"family": family, "num_tokens": len(data.symbols), **known, **sizes}
 
-    def begin(self, run: Run, data: TextSet) -> tuple[nn.Module, TextObjective]:
+    def begin(self, run: Run, data: TextSet) -> tuple[LanguageModel, TextObjective]:
         """A new model, and the end of the text to learn from held back to validate on.
 
         Raises:
