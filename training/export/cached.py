@@ -92,7 +92,7 @@ def write_cached_graph(run_folder: Path, path: Path) -> None:
 class CachedCandidate(Candidate):
     """A graph with a cache, and the model that it must equal."""
 
-    model: CausalTransformer  # type: ignore[assignment]  # answers by steps, as it does
+    model: CausalTransformer
 
     @property
     def per_step(self) -> set[str]:
