@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-
 from models import Architecture, SequenceModel, build
 from models.causal import CausalTransformer
 from models.families import HeadName
