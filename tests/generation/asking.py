@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.servers import Server, bundles_folder
+from tests.servers import CHECKOUT, Server
 
-MODELS = sorted(path.name for path in bundles_folder().glob("shakespeare-*"))
+REPOSITORY = CHECKOUT / "repository"
+MODELS = sorted(path.name for path in REPOSITORY.glob("shakespeare-*"))
 every_model = pytest.mark.parametrize("model", MODELS)
 
 Said = dict[str, Any]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.generation.asking import MODELS
-from tests.servers import Server, bundles_folder, serving
+from tests.generation.asking import MODELS, REPOSITORY
+from tests.servers import Server, serving
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("generation") / "repository"
     folder.mkdir()
     for model in MODELS:
-        (folder / model).symlink_to(bundles_folder() / model)
+        (folder / model).symlink_to(REPOSITORY / model)
     return folder
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.generation.asking import MODELS, every_model, streamed, text, texts
-from tests.servers import CHECKOUT, Server, bundles_folder
+from tests.generation.asking import MODELS, REPOSITORY, every_model, streamed, text, texts
+from tests.servers import Server
 
-SAMPLE = (CHECKOUT / "tests/generation/tinyshakespeare-slice.txt").read_text()
+SAMPLE = (Path(__file__).parent / "tinyshakespeare-slice.txt").read_text()
 PROMPTS = ["ROMEO:", "", "To be, or not to be", "\n", "KING RICHARD II:\nO"]
 
 
@@ -123,7 +123,7 @@ def test_a_prompt_is_scored_as_it_would_be_drawn(server: Server, model: str) -> 
 
 @every_model
 def test_the_measured_score_comes_out_over_http(server: Server, model: str) -> None:
-    metrics = json.loads((Path(bundles_folder()) / model / "1/metrics.json").read_text())["test"]
+    metrics = json.loads((REPOSITORY / model / "1/metrics.json").read_text())["test"]
     assert len(SAMPLE) == metrics["slice_characters"]
     scored = text(server, model, SAMPLE, max_tokens=0, score=True)
     nats = -np.mean(scored["prompt_logprobs"])
