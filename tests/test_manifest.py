@@ -63,7 +63,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"inputs": {"tokens": [0]}}, "inputs.tokens.0: "),
     ({"outputs": {"values": 3}}, "a classification has labels"),
     ({"outputs": {"labels": ["a", "b"], "values": 2}}, "either labels or a number of values"),
-    ({"settings": {"task": "tagging"}}, "settings are of tagging, the task is classification"),
+    (
+        {"settings": {"task": "generation", "begin": "a"}},
+        "settings are of generation, the task is classification",
+    ),
     ({"files": {"../words.txt": {"sha256": "0" * 64, "num_bytes": 1}}}, "files.../words.txt"),
     ({"inputs": {"features": ["a", "b", "c"]}}, "feature_means and feature_deviations"),
     ({"sha256": "F" * 64}, "sha256: "),
