@@ -15,7 +15,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from service.api import health, predict, timeseries, v2
+from service.api import generate, health, predict, timeseries, v2
 from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
@@ -116,6 +116,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         repository_api,
         predict,
         timeseries,
+        generate,
         statistics,
         v2,
         configuration,

@@ -22,7 +22,6 @@ from service.calls.services import Services
 from service.codec.bodies import priority_of
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
-from service.graphs.model import Arrays
 from service.repository.served import Served
 from service.tasks.task import Request as TaskRequest
 from service.tasks.task import Task, Work
@@ -77,38 +76,40 @@ def _read(call: Call, body: bytes, served: Served) -> Asked:
         request, work = task.read_recording(body, dict(QueryParams(call.head.query)))
     else:
         request, work = task.read_json(body)
-    return ask(call, served, request, work, partial(_answer, task, work))
+    return asked_of(call, request, work, partial(answer_of, task, work))
 
 
-def ask(
-    call: Call,
-    served: Served,
-    request: TaskRequest,
-    work: Work,
-    answer: Callable[[Arrays], Answer],
+def asked_of(
+    call: Call, request: TaskRequest, work: Work, answer: Callable[[Any], Answer]
 ) -> Asked:
-    """What a task's request comes to, once its input is checked and its options are read.
+    """What a request to a task wants, checked.
+
+    Args:
+        call: The request's.
+        request: As its task reads it.
+        work: What it comes to.
+        answer: Makes the answer of the results.
 
     Raises:
-        ServiceError: Naming the field that is not as it should be.
+        ServiceError: It can't be done; the field named.
     """
+    served = call.served
+    assert served.task is not None, "it has read the request"
     call.check_count(len(work.asked), work.field)
     if served.sequences is not None:
         check_sequences(work.asked, served.sequences, work.field)
+    has_slow_answer = served.task.has_slow_answers
     if request.precision is not None:
         served = call.served_with(request.precision, "precision")
+    timeout_s = call.timeout_s(request.timeout_s, "timeout_s")
+    priority = priority_of(request.priority, "priority")
     return Asked(
-        served,
-        work.asked,
-        work.field,
-        call.timeout_s(request.timeout_s, "timeout_s"),
-        priority_of(request.priority, "priority"),
-        answer,
-        has_slow_answer=served.task is not None and served.task.has_slow_answers,
+        served, work.asked, work.field, timeout_s, priority, answer, has_slow_answer=has_slow_answer
     )
 
 
-def _answer(task: Task, work: Work, results: Arrays) -> Answer:
+def answer_of(task: Task, work: Work, results: Any) -> Answer:
+    """The predictions, as JSON."""
     manifest = task.manifest
     body = {
         "model": manifest.name,

@@ -78,7 +78,7 @@ async def answered(handler: Handler, head: Head, request: Request, body: Any = N
             if body is None:
                 body = await read_body(request, call.settings.max_body_bytes)
             call.run(body)
-            await _first(call.answered, _disconnected(request))
+            await _first(call.answered, disconnected(request))
     except ServiceError as error:  # the body can't be had
         call.fail(error)
     finally:
@@ -128,7 +128,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-async def _disconnected(request: Request) -> None:
+async def disconnected(request: Request) -> None:
     """Return when the client has left."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

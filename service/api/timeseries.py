@@ -19,7 +19,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.api.predict import ask
+from service.api.predict import asked_of
 from service.api.routes import RawRoute, answered, head_of, read_body
 from service.api.schemas import (
     INTEGER,
@@ -196,7 +196,7 @@ def _read(call: Call, body: bytes, served: Served) -> Asked:
         message = error.message.replace(error.field, field)
         raise InvalidSequenceError(message, field) from None
     answer = partial(_answer, call.request_id, task, given, work)
-    return ask(call, served, request, work._replace(field="inputs"), answer)
+    return asked_of(call, request, work._replace(field="inputs"), answer)
 
 
 def _series(given: TimeSeriesInput, field: str) -> GivenSeries:

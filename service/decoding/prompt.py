@@ -26,6 +26,9 @@ class Sampling:
         top_p: Draw from the likeliest that together have this probability, of the `top_k`.
         seed: The same gives the same, whatever else runs; 0 to `MAX_SEED`.
         num_alternatives: So many of the likeliest tokens are told for each.
+        forced: Tokens that come first whatever is likely, and are told to nobody on the way: to
+            know their log-probabilities. They are of `max_tokens`; what is drawn after them is
+            what would be after a prompt that ends with them.
     """
 
     max_tokens: int
@@ -34,6 +37,7 @@ class Sampling:
     top_p: float = 1.0
     seed: int = 0
     num_alternatives: int = 0
+    forced: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,15 @@ from pydantic import Field
 
 from service.tasks.classification.settings import TextClassificationSettings
 from service.tasks.forecasting.settings import ForecastingSettings
+from service.tasks.generation.settings import GenerationSettings
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.transcription.settings import TranscriptionSettings
 
 Settings = Annotated[
-    TextClassificationSettings | ForecastingSettings | TaggingSettings | TranscriptionSettings,
+    TextClassificationSettings
+    | ForecastingSettings
+    | GenerationSettings
+    | TaggingSettings
+    | TranscriptionSettings,
     Field(discriminator="task"),
 ]

@@ -6,6 +6,7 @@ from service.manifest import Manifest
 from service.tasks.classification.task import Classification
 from service.tasks.classification.texts import TextClassification
 from service.tasks.forecasting.task import Forecasting
+from service.tasks.generation.task import Generation
 from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 from service.tasks.transcription.task import Transcription
@@ -14,6 +15,7 @@ TASKS: dict[str, type[Task]] = {
     "classification": Classification,
     "text_classification": TextClassification,
     "forecasting": Forecasting,
+    "generation": Generation,
     "tagging": TaggingTask,
     "transcription": Transcription,
 }

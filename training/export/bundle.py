@@ -6,9 +6,17 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
+from models.causal import CausalTransformer
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest, ParityCell
 from training.card import Card, load_run
+from training.export.cached import (
+    CachedCandidate,
+    cached_signature,
+    check_cache,
+    write_cached_graph,
+)
 from training.export.graph import Signature, export_graph, signature_of
 from training.export.lint import ExportError, lint
 from training.export.verify import Candidate, check_chunks, check_padding, check_parity
@@ -35,14 +43,17 @@ def export_run(
     folder = repository / card.name / version
     if folder.exists() and not replace:
         raise ExportError(f"{card.name} version {version} exists; it is replaced only when asked")
-    signature = signature_of(card, model)
-    exported = export_graph(run_folder)
+    cached = isinstance(model, CausalTransformer)
+    signature = cached_signature(card, model) if cached else signature_of(card, model)
+    exported = export_graph(run_folder, write_cached_graph if cached else None)
     lint(exported, signature, model)
     graph = exported.SerializeToString()
-    candidate = Candidate(graph, signature, model, card)
+    candidate = (CachedCandidate if cached else Candidate)(graph, signature, model, card)
     parity = check_parity(candidate, card.limits.max_length)
     check_padding(candidate)
     check_chunks(candidate)
+    if isinstance(candidate, CachedCandidate):
+        check_cache(candidate)
     beside = {name: (run_folder / name).read_bytes() for name in card.files}
     manifest = _manifest(card, version, signature, graph, beside, parity)
     files = {
@@ -69,7 +80,7 @@ def _manifest(
         version=version,
         family=card.architecture["family"],
         task=card.task,
-        batching="cells" if signature.state else "sequences",
+        batching=_batching(card, signature),
         inputs=card.inputs,
         outputs=card.outputs.model_copy(
             update={"weights": "weights" if signature.has_weights else None}
@@ -89,6 +100,12 @@ def _manifest(
         profile=card.profile,
         provenance=card.provenance,
     )
+
+
+def _batching(card: Card, signature: Signature) -> Literal["cells", "sequences", "decoding"]:
+    if card.task == "generation":
+        return "decoding"
+    return "cells" if signature.state else "sequences"
 
 
 def publish(files: dict[str, bytes], folder: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as onnxruntime_errors
 
-from models import SequenceModel
 from service.manifest import ParityCell
 from training.card import Card
 from training.export.graph import Signature
@@ -51,9 +50,7 @@ class Candidate:
         ExportError: onnxruntime does not load the graph.
     """
 
-    def __init__(
-        self, graph: bytes, signature: Signature, model: SequenceModel, card: Card
-    ) -> None:
+    def __init__(self, graph: bytes, signature: Signature, model: Any, card: Card) -> None:
         self.signature = signature
         self.model = model
         self.random = np.random.default_rng(0)

@@ -6,12 +6,14 @@ from service.tasks.settings import TaskName
 from training.task import TrainingTask
 from training.tasks.any_classification import AnyClassificationTask
 from training.tasks.forecasting import ForecastingTask
+from training.tasks.generation import GenerationTask
 from training.tasks.tagging.task import TaggingTask
 from training.tasks.transcription import TranscriptionTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
     "classification": AnyClassificationTask(),
     "forecasting": ForecastingTask(),
+    "generation": GenerationTask(),
     "tagging": TaggingTask(),
     "transcription": TranscriptionTask(),
 }

@@ -101,8 +101,8 @@ class SamplingGeneration(Generation):
     """
 
     __slots__ = (
-        "_alternatives", "_attention", "_end", "_ending", "_score", "logprobs", "next_uniform",
-        "strategy", "tokens",
+        "_alternatives", "_attention", "_draw", "_end", "_ending", "_num_forced", "_score",
+        "logprobs", "next_uniform", "strategy", "tokens",
     )  # fmt: skip
 
     def __init__(
@@ -115,10 +115,19 @@ class SamplingGeneration(Generation):
         self._end = end
         self.next_uniform = Uniforms(strategy.seed).next
         """Gives the number that its next token is drawn with."""
+        self._num_forced = len(strategy.forced)
+        if self._num_forced:  # those need no numbers: what follows is drawn as if they were read
+            self._draw = self.next_uniform
+            self.next_uniform = float
         self._score = 0.0
         self._ending: Ending = "length"
         self._attention: list[NDArray[np.float32]] = []
         self._alternatives: list[tuple[tuple[int, float], ...]] = []
+
+    @property
+    def is_forced(self) -> bool:
+        """Whether its next token is given."""
+        return len(self.tokens) < self._num_forced
 
     def accept(
         self, chosen: Chosen, row: int, token: int, logprob: float,
@@ -138,6 +147,9 @@ class SamplingGeneration(Generation):
         """
         if logprob != logprob:  # no number
             raise ValueError("the logits are no numbers")
+        if is_forced := self.is_forced:
+            token = self.strategy.forced[len(self.tokens)]
+            logprob = float(chosen.shifted[row, token] - chosen.log_total[row])
         self._score += logprob
         if token == self._end:
             self._ending = "end"
@@ -149,7 +161,10 @@ class SamplingGeneration(Generation):
             self._attention.append(attention.copy())
         if self.strategy.num_alternatives:
             self._alternatives.append(chosen.alternatives(row, self.strategy.num_alternatives))
-        if self.prompt.on_token is not None and self.prompt.on_token(token, logprob):
+        if is_forced:
+            if not self.is_forced:
+                self.next_uniform = self._draw
+        elif self.prompt.on_token is not None and self.prompt.on_token(token, logprob):
             self._ending = "stop"
             return False
         return len(self.tokens) < self.strategy.max_tokens

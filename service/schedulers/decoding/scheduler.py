@@ -212,12 +212,12 @@ class DecodingScheduler(Scheduler):
             zip(drawing, tokens, logprobs, strict=True)
         ):
             seen = None if attention is None else attention[row, : generation.source_length]
+            stream = None if generation.is_forced else generation.prompt.stream
             try:
                 goes_on = generation.accept(chosen, row, token, logprob, seen)
             except Exception as error:  # noqa: BLE001 - of any kind: its neighbours go on
                 self._fail(turn, error)
                 goes_on = False
-            stream = generation.prompt.stream
             if stream is not None and token != end and generation.failure is None:
                 self._news.note(Token(turn.job, stream, token, logprob))
             if not goes_on:
