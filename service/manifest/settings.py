@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from service.tasks.settings import TaskSettings
+from service.tasks.translation.settings import TranslationSettings
 
-Settings = TaskSettings
+Settings = TranslationSettings

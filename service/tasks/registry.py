@@ -5,9 +5,11 @@ from __future__ import annotations
 from service.tasks.classification.task import Classification
 from service.tasks.settings import TaskName
 from service.tasks.task import Bundle, Task
+from service.tasks.translation.task import Translation
 
 TASKS: dict[TaskName, type[Task]] = {
     "classification": Classification,
+    "translation": Translation,
 }
 
 
