@@ -84,6 +84,8 @@ class TransformerTranslator(Translator):
         if hidden_size % (2 * num_heads):
             raise ValueError(f"hidden_size {hidden_size} is not a multiple of {2 * num_heads}")
         self.width = hidden_size
+        self.num_source_tokens = num_source_tokens
+        self.num_target_tokens = num_target_tokens
         self.source_embedding = nn.Embedding(num_source_tokens, hidden_size)
         self.target_embedding = nn.Embedding(num_target_tokens, hidden_size)
         self.encoder = SelfAttentionStack(hidden_size, num_heads, num_layers, dropout)

@@ -51,8 +51,12 @@ class Translator(nn.Module, ABC):
     Attributes:
         memory_width: Values a source step in the memory.
         cache_width: Values a target step in the cache; 0 if there is none.
+        num_source_tokens: Of the source vocabulary.
+        num_target_tokens: Of the target vocabulary.
     """
 
+    num_source_tokens: int
+    num_target_tokens: int
     memory_width: int
     cache_width: int = 0
 
@@ -112,6 +116,8 @@ class RecurrentTranslator(Translator):
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
+        self.num_source_tokens = num_source_tokens
+        self.num_target_tokens = num_target_tokens
         self.source_embedding = nn.Embedding(num_source_tokens, embedding_size)
         self.target_embedding = nn.Embedding(num_target_tokens, embedding_size)
         self.encoder = Recurrent(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.tasks.translation.settings import TranslationSettings
+from service.tasks.translation.settings import Writing
 from service.tasks.translation.units import join, normalise, split
 from service.tasks.translation.vocabulary import BEGIN, PADDING, UNKNOWN, Vocabulary
 
@@ -38,22 +38,20 @@ class Interpreter:
     """Reads sources and writes targets, alike in training and service.
 
     Args:
-        settings: Of the bundle.
+        writing: How.
         source: Its vocabulary of sources.
         target: Its vocabulary of targets.
     """
 
-    def __init__(
-        self, settings: TranslationSettings, source: Vocabulary, target: Vocabulary
-    ) -> None:
-        self.settings = settings
+    def __init__(self, writing: Writing, source: Vocabulary, target: Vocabulary) -> None:
+        self.writing = writing
         self.source = source
         self.target = target
 
     @property
     def forbidden(self) -> tuple[int, ...]:
         """Target tokens that are never to be chosen."""
-        if self.settings.unknown == "copy":
+        if self.writing.unknown == "copy":
             return PADDING, BEGIN
         return PADDING, BEGIN, UNKNOWN
 
@@ -64,13 +62,13 @@ class Interpreter:
 
     def source_units(self, text: str) -> list[str]:
         """As `read`, without numbers."""
-        settings = self.settings
-        lowered = normalise(text, settings.source_units, lowercase=settings.lowercase)
-        return split(lowered, settings.source_units)
+        kind = self.writing.source_units
+        return split(normalise(text, kind, lowercase=self.writing.lowercase), kind)
 
     def target_units(self, text: str) -> list[str]:
         """The units that a decoder should write for a text."""
-        return split(normalise(text, self.settings.target_units), self.settings.target_units)
+        kind = self.writing.target_units
+        return split(normalise(text, kind), kind)
 
     def write(
         self, numbers: Sequence[int], attention: NDArray[np.float32] | None, source: Source
@@ -83,7 +81,7 @@ class Interpreter:
             source: What was translated.
         """
         units = self.target.decode(numbers)
-        if self.settings.unknown == "copy" and attention is not None:
+        if self.writing.unknown == "copy" and attention is not None:
             for place, number in enumerate(numbers):
                 if number == UNKNOWN:
                     units[place] = source.units[int(attention[place].argmax())]
@@ -91,4 +89,4 @@ class Interpreter:
 
     def text(self, units: Iterable[str]) -> str:
         """Target units as a text."""
-        return join(units, self.settings.target_units)
+        return join(units, self.writing.target_units)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from service.tasks.settings import TaskSettings
 from service.tasks.translation.units import Units
@@ -17,10 +17,11 @@ MAX_LENGTH_PENALTY = 5.0
 UnknownPolicy = Literal["refuse", "copy"]
 
 
-class TranslationSettings(TaskSettings):
-    """How texts become tokens and tokens texts, and what the decoder holds."""
+class Writing(BaseModel):
+    """How texts become tokens, and tokens texts."""
 
-    task: Literal["translation"] = "translation"
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     source_units: Units
     target_units: Units
     lowercase: bool = Field(False, description="whether sources are read in lower case")
@@ -29,6 +30,13 @@ class TranslationSettings(TaskSettings):
         description="units that the source vocabulary lacks: `refuse` the text, or read them as "
         "unknown and `copy` to each unknown target unit the source unit attended to most",
     )
+
+
+class TranslationSettings(TaskSettings):
+    """How a model writes, and what its decoder holds."""
+
+    task: Literal["translation"] = "translation"
+    writing: Writing
     max_tokens: PositiveInt = Field(description="of a target, its end among them")
     beam: int = Field(1, ge=1, le=MAX_BEAM, description="unless a request says another")
     length_penalty: float = Field(1.0, ge=0, le=MAX_LENGTH_PENALTY, description="likewise")

@@ -106,7 +106,7 @@ class Translation(DecodingTask):
             )
         if len(target) != self.manifest.outputs.width:
             raise BundleError(f"{TARGET_FILE} has {len(target)} units, outputs another number")
-        self.interpreter = Interpreter(settings, source, target)
+        self.interpreter = Interpreter(settings.writing, source, target)
 
     def _vocabulary(self, name: str) -> Vocabulary:
         try:
@@ -173,7 +173,7 @@ class Translation(DecodingTask):
             InvalidSequenceError: It is empty or too long, or has units that the model refuses.
         """
         source = self.interpreter.read(text)
-        units = self.settings.source_units
+        units = self.settings.writing.source_units
         limit = self.manifest.limits.max_length
         if not source.units:
             raise InvalidSequenceError(f"{field} has no {units}", field)
@@ -181,7 +181,7 @@ class Translation(DecodingTask):
             raise InvalidSequenceError(
                 f"{field} has {len(source.units)} {units}, the model takes {limit}", field
             )
-        if self.settings.unknown == "refuse" and source.unknown:
+        if self.settings.writing.unknown == "refuse" and source.unknown:
             named = ", ".join(map(repr, list(dict.fromkeys(source.unknown))[:MAX_NAMED]))
             raise InvalidSequenceError(
                 f"{field} has {units} the model does not know: {named}", field
@@ -226,15 +226,7 @@ class Translation(DecodingTask):
         interpreter = self.interpreter
         return {
             **self.settings.model_dump(
-                include={
-                    "source_units",
-                    "target_units",
-                    "lowercase",
-                    "unknown",
-                    "max_tokens",
-                    "beam",
-                    "length_penalty",
-                }
+                include={"writing", "max_tokens", "beam", "length_penalty"}
             ),
             "vocabulary": {"source": len(interpreter.source), "target": len(interpreter.target)},
         }
