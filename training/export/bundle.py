@@ -7,10 +7,13 @@ import os
 import shutil
 from pathlib import Path
 
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest, ParityCell
+from models import SequenceModel
+from models.translator import Translator
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest
 from training.card import Card, load_run
-from training.export.graph import Signature, export_graph, signature_of
+from training.export.graph import Exported, export_graph, signature_of
 from training.export.lint import ExportError, lint
+from training.export.translator_gates import export_translator
 from training.export.verify import Candidate, check_chunks, check_padding, check_parity
 
 METRICS_FILE = "metrics.json"
@@ -35,19 +38,13 @@ def export_run(
     folder = repository / card.name / version
     if folder.exists() and not replace:
         raise ExportError(f"{card.name} version {version} exists; it is replaced only when asked")
-    signature = signature_of(card, model)
-    exported = export_graph(run_folder)
-    lint(exported, signature, model)
-    graph = exported.SerializeToString()
-    candidate = Candidate(graph, signature, model, card)
-    parity = check_parity(candidate, card.limits.max_length)
-    check_padding(candidate)
-    check_chunks(candidate)
-    beside = {name: (run_folder / name).read_bytes() for name in card.files}
-    manifest = _manifest(card, version, signature, graph, beside, parity)
+    is_translator = isinstance(model, Translator)
+    made = (export_translator if is_translator else _export_sequences)(run_folder, card, model)
+    beside = {name: (run_folder / name).read_bytes() for name in card.files} | made.files
+    manifest = _manifest(card, version, made, beside)
     files = {
         **beside,
-        GRAPH_FILE: graph,
+        GRAPH_FILE: made.graph,
         MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
     }
     if (run_folder / METRICS_FILE).exists():
@@ -56,30 +53,41 @@ def export_run(
     return folder
 
 
-def _manifest(
-    card: Card,
-    version: str,
-    signature: Signature,
-    graph: bytes,
-    files: dict[str, bytes],
-    parity: list[ParityCell],
-) -> Manifest:
+def _export_sequences(run_folder: Path, card: Card, model: SequenceModel) -> Exported:
+    """A model of one graph over sequences, through its gates."""
+    signature = signature_of(card, model)
+    exported = export_graph(run_folder)
+    lint(exported, signature, model)
+    graph = exported.SerializeToString()
+    candidate = Candidate(graph, signature, model, card)
+    parity = check_parity(candidate, card.limits.max_length)
+    check_padding(candidate)
+    check_chunks(candidate)
+    return Exported(
+        graph,
+        "cells" if signature.state else "sequences",
+        signature.state,
+        "weights" if signature.has_weights else None,
+        parity,
+        files={},
+    )
+
+
+def _manifest(card: Card, version: str, made: Exported, files: dict[str, bytes]) -> Manifest:
     return Manifest(
         name=card.name,
         version=version,
         family=card.architecture["family"],
         task=card.task,
-        batching="cells" if signature.state else "sequences",
+        batching=made.batching,
         inputs=card.inputs,
-        outputs=card.outputs.model_copy(
-            update={"weights": "weights" if signature.has_weights else None}
-        ),
-        state=signature.state,
+        outputs=card.outputs.model_copy(update={"weights": made.weights}),
+        state=made.state,
         limits=card.limits,
         audio=card.audio,
-        sha256=hashlib.sha256(graph).hexdigest(),
-        graph_bytes=len(graph),
-        parity=parity,
+        sha256=hashlib.sha256(made.graph).hexdigest(),
+        graph_bytes=len(made.graph),
+        parity=made.parity,
         quality=card.quality,
         files={
             name: BundleFile(sha256=hashlib.sha256(content).hexdigest(), num_bytes=len(content))

@@ -11,17 +11,18 @@ import logging
 import multiprocessing
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from models import SequenceModel, fuse
-from service.manifest import StatePair
+from service.manifest import ParityCell, StatePair
 from training.card import Card, load_run
 
 OPSET = 20
@@ -65,9 +66,34 @@ def signature_of(card: Card, model: SequenceModel) -> Signature:
     return Signature(inputs, outputs, state, has_weights)
 
 
-def export_graph(run_folder: Path) -> onnx.ModelProto:
+class Exported(NamedTuple):
+    """What an export made, once it has passed its gates.
+
+    Args:
+        graph: The bytes of `model.onnx`.
+        batching: How a service runs it.
+        state: What it carries.
+        weights: The name of its output of attention, if it has one.
+        parity: How near it is to torch.
+        files: Further graphs, by name.
+    """
+
+    graph: bytes
+    batching: Literal["cells", "sequences", "decoding"]
+    state: list[StatePair]
+    weights: str | None
+    parity: list[ParityCell]
+    files: dict[str, bytes]
+
+
+def export_graph(
+    run_folder: Path, write: Callable[[Path, Path], None] | None = None
+) -> onnx.ModelProto:
     """Export a finished run in a new process.
 
+    Args:
+        run_folder: The run's.
+        write: Given the folder, exports the run to a file; None: as a sequence model.
     Raises:
         FileNotFoundError: The folder holds no finished run.
     """
@@ -75,7 +101,7 @@ def export_graph(run_folder: Path) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            pool.submit(_write_graph, run_folder, path).result()
+            pool.submit(write or _write_graph, run_folder, path).result()
         return onnx.load(path)
 
 
@@ -107,7 +133,7 @@ def _write_graph(run_folder: Path, path: Path) -> None:
     batch, time = torch.export.Dim("batch"), torch.export.Dim("time")
     state_axes = tuple({0: batch} for _ in signature.state)
     axes = ({0: batch, 1: time}, {0: batch}, *([state_axes] if state_axes else []))
-    with _quiet_exporter():
+    with quiet_exporter():
         program = torch.onnx.export(
             _Flat(model).eval(),
             (inputs, lengths, *state),
@@ -133,7 +159,7 @@ def strip(graph: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @contextmanager
-def _quiet_exporter() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """Keep back what the exporter says on every run and means nothing for these models."""
     registry = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = registry.level

@@ -10,9 +10,6 @@ decoder: inputs (batch, time), lengths (batch,); state (batch, *shape), or cache
 
 from __future__ import annotations
 
-import multiprocessing
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +30,7 @@ ATTENTION = "attention"
 
 
 class Graphs(NamedTuple):
-    """What a bundle's two graphs are, or what they must look like."""
+    """One of a kind for each of the two graphs."""
 
     encoder: Any
     decoder: Any
@@ -73,27 +70,21 @@ def state_pairs(model: Translator) -> list[StatePair]:
     ]
 
 
-def export_translator(run_folder: Path) -> Graphs:
-    """Export a finished run: an `onnx.ModelProto` each, made in a process of its own."""
-    spawn = multiprocessing.get_context("spawn")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{part}.onnx" for part in Graphs._fields]
-        for path in paths:
-            with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-                pool.submit(_write_graph, run_folder, path).result()
-        return Graphs(*map(onnx.load, paths))
-
-
-def _write_graph(run_folder: Path, path: Path) -> None:
-    """Export the part of a run that the file is named after; runs once in its process."""
-    torch.set_num_threads(1)
+def write_encoder(run_folder: Path, path: Path) -> None:
+    """Export a run's encoder to a file; runs once in its process."""
     model: Translator = load_run(run_folder)[1]
-    signature: Signature = getattr(signatures_of(model), path.stem)
-    if path.stem == "encoder":
-        part: nn.Module = TranslatorEncoder(fuse(model))
-        sample: tuple[Tensor, ...] = _sources()
-    else:
-        part, sample = TranslatorDecoder(fuse(model)), _sample_step(model)
+    _write(TranslatorEncoder(fuse(model)), _sources(), signatures_of(model).encoder, path)
+
+
+def write_decoder(run_folder: Path, path: Path) -> None:
+    """Likewise its decoder."""
+    model: Translator = load_run(run_folder)[1]
+    sample = _sample_step(model)
+    _write(TranslatorDecoder(fuse(model)), sample, signatures_of(model).decoder, path)
+
+
+def _write(part: nn.Module, sample: tuple[Tensor, ...], signature: Signature, path: Path) -> None:
+    torch.set_num_threads(1)
     dims = {
         name: torch.export.Dim(name)
         for axes in signature.inputs.values()

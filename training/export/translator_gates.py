@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from models.translator import Translator, TranslatorDecoder, TranslatorEncoder
 from service.manifest import ParityCell
-from training.export.lint import ExportError
-from training.export.translator import Graphs, signatures_of
+from service.tasks.settings import ENCODER_FILE
+from training.card import Card
+from training.export.graph import Exported, export_graph
+from training.export.lint import ExportError, lint
+from training.export.translator import (
+    ATTENTION,
+    Graphs,
+    signatures_of,
+    write_decoder,
+    write_encoder,
+)
 from training.export.verify import RUNTIME_ERRORS, largest_difference
 
 GRID_BATCHES = (1, 2, 8)
@@ -22,6 +33,32 @@ STEPS = (1, 3, 1, 1)
 RUBBISH = 1e4
 
 Arrays = dict[str, NDArray[Any]]
+
+
+def export_translator(run_folder: Path, card: Card, model: Translator) -> Exported:
+    """Both graphs of a run, through their gates.
+
+    Raises:
+        ExportError: A gate fails.
+    """
+    signatures = signatures_of(model)
+    graphs = Graphs(*(export_graph(run_folder, write) for write in (write_encoder, write_decoder)))
+    beside = [child for name, child in model.named_children() if name != "encoder"]
+    lint(graphs.encoder, signatures.encoder, model.get_submodule("encoder"))
+    lint(graphs.decoder, signatures.decoder, nn.ModuleList(beside))
+    content = Graphs(*(graph.SerializeToString() for graph in graphs))
+    candidate = TranslatorCandidate(content, model)
+    parity = check_parity(candidate, card.limits.max_length)
+    check_company(candidate)
+    check_steps(candidate)
+    return Exported(
+        content.decoder,
+        "decoding",
+        signatures.decoder.state,
+        ATTENTION,
+        parity,
+        files={ENCODER_FILE: content.encoder},
+    )
 
 
 class TranslatorCandidate:

@@ -225,9 +225,7 @@ class Translation(DecodingTask):
         """How it reads and writes, and what it does unless told otherwise."""
         interpreter = self.interpreter
         return {
-            **self.settings.model_dump(
-                include={"writing", "max_tokens", "beam", "length_penalty"}
-            ),
+            **self.settings.model_dump(include={"writing", "max_tokens", "beam", "length_penalty"}),
             "vocabulary": {"source": len(interpreter.source), "target": len(interpreter.target)},
         }
 
