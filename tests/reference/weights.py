@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from models.sequence import SequenceModel
+from torch import nn
 
 Array = NDArray[np.float64]
 Weights = dict[str, Array]
@@ -25,7 +24,7 @@ class Gate(NamedTuple):
     b_h: Array
 
 
-def weights_of(model: SequenceModel) -> Weights:
+def weights_of(model: nn.Module) -> Weights:
     """Every parameter and buffer under its dotted name."""
     return {
         name: tensor.detach().double().numpy().copy() for name, tensor in model.state_dict().items()
