@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+from models.recurrent import Cell
 from models.translation_transformer import TransformerTranslator
 from models.translator import Past, RecurrentTranslator, Translator, TranslatorDecoder
 from tests.reference import translators
@@ -17,7 +18,8 @@ from tests.reference.translators import Translated
 from tests.reference.weights import Array, weights_of
 
 NUM_SOURCE, NUM_TARGET, NUM_HEADS = 9, 7, 2
-KINDS = ("gru", "lstm", "transformer")
+CELLS: dict[str, Cell] = {"gru": "gru", "lstm": "lstm"}
+KINDS = (*CELLS, "transformer")
 SEEDS = st.integers(0, 2**32 - 1)
 PAIRS = st.lists(st.tuples(st.integers(1, 8), st.integers(1, 6)), min_size=1, max_size=4)
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -32,9 +34,8 @@ def random_translator(kind: str, seed: int) -> Translator:
             NUM_SOURCE, NUM_TARGET, hidden_size=8, num_heads=NUM_HEADS, num_layers=2
         )
     else:
-        cell = "lstm" if kind == "lstm" else "gru"
         model = RecurrentTranslator(
-            NUM_SOURCE, NUM_TARGET, cell=cell, embedding_size=6, hidden_size=8, num_layers=2
+            NUM_SOURCE, NUM_TARGET, cell=CELLS[kind], embedding_size=6, hidden_size=8, num_layers=2
         )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
