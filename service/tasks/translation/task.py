@@ -125,7 +125,11 @@ class Translation(DecodingTask):
             forbidden=self.interpreter.forbidden,
             state=state_specs(self.manifest),
             cache=CacheSpec(settings.cache_width, 1 + most) if settings.cache_width else None,
-            memory=MemorySpec(settings.memory_width, self.manifest.limits.max_length),
+            memory=MemorySpec(
+                settings.memory_width,
+                self.manifest.limits.max_length,
+                vocabulary=len(self.interpreter.source),
+            ),
             attention=self.manifest.outputs.weights,
             inputs=names.name,
             lengths=names.lengths,
