@@ -76,6 +76,7 @@ def make_run(folder: Path, family: str) -> tuple[Card, Translator]:
         outputs=Outputs(values=len(target)),
         settings=TranslationSettings(
             writing=Writing(source_units="characters", target_units="characters"),
+            example="abc",
             max_tokens=MAX_TOKENS,
             memory_width=model.memory_width,
             cache_width=model.cache_width,

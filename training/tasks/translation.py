@@ -239,6 +239,11 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             ),
             settings=TranslationSettings(
                 writing=interpreter.writing,
+                example=next(
+                    pair.source
+                    for pair in data.pairs.validation
+                    if not interpreter.read(pair.source).unknown
+                ),
                 max_tokens=data.max_tokens,
                 beam=metrics["beam"],
                 memory_width=model.memory_width,

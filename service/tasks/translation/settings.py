@@ -37,6 +37,7 @@ class TranslationSettings(TaskSettings):
 
     task: Literal["translation"] = "translation"
     writing: Writing
+    example: str = Field(min_length=1, description="a source that the model was not taught")
     max_tokens: PositiveInt = Field(description="of a target, its end among them")
     beam: int = Field(1, ge=1, le=MAX_BEAM, description="unless a request says another")
     length_penalty: float = Field(1.0, ge=0, le=MAX_LENGTH_PENALTY, description="likewise")

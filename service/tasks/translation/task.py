@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 from msgspec import Meta
@@ -91,7 +91,6 @@ class Translation(DecodingTask):
 
     request = TranslationRequest
     prediction = Prediction
-    example: ClassVar[dict[str, Any]] = {"texts": ["translation"], "beam": 4, "n_best": 2}
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
@@ -99,6 +98,7 @@ class Translation(DecodingTask):
         if not isinstance(settings, TranslationSettings):
             raise BundleError("settings: a translation has its own")
         self.settings = settings
+        self.example = {"texts": [settings.example], "beam": settings.beam, "explain": True}
         source, target = (self._vocabulary(name) for name in (SOURCE_FILE, TARGET_FILE))
         if [len(source)] != self.manifest.inputs.tokens:
             raise BundleError(
