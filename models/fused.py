@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from models.recurrent import Cell, Recurrent
-from models.sequence import Encoding, SequenceModel, State
+from models.sequence import Encoding, State
 
 # what torch.onnx.ops takes as an attribute; a dict of fewer types is not one of it to a checker
 Attribute = (
@@ -33,7 +34,10 @@ GATE_ORDER: dict[Cell, list[int]] = {
 }
 
 
-def fuse(model: SequenceModel) -> SequenceModel:
+M = TypeVar("M", bound=nn.Module)
+
+
+def fuse(model: M) -> M:
     """A copy of the model in its export form; torch can trace it, not run it."""
     fused = copy.deepcopy(model).eval()
     for name, module in list(fused.named_modules()):

@@ -11,12 +11,14 @@ from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.generation.settings import GenerationSettings
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.transcription.settings import TranscriptionSettings
+from service.tasks.translation.settings import TranslationSettings
 
 Settings = Annotated[
     TextClassificationSettings
     | ForecastingSettings
     | GenerationSettings
     | TaggingSettings
-    | TranscriptionSettings,
+    | TranscriptionSettings
+    | TranslationSettings,
     Field(discriminator="task"),
 ]

@@ -37,8 +37,9 @@ from service.schedulers.cost import calibrate
 from service.schedulers.decoding import DecodingScheduler
 from service.schedulers.sequences import SequenceScheduler
 from service.schedulers.tensors import TensorScheduler
-from service.tasks.decoding import ENCODER_FILE, DecodingTask
+from service.tasks.decoding import DecodingTask
 from service.tasks.registry import task_of
+from service.tasks.settings import ENCODER_FILE
 from service.tasks.task import Bundle, Task
 from service.telemetry.metrics import Metrics
 

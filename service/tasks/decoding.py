@@ -7,8 +7,6 @@ from abc import abstractmethod
 from service.graphs.decoder import DecoderSpec
 from service.tasks.task import Task
 
-ENCODER_FILE = "encoder.onnx"
-
 
 class DecodingTask(Task):
     """A task whose `Work.asked` are prompts; its answer is given what was made of each."""

@@ -10,6 +10,7 @@ from service.tasks.generation.task import Generation
 from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 from service.tasks.transcription.task import Transcription
+from service.tasks.translation.task import Translation
 
 TASKS: dict[str, type[Task]] = {
     "classification": Classification,
@@ -18,6 +19,7 @@ TASKS: dict[str, type[Task]] = {
     "generation": Generation,
     "tagging": TaggingTask,
     "transcription": Transcription,
+    "translation": Translation,
 }
 
 

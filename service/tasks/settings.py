@@ -11,6 +11,10 @@ TaskName = Literal[
 ]
 
 
+ENCODER_FILE = "encoder.onnx"
+"""Beside `model.onnx`, where that decodes what another graph encodes."""
+
+
 class TaskSettings(BaseModel):
     """What a bundle says of its task that its graph does not; each task has its own class."""
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.tasks.transcription.ctc import log_likelihood, log_softmax
+from service.tasks.transcription.settings import TranscriptionSettings
 from tests.training.recordings import recordings_of_all_parts
 from training.data.augment import Augmentation
 from training.data.batches import Row
@@ -164,7 +165,7 @@ def test_measures_and_contract_say_what_the_service_needs() -> None:
     found = TASK.contract(run, data(), objective, model, metrics | {"seeds": {"0": 1.0}})
     assert found.outputs.labels == [*"0123456789", "blank"]
     assert found.outputs.per_step
-    assert found.settings is not None
+    assert isinstance(found.settings, TranscriptionSettings)
     assert found.settings.blank == BLANK
     assert found.limits.max_length == 1_001  # 20 s
     assert not found.quality.higher_is_better  # type: ignore[union-attr]

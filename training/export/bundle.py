@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from models.causal import CausalTransformer
-from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest, ParityCell
+from models.translator import Translator
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest
 from training.card import Card, load_run
 from training.export.cached import (
     CachedCandidate,
@@ -17,8 +18,9 @@ from training.export.cached import (
     check_cache,
     write_cached_graph,
 )
-from training.export.graph import Signature, export_graph, signature_of
+from training.export.graph import Exported, Signature, export_graph, signature_of
 from training.export.lint import ExportError, lint
+from training.export.translator_gates import export_translator
 from training.export.verify import Candidate, check_chunks, check_padding, check_parity
 
 METRICS_FILE = "metrics.json"
@@ -43,6 +45,23 @@ def export_run(
     folder = repository / card.name / version
     if folder.exists() and not replace:
         raise ExportError(f"{card.name} version {version} exists; it is replaced only when asked")
+    is_translator = isinstance(model, Translator)
+    made = (export_translator if is_translator else _export_sequences)(run_folder, card, model)
+    beside = {name: (run_folder / name).read_bytes() for name in card.files} | made.files
+    manifest = _manifest(card, version, made, beside)
+    files = {
+        **beside,
+        GRAPH_FILE: made.graph,
+        MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
+    }
+    if (run_folder / METRICS_FILE).exists():
+        files[METRICS_FILE] = (run_folder / METRICS_FILE).read_bytes()
+    publish(files, folder)
+    return folder
+
+
+def _export_sequences(run_folder: Path, card: Card, model: Any) -> Exported:
+    """A model of one graph over sequences, through its gates."""
     cached = isinstance(model, CausalTransformer)
     signature = cached_signature(card, model) if cached else signature_of(card, model)
     exported = export_graph(run_folder, write_cached_graph if cached else None)
@@ -54,43 +73,31 @@ def export_run(
     check_chunks(candidate)
     if isinstance(candidate, CachedCandidate):
         check_cache(candidate)
-    beside = {name: (run_folder / name).read_bytes() for name in card.files}
-    manifest = _manifest(card, version, signature, graph, beside, parity)
-    files = {
-        **beside,
-        GRAPH_FILE: graph,
-        MANIFEST_FILE: (manifest.model_dump_json(indent=2) + "\n").encode(),
-    }
-    if (run_folder / METRICS_FILE).exists():
-        files[METRICS_FILE] = (run_folder / METRICS_FILE).read_bytes()
-    publish(files, folder)
-    return folder
+    return Exported(
+        graph,
+        _batching(card, signature),
+        signature.state,
+        "weights" if signature.has_weights else None,
+        parity,
+        files={},
+    )
 
 
-def _manifest(
-    card: Card,
-    version: str,
-    signature: Signature,
-    graph: bytes,
-    files: dict[str, bytes],
-    parity: list[ParityCell],
-) -> Manifest:
+def _manifest(card: Card, version: str, made: Exported, files: dict[str, bytes]) -> Manifest:
     return Manifest(
         name=card.name,
         version=version,
         family=card.architecture["family"],
         task=card.task,
-        batching=_batching(card, signature),
+        batching=made.batching,
         inputs=card.inputs,
-        outputs=card.outputs.model_copy(
-            update={"weights": "weights" if signature.has_weights else None}
-        ),
-        state=signature.state,
+        outputs=card.outputs.model_copy(update={"weights": made.weights}),
+        state=made.state,
         limits=card.limits,
         audio=card.audio,
-        sha256=hashlib.sha256(graph).hexdigest(),
-        graph_bytes=len(graph),
-        parity=parity,
+        sha256=hashlib.sha256(made.graph).hexdigest(),
+        graph_bytes=len(made.graph),
+        parity=made.parity,
         quality=card.quality,
         files={
             name: BundleFile(sha256=hashlib.sha256(content).hexdigest(), num_bytes=len(content))

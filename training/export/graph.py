@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import onnx
 import torch
 from torch import Tensor, nn
 
 from models import SequenceModel, fuse
-from service.manifest import StatePair
+from service.manifest import ParityCell, StatePair
 from training.card import Card, load_run
 
 OPSET = 20
@@ -63,6 +64,26 @@ def signature_of(card: Card, model: SequenceModel) -> Signature:
     for pair in state:
         inputs[pair.input] = outputs[pair.output] = ["batch", *pair.shape]
     return Signature(inputs, outputs, state, has_weights)
+
+
+class Exported(NamedTuple):
+    """What an export made, once it has passed its gates.
+
+    Args:
+        graph: The bytes of `model.onnx`.
+        batching: How a service runs it.
+        state: What it carries.
+        weights: The name of its output of attention, if it has one.
+        parity: How near it is to torch.
+        files: Further graphs, by name.
+    """
+
+    graph: bytes
+    batching: Literal["cells", "sequences", "decoding"]
+    state: list[StatePair]
+    weights: str | None
+    parity: list[ParityCell]
+    files: dict[str, bytes]
 
 
 def export_graph(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 import onnx
+from torch import nn
 
-from models import SequenceModel
 from models.fused import OPERATORS
 from models.recurrent import Recurrent
 from training.export.graph import OPSET, Axes, Signature
@@ -30,7 +30,7 @@ class ExportError(Exception):
     """Raised when a graph does not pass a gate: which one, where, and by how much."""
 
 
-def lint(graph: onnx.ModelProto, signature: Signature, model: SequenceModel) -> None:
+def lint(graph: onnx.ModelProto, signature: Signature, model: nn.Module) -> None:
     """Hold a graph against its signature and the recurrent layers of its model.
 
     Raises:
@@ -108,7 +108,7 @@ def _unused_input(graph: onnx.ModelProto) -> str | None:
     return f"nothing reads input {unused[0]}" if unused else None
 
 
-def _operator_problem(graph: onnx.ModelProto, model: SequenceModel) -> str | None:
+def _operator_problem(graph: onnx.ModelProto, model: nn.Module) -> str | None:
     kinds = Counter(node.op_type for node in graph.graph.node)
     if control := CONTROL_FLOW & kinds.keys():
         return f"control flow ({', '.join(sorted(control))}); sequences belong in one operator"

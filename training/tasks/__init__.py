@@ -9,6 +9,7 @@ from training.tasks.forecasting import ForecastingTask
 from training.tasks.generation import GenerationTask
 from training.tasks.tagging.task import TaggingTask
 from training.tasks.transcription import TranscriptionTask
+from training.tasks.translation import TranslationTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
     "classification": AnyClassificationTask(),
@@ -16,4 +17,5 @@ TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
     "generation": GenerationTask(),
     "tagging": TaggingTask(),
     "transcription": TranscriptionTask(),
+    "translation": TranslationTask(),
 }

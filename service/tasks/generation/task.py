@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Generation(DecodingTask):
 
     request = GenerationRequest
     prediction = Prediction
-    example: ClassVar[dict[str, Any]] = {
+    example = {  # noqa: RUF012 - never changed
         "prompts": ["ROMEO:"],
         "max_tokens": 60,
         "temperature": 0.8,

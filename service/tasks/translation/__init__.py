@@ -1,0 +1,1 @@
+"""Sequence to sequence: texts in one writing to texts in another."""
