@@ -120,11 +120,11 @@ def make_parser() -> argparse.ArgumentParser:
     sign.add_argument("bundles", type=Path, nargs="+", help="such as repository/digits-lstm/1")
     sign.set_defaults(run=lambda options: _sign(sign, options))
 
-    table = commands.add_parser("table", help="write the tables of README and docs/models.md")
+    table = commands.add_parser("table", help="write the tables of README and docs")
     table.add_argument("--repository", type=Path, default=REPOSITORY)
     table.add_argument("--latencies", type=Path, default=LATENCIES, help="of `make bench`")
     table.add_argument("--readme", type=Path, default=Path("README.md"))
-    table.add_argument("--models", type=Path, default=Path("docs/models.md"))
+    table.add_argument("--docs", type=Path, default=Path("docs"))
     table.add_argument("--check", action="store_true", help="only say whether it is current")
     table.set_defaults(run=lambda options: _table(table, options))
     return parser
@@ -271,12 +271,12 @@ def _sign(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def _table(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    where = (options.readme, options.models, options.repository, options.latencies)
+    where = (options.readme, options.docs, options.repository, options.latencies)
     try:
         if not options.check:
             write_tables(*where)
         elif not tables_are_current(*where):
-            sys.exit(f"{options.readme} or {options.models} is out of date: run `{parser.prog}`")
+            sys.exit(f"{options.readme} or {options.docs} is out of date: run `{parser.prog}`")
     except (OSError, ValueError) as error:
         sys.exit(str(error))
 

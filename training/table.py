@@ -1,4 +1,4 @@
-"""The tables of README and docs/models.md: bundles' `metrics.json`, and measured latencies."""
+"""The tables of README and docs: bundles' `metrics.json`, and measured latencies."""
 
 from __future__ import annotations
 
@@ -49,30 +49,33 @@ def families_table(repository: Path, latencies: Path) -> str:
     return header + "".join(rows) + baseline
 
 
-def write_tables(readme: Path, models: Path, repository: Path, latencies: Path) -> None:
-    """Put the tables between the markers of the documents.
+def write_tables(readme: Path, docs: Path, repository: Path, latencies: Path) -> None:
+    """Put the tables between the markers of README and of every document in a folder.
 
     Raises:
         ValueError: Markers are missing, or name what there is not.
     """
-    for path, text in _with_tables(readme, models, repository, latencies).items():
+    for path, text in _with_tables(readme, docs, repository, latencies).items():
         path.write_text(text)
 
 
-def tables_are_current(readme: Path, models: Path, repository: Path, latencies: Path) -> bool:
+def tables_are_current(readme: Path, docs: Path, repository: Path, latencies: Path) -> bool:
     """Whether `write_tables` would change nothing."""
-    texts = _with_tables(readme, models, repository, latencies)
+    texts = _with_tables(readme, docs, repository, latencies)
     return all(path.read_text() == text for path, text in texts.items())
 
 
-def _with_tables(readme: Path, models: Path, repository: Path, latencies: Path) -> dict[Path, str]:
+def _with_tables(readme: Path, docs: Path, repository: Path, latencies: Path) -> dict[Path, str]:
     """What the documents should say."""
     text = _put(readme, readme.read_text(), "families", families_table(repository, latencies))
     text = _put(readme, text, "problems", problems_table(repository))
-    about = models.read_text()
-    for problem in PROBLEM.findall(about):
-        about = _put(models, about, f"problem {problem}", problem_table(repository, problem))
-    return {readme: text, models: about}
+    texts = {readme: text}
+    for path in sorted(docs.glob("*.md")):
+        about = path.read_text()
+        for problem in PROBLEM.findall(about):
+            about = _put(path, about, f"problem {problem}", problem_table(repository, problem))
+        texts[path] = about
+    return texts
 
 
 def _put(path: Path, text: str, name: str, table: str) -> str:

@@ -95,27 +95,29 @@ def readme(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
-    path = tmp_path / "models.md"
-    path.write_text(f"before\n{markers('problem digits')}after\n")
-    return path
+def docs(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "models.md").write_text(f"before\n{markers('problem digits')}after\n")
+    (folder / "other.md").write_text("no table\n")
+    return folder
 
 
 def test_only_what_is_between_the_markers_changes(
-    readme: Path, models: Path, repository: Path, latencies: Path
+    readme: Path, docs: Path, repository: Path, latencies: Path
 ) -> None:
-    assert not tables_are_current(readme, models, repository, latencies)
-    write_tables(readme, models, repository, latencies)
+    assert not tables_are_current(readme, docs, repository, latencies)
+    write_tables(readme, docs, repository, latencies)
     assert readme.read_text() == (
         f"before\n<!-- families:begin -->\n{families_table(repository, latencies)}"
         f"<!-- families:end -->\nbetween\n<!-- problems:begin -->\n{problems_table(repository)}"
         "<!-- problems:end -->\nafter\n"
     )
-    assert models.read_text() == (
+    assert (docs / "models.md").read_text() == (
         f"before\n<!-- problem digits:begin -->\n{problem_table(repository, 'digits')}"
         "<!-- problem digits:end -->\nafter\n"
     )
-    assert tables_are_current(readme, models, repository, latencies)
+    assert tables_are_current(readme, docs, repository, latencies)
 
 
 def test_a_problem_has_a_column_a_family_and_its_best_is_bold(repository: Path) -> None:
@@ -143,10 +145,10 @@ def test_a_problem_has_a_row_a_model_and_its_baselines(repository: Path) -> None
 
 
 def test_a_stale_table_fails_the_check(
-    readme: Path, models: Path, repository: Path, latencies: Path
+    readme: Path, docs: Path, repository: Path, latencies: Path
 ) -> None:
     command = ["table", "--repository", str(repository), "--readme", str(readme)]
-    command += ["--models", str(models), "--latencies", str(latencies)]
+    command += ["--docs", str(docs), "--latencies", str(latencies)]
     main(command)
     main([*command, "--check"])
     path = repository / "digits-rnn" / "1" / "metrics.json"
@@ -159,8 +161,8 @@ def test_a_stale_table_fails_the_check(
 
 
 def test_markers_in_the_wrong_order_are_refused(
-    readme: Path, models: Path, repository: Path, latencies: Path
+    readme: Path, docs: Path, repository: Path, latencies: Path
 ) -> None:
     readme.write_text("<!-- families:end -->\n<!-- families:begin -->\n")
     with pytest.raises(ValueError, match="families:begin"):
-        write_tables(readme, models, repository, latencies)
+        write_tables(readme, docs, repository, latencies)
