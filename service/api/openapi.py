@@ -8,8 +8,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.api.documents import predictions_of, refused
-from service.api.schemas import json_of, responses, schema_of
+from service.api.schemas import JSON_TYPE, json_of, responses, schema_of
+from service.api.timeseries import example_of
 from service.calls.services import Services
+from service.tasks.forecasting.task import Forecasting
 from service.tasks.registry import TASKS, kind_of
 from service.tasks.task import Task
 
@@ -27,6 +29,10 @@ def describe_tasks(app: FastAPI) -> None:
             document["paths"][f"/v1/models/{task.manifest.name}/predict"] = {
                 "post": _operation(task)
             }
+            if isinstance(task, Forecasting):
+                forecast = document["paths"]["/v1/timeseries/forecast"]["post"]
+                examples = forecast["requestBody"]["content"][JSON_TYPE].setdefault("examples", {})
+                examples[task.manifest.name] = {"value": example_of(task)}
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does

@@ -6,7 +6,6 @@ Its model stands in the body, so the body is read before its way is known.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import time
 from collections.abc import Callable
@@ -109,29 +108,10 @@ _FORECAST = object_of(
 _OUTPUT = object_of(
     {"type": STRING, "id": STRING, "status": STRING, "content": array_of(_FORECAST)}
 )
-EXAMPLE: dict[str, Any] = {
-    "model": "traffic-gru",
-    "inputs": [
-        {
-            "type": UNIVARIATE,
-            "name": "I-94",
-            "series": [3300 - 2600 * round(math.cos(math.pi * hour / 12), 2) for hour in range(48)],
-            "frequency": "H",
-            "start_timestamp": "2018-05-08T00:00:00",
-            "covariates": {"holiday": [0] * 48},
-            "future_covariates": {"holiday": [0] * 6},
-        }
-    ],
-    "options": {"horizon": 6, "quantiles": [0.1, 0.5, 0.9]},
-}
-"""Cars an hour; what is known of each hour, the future's too, stands beside."""
-
 DOCUMENT: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": json_of(
-            schema_of(ForecastRequest), forecast={"summary": "One series", "value": EXAMPLE}
-        ),
+        "content": json_of(schema_of(ForecastRequest)),
     },
     "responses": responses(
         object_of(
@@ -168,6 +148,26 @@ async def forecast(request: Request) -> Response:
         plain = await asyncio.to_thread(decompress, body, coding, max_bytes)
     name = decode_json(NAME_DECODER, plain).model
     return await answered(FORECAST, head_of(request, name), request, body)
+
+
+def example_of(task: Forecasting) -> dict[str, Any]:
+    """A request to this model, answered when pasted."""
+    (series,) = task.example["series"]
+    known = {name: series[name] for name in ("covariates", "future_covariates")}
+    return {
+        "model": task.manifest.name,
+        "inputs": [
+            {
+                "type": UNIVARIATE,
+                "name": "example",
+                "series": series["values"],
+                "frequency": f"{task.settings.step_s}s",
+                "start_timestamp": series["start"],
+                **known,
+            }
+        ],
+        "options": {name: task.example[name] for name in ("horizon", "quantiles")},
+    }
 
 
 def read(call: Call, body: bytes) -> Asked | Callable[[], Asked]:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import httpx
 import pytest
 
-from service.api.timeseries import EXAMPLE as KSERVE_EXAMPLE
-
 Json = dict[str, Any]
+KSERVE_EXAMPLE: Json = {
+    "model": "traffic-gru",
+    "inputs": [
+        {
+            "type": "univariate_time_series",
+            "name": "I-94",
+            "series": [3300 - 2600 * round(math.cos(math.pi * hour / 12), 2) for hour in range(48)],
+            "frequency": "H",
+            "start_timestamp": "2018-05-08T00:00:00",
+            "covariates": {"holiday": [0] * 48},
+            "future_covariates": {"holiday": [0] * 6},
+        }
+    ],
+    "options": {"horizon": 6, "quantiles": [0.1, 0.5, 0.9]},
+}
 (INPUT,), OPTIONS = KSERVE_EXAMPLE["inputs"], KSERVE_EXAMPLE["options"]
 EXAMPLE: Json = {
     "series": [

@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.timeseries import EXAMPLE as KSERVE_EXAMPLE
 from tests.forecasting.asking import (
     EXAMPLE,
     INPUT,
+    KSERVE_EXAMPLE,
     Json,
     changed,
     check_alike,
@@ -35,6 +35,14 @@ def test_kserve_asks_for_the_same_in_its_own_words(client: httpx.Client) -> None
     check_alike(told, [expected])
     assert forecast["start_timestamp"] == expected["timestamps"][0]
     assert (forecast["name"], forecast["frequency"]) == ("I-94", "H")
+
+
+def test_the_documents_example_of_each_model_is_answered(client: httpx.Client) -> None:
+    operation = client.get("/openapi.json").json()["paths"]["/v1/timeseries/forecast"]["post"]
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    assert sorted(examples) == sorted(client.get("/v1/timeseries/models").json())
+    for example in examples.values():
+        assert kserve(client, example["value"]).status_code == 200
 
 
 def test_kserve_lists_what_forecasts(client: httpx.Client) -> None:
