@@ -146,6 +146,7 @@ def test_a_server_that_stops_lets_streams_end(small: Server) -> None:
         (pieces,), (end,) = running.result()
     assert end["finish_reason"] == "length"
     assert len("".join(pieces)) == 1_500
+    assert small.wait() == 0
 
 
 def test_a_stream_that_outlasts_the_time_to_stop_ends_with_an_error(repository: Path) -> None:
@@ -156,3 +157,4 @@ def test_a_stream_that_outlasts_the_time_to_stop_ends_with_an_error(repository: 
             server.terminate()
             *_, (name, said) = events
         assert (name, said["code"]) == ("error", "draining")
+        assert server.wait() == 0
