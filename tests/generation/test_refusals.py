@@ -33,6 +33,7 @@ LONG = 4_000  # tokens: seconds of work
         ({"seed": -1}, 422, "seed"),
         ({"seed": 2**64}, 422, "seed"),
         ({"logprobs": 21}, 422, "logprobs"),
+        ({"logprobs": 9, "prompts": ["a"] * 20, "max_tokens": LONG}, 422, "logprobs"),
         ({"max_tokens": 0}, 422, "max_tokens"),
         ({"max_tokens": 10**9}, 422, "prompts"),
         ({"prompts": ["a", "b" * 5_000]}, 422, "prompts[1]"),
