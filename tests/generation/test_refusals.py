@@ -33,6 +33,7 @@ LONG = 4_000  # tokens: seconds of work
         ({"seed": -1}, 422, "seed"),
         ({"seed": 2**64}, 422, "seed"),
         ({"logprobs": 21}, 422, "logprobs"),
+        ({"logprobs": 9, "prompts": ["a"] * 20, "max_tokens": LONG}, 422, "logprobs"),
         ({"max_tokens": 0}, 422, "max_tokens"),
         ({"max_tokens": 10**9}, 422, "prompts"),
         ({"prompts": ["a", "b" * 5_000]}, 422, "prompts[1]"),
@@ -146,6 +147,7 @@ def test_a_server_that_stops_lets_streams_end(small: Server) -> None:
         (pieces,), (end,) = running.result()
     assert end["finish_reason"] == "length"
     assert len("".join(pieces)) == 1_500
+    assert small.wait() == 0
 
 
 def test_a_stream_that_outlasts_the_time_to_stop_ends_with_an_error(repository: Path) -> None:
@@ -156,3 +158,4 @@ def test_a_stream_that_outlasts_the_time_to_stop_ends_with_an_error(repository: 
             server.terminate()
             *_, (name, said) = events
         assert (name, said["code"]) == ("error", "draining")
+        assert server.wait() == 0

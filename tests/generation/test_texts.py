@@ -13,6 +13,7 @@ import pytest
 from tests.generation.asking import MODELS, REPOSITORY, every_model, streamed, text, texts
 from tests.servers import Server
 
+# the scored part's first 2,000 characters; public domain
 SAMPLE = (Path(__file__).parent / "tinyshakespeare-slice.txt").read_text()
 PROMPTS = ["ROMEO:", "", "To be, or not to be", "\n", "KING RICHARD II:\nO"]
 

@@ -18,6 +18,9 @@ from service.tasks.generation.stops import Stops
 from service.tasks.generation.vocabulary import Encoded, Vocabulary
 from service.tasks.task import Bundle, Work
 
+MAX_TOLD = 500_000
+"""Alternatives in one answer: of all its tokens together."""
+
 Tell = Callable[[int, str], None]
 """Told on the event loop which prompt's text has come further, and by what."""
 
@@ -39,6 +42,7 @@ class Generation(DecodingTask):
 
     request = GenerationRequest
     prediction = Prediction
+    has_slow_answers = True
     example = {  # noqa: RUF012 - never changed
         "prompts": ["ROMEO:"],
         "max_tokens": 60,
@@ -90,6 +94,11 @@ class Generation(DecodingTask):
         texts = [request.prompts] if isinstance(request.prompts, str) else request.prompts
         fields = ["prompts"] if is_one else [f"prompts[{row}]" for row in range(len(texts))]
         begun = [self._begin(request, *each) for each in zip(texts, fields, strict=True)]
+        num_told = (request.logprobs or 0) * sum(each.strategy.max_tokens for each in begun)
+        if num_told > MAX_TOLD:
+            raise InvalidSequenceError(
+                f"logprobs may come to {num_told} alternatives, {MAX_TOLD} are possible", "logprobs"
+            )
         prompts = [self._prompt(request, row, each, tell) for row, each in enumerate(begun)]
 
         def answer(results: Any) -> list[dict[str, Any]]:
