@@ -30,7 +30,7 @@ from training.tasks.tagging.objective import (
 )
 from training.tasks.tagging.vocabulary import vocabulary_of
 
-EPOCHS = 12
+EPOCHS, MIN_STEPS = 12, 300
 BATCH_SIZE = 32
 MAX_LENGTH = 256
 """Words in a sentence that a model accepts."""
@@ -58,10 +58,10 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
         return with_validation(data, validation_share)
 
     def default_recipe(self, family: str, data: TaggedText) -> Recipe:
-        """Some times over all sentences."""
+        """Some times over all sentences; some more where they are few."""
         return Recipe(
             learning_rate=1.5e-3 if family == "transformer" else 5e-3,
-            steps=EPOCHS * -(-len(data.train) // BATCH_SIZE),
+            steps=max(MIN_STEPS, EPOCHS * -(-len(data.train) // BATCH_SIZE)),
             batch_size=BATCH_SIZE,
             label_smoothing=0.05,
         )

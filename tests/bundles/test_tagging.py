@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import httpx
 import pytest
 
 from service.tasks.tagging.spans import is_span_set
+from tests.bundles.some import serving_some
 from tests.http.payloads import predict_path
 from tests.http.refusals import check_refusal
-from tests.servers import bundles_folder
+from tests.servers import REPOSITORY
 from training.data.brown import name_tags
 from training.data.conll import read_conll
 from training.fit.tagging_scores import tagging_scores
@@ -21,6 +23,12 @@ SAMPLE = Path(__file__).parents[1] / "data" / "brown_news_test.conll"
 TAGGERS = ["pos-birnn", "pos-transformer", "names-birnn", "names-transformer"]
 MAX_SEQUENCES = 100  # of one request here
 TEXT = "Mr. O\u2019Neil \U0001f600 of the  Fulton County Jury said: \u201cno!\u201d"
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with serving_some("pos-*", "names-*") as client:
+        yield client
 
 
 def ask(client: httpx.Client, model: str, **body: Any) -> list[dict[str, Any]]:
@@ -43,7 +51,7 @@ def test_the_test_split_scores_what_the_metrics_say(client: httpx.Client, model:
     has_spans = model.startswith("names")
     expected = [name_tags(s.tags) if has_spans else s.tags for s in sentences]
     scores = tagging_scores(expected, found, has_spans=has_spans)
-    metrics = json.loads((bundles_folder() / model / "1" / "metrics.json").read_text())
+    metrics = json.loads((REPOSITORY / model / "1" / "metrics.json").read_text())
     assert metrics["sequences"]["test"] == len(sentences)
     for name, score in scores.items():
         # onnxruntime and torch differ by 1e-6: of ten thousand words one may be as good as a tie

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.bundles.some import serving_some
 from tests.http.payloads import predict_path
 from tests.http.refusals import check_refusal
-from tests.servers import bundles_folder
+from tests.servers import REPOSITORY
 from training.data.tsv import read_tsv
 
 SAMPLE = Path(__file__).parents[1] / "data" / "languages_test.tsv"
 CLASSIFIERS = ["languages-gru", "languages-transformer"]
 MAX_SEQUENCES = 100  # of one request here
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    with serving_some("languages-*") as client:
+        yield client
 
 
 def ask(client: httpx.Client, model: str, **body: Any) -> list[dict[str, Any]]:
@@ -37,7 +45,7 @@ def test_the_test_split_scores_what_the_metrics_say(client: httpx.Client, model:
             prediction["label"] == item.label
             for prediction, item in zip(predictions, chosen, strict=True)
         )
-    metrics = json.loads((bundles_folder() / model / "1" / "metrics.json").read_text())
+    metrics = json.loads((REPOSITORY / model / "1" / "metrics.json").read_text())
     assert metrics["sequences"]["test"] == len(items)
     # onnxruntime and torch differ by 1e-6: of two thousand lines one may be as good as a tie
     assert rights / len(items) == pytest.approx(metrics["test"]["accuracy"], abs=1e-3)

@@ -1,0 +1,23 @@
+"""A server of a few of the bundled models."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.servers import REPOSITORY, serving
+
+
+@contextmanager
+def serving_some(*patterns: str) -> Iterator[httpx.Client]:
+    """A client of a server of the bundles whose names are like one of these."""
+    with tempfile.TemporaryDirectory() as folder:
+        for pattern in patterns:
+            for model in REPOSITORY.glob(pattern):
+                (Path(folder) / model.name).symlink_to(model)
+        with serving(folder) as server:
+            yield server.client
