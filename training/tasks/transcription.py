@@ -27,7 +27,7 @@ from training.data.connected import (
 from training.data.dataset import SequenceSet
 from training.data.profile import feature_moments, profile_of
 from training.fit.connectionist import Beginning, CtcObjective, logits_of
-from training.fit.edits import error_rate
+from training.fit.edits import distances, error_rate
 from training.fit.segments import baseline_error_rate
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
@@ -95,14 +95,16 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
     def measure(
         self, model: SequenceModel, data: ConnectedDigits, objective: CtcObjective
     ) -> dict[str, Any]:
-        """Digit error rates and whole sequences right, beside segmentation by loudness."""
+        """Error rates, and the errors in each test sequence; beside segmentation by loudness."""
         parts = {"test": data.test, "validation": data.validation}
+        found = _decoded(logits_of(model, data.test), objective.blank, "greedy")
         return {
             "metric": METRIC,
             "higher_is_better": False,
             "labels": [*data.labels],
             "sequences": {"train": len(data.train), **{k: len(part) for k, part in parts.items()}},
             **{name: scores(model, part, objective.blank) for name, part in parts.items()},
+            "test_errors": distances(found, data.test.digits),
             "baselines": {"loudness and logistic regression": baseline_error_rate(data)},
         }
 
