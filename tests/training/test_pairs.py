@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import dates, pairs
+from training.data import dates
 from training.data.cmudict import load_cmudict, pronunciations
 from training.data.ddtp import join, load_ddtp, plain
+from training.data.fetching import download
 from training.data.pairs import Pair, load_tables, parts, read_table, write_table
 
 # the first lines of the CMU Pronouncing Dictionary, and others of it
@@ -164,11 +165,11 @@ def test_a_file_of_another_digest_is_not_kept(tmp_path: Path) -> None:
     served, path = tmp_path / "served", tmp_path / "cache" / "file"
     served.write_bytes(b"other")
     with pytest.raises(ValueError, match="has sha256"):
-        pairs.download(served.as_uri(), "0" * 64, path)
+        download(served.as_uri(), path, "0" * 64)
     assert not list(path.parent.iterdir())
-    pairs.download(
+    download(
         served.as_uri(),
-        "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
         path,
+        "d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa",
     )
     assert path.read_bytes() == b"other"

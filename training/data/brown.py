@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import re
 import tarfile
-import urllib.request
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from service.tasks.tagging.spans import OUTSIDE
+from training.data.fetching import fetched
 from training.data.tagged import Sentence, TaggedText, to_bio
 
 ARCHIVE_URL = "https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/brown.zip"
@@ -171,15 +170,5 @@ def texts_digest(texts: dict[str, str]) -> str:
 
 
 def find_archive() -> Path:
-    """One of ARCHIVE_FILES in the folder SEQSERVE_DATA_DIR or the user's cache, downloaded once."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve"
-    folders = [Path(os.environ.get("SEQSERVE_DATA_DIR") or cache), cache]
-    for folder in folders:
-        for name in ARCHIVE_FILES:
-            if (folder / name).exists():
-                return folder / name
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = cache / f".{ARCHIVE_FILES[-1]}.{os.getpid()}"
-    print(f"downloading {ARCHIVE_URL}")
-    urllib.request.urlretrieve(ARCHIVE_URL, partial)
-    return partial.replace(cache / ARCHIVE_FILES[-1])
+    """One of ARCHIVE_FILES, downloaded once."""
+    return fetched(ARCHIVE_URL, *reversed(ARCHIVE_FILES))

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data.fetching import fetched
 
 URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -108,17 +108,5 @@ def _read(path: Path) -> str:
 
 
 def find_tinyshakespeare() -> Path:
-    """The file in the folder SEQSERVE_DATA_DIR, or else in the user's cache, downloaded once."""
-    if folder := os.environ.get("SEQSERVE_DATA_DIR"):
-        given = Path(folder) / FILE
-        if given.exists():
-            return given
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve"
-    cached = cache / FILE
-    if not cached.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{FILE}.{os.getpid()}"
-        print(f"downloading {URL}")
-        urllib.request.urlretrieve(URL, partial)
-        partial.replace(cached)
-    return cached
+    """The file, downloaded once."""
+    return fetched(URL, FILE)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 
-from training.data.pairs import Pair, Pairs, download, given_or_cached, parts
+from training.data.fetching import fetched
+from training.data.pairs import Pair, Pairs, parts
 
 FILE = "cmudict.dict"
 URL = (
@@ -28,9 +29,7 @@ def load_cmudict() -> Pairs:
         ValueError: The file is not the one of the digest.
         OSError: It can't be read or downloaded.
     """
-    path = given_or_cached(FILE)
-    if not path.exists():
-        download(URL, SHA256, path)
+    path = fetched(URL, FILE, sha256=SHA256)
     train, validation, test = parts(
         pronunciations(path.read_text(encoding="utf-8")), NUM_TEST, NUM_VALIDATION
     )

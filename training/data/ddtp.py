@@ -13,7 +13,8 @@ import subprocess
 import unicodedata
 from pathlib import Path
 
-from training.data.pairs import Pair, Pairs, given_or_cached, parts
+from training.data.fetching import given_or_cached
+from training.data.pairs import Pair, Pairs, parts
 
 FOLDER = "ddtp"
 ENGLISH, FRENCH = "Packages", "Translation-fr"

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import re
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -20,6 +18,7 @@ import numpy as np
 from service.tasks.audio import read_recording
 from service.tasks.features import LogMel
 from training.data.dataset import Dataset, SequenceSet
+from training.data.fetching import fetched
 
 ARCHIVE_URL = (
     "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.zip"
@@ -113,20 +112,8 @@ def in_official_test(recording: Recording) -> bool:
 
 
 def find_archive() -> Path:
-    """`fsdd.zip` in the folder SEQSERVE_DATA_DIR, or else in the user's cache, downloaded once."""
-    if folder := os.environ.get("SEQSERVE_DATA_DIR"):
-        given = Path(folder) / ARCHIVE_FILE
-        if given.exists():
-            return given
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve"
-    cached = cache / ARCHIVE_FILE
-    if not cached.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{ARCHIVE_FILE}.{os.getpid()}"
-        print(f"downloading {ARCHIVE_URL}")
-        urllib.request.urlretrieve(ARCHIVE_URL, partial)
-        partial.replace(cached)
-    return cached
+    """`fsdd.zip`, downloaded once."""
+    return fetched(ARCHIVE_URL, ARCHIVE_FILE)
 
 
 def read_archive(archive: Path) -> list[Recording]:

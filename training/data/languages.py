@@ -8,13 +8,12 @@ little with a point release; which descriptions are for the test does not.
 from __future__ import annotations
 
 import lzma
-import os
 import re
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from training.data.fetching import download, given_or_cached
 from training.data.labelled import Labelled, LabelledText
 
 ARCHIVE_URL = "https://deb.debian.org/debian/dists/bookworm/main/i18n"
@@ -96,18 +95,10 @@ def split(
 
 
 def find_folder() -> Path:
-    """The folder of the files: in SEQSERVE_DATA_DIR, or else in the user's cache, filled once."""
-    if given := os.environ.get("SEQSERVE_DATA_DIR"):
-        folder = Path(given) / FOLDER
-        if folder.exists():
-            return folder
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve" / FOLDER
-    cache.mkdir(parents=True, exist_ok=True)
+    """The folder of the files, filled once."""
+    folder = given_or_cached(FOLDER)
     for file in LANGUAGES.values():
         name = f"Translation-{file}.xz"
-        if not (cache / name).exists():
-            print(f"downloading {ARCHIVE_URL}/{name}")
-            partial = cache / f".{name}.{os.getpid()}"
-            urllib.request.urlretrieve(f"{ARCHIVE_URL}/{name}", partial)
-            partial.replace(cache / name)
-    return cache
+        if not (folder / name).exists():
+            download(f"{ARCHIVE_URL}/{name}", folder / name)
+    return folder

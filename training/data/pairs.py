@@ -6,10 +6,7 @@ A row of a table is `source<TAB>target`; further columns are further right targe
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import os
 import random
-import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,33 +89,3 @@ def parts(pairs: list[Pair], num_test: int, num_validation: int) -> tuple[list[P
     random.Random(0).shuffle(shuffled)
     held = num_test + num_validation
     return shuffled[held:], shuffled[num_test:held], shuffled[:num_test]
-
-
-def given_or_cached(file: str) -> Path:
-    """Where a data file is: in the folder SEQSERVE_DATA_DIR, or else to be in the user's cache."""
-    if folder := os.environ.get("SEQSERVE_DATA_DIR"):
-        given = Path(folder) / file
-        if given.exists():
-            return given
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve"
-    return cache / file
-
-
-def download(url: str, sha256: str, path: Path) -> None:
-    """Fetch a file once; nothing is left of one with another digest.
-
-    Raises:
-        ValueError: It has another digest.
-        OSError: It can't be fetched.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    print(f"downloading {url}")
-    try:
-        urllib.request.urlretrieve(url, partial)
-        found = hashlib.sha256(partial.read_bytes()).hexdigest()
-        if found != sha256:
-            raise ValueError(f"{url} has sha256 {found}, expected {sha256}")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

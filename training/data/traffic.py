@@ -10,11 +10,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
-import urllib.request
 import zipfile
 from pathlib import Path
 
+from training.data.fetching import fetched
 from training.data.series import Series, read_series
 
 COMMIT = "d469d0eac7ad75cef1764a33ffca9450026e97c1"
@@ -63,17 +62,5 @@ def with_holidays(text: str) -> str:
 
 
 def find_archive() -> Path:
-    """The archive in the folder SEQSERVE_DATA_DIR, or else in the user's cache, downloaded once."""
-    if folder := os.environ.get("SEQSERVE_DATA_DIR"):
-        given = Path(folder) / FILE
-        if given.exists():
-            return given
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seqserve"
-    cached = cache / FILE
-    if not cached.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{FILE}.{os.getpid()}"
-        print(f"downloading {URL}")
-        urllib.request.urlretrieve(URL, partial)
-        partial.replace(cached)
-    return cached
+    """The archive, downloaded once."""
+    return fetched(URL, FILE)
