@@ -30,7 +30,7 @@ from training.data.connected import (
 from training.data.fsdd import ARCHIVE_FILE, read_archive
 from training.fit.edits import distances, error_rate
 
-BUNDLES = ["spoken-digits-lstm"]
+BUNDLES = ["spoken-digits-lstm", "spoken-digits-transformer"]
 EXPLAINING = ["spoken-digits-transformer"]
 MAX_DURATION_S = 20.0
 SAMPLE_SEQUENCES = 40
