@@ -46,6 +46,9 @@ DEFAULT_LEARNING_RATE = 3e-3
 LOOKS_BACK = ("rnn", "lstm", "gru")
 """Families that have heard only what was before a step."""
 
+KNOWS_POSITIONS = ("transformer",)
+"""Families that know where a step is, and so no sequence longer than those they learnt from."""
+
 
 class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
     """Of connected digits."""
@@ -120,11 +123,7 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
         return Contract(
             inputs=Inputs(features=data.audio.feature_names()),
             outputs=Outputs(labels=[*data.labels, "blank"], per_step=True),
-            limits=Limits(
-                max_length=data.audio.num_frames(
-                    int(MAX_DURATION_S * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
-                )
-            ),
+            limits=Limits(max_length=longest(run.architecture["family"], data)),
             quality=scores_of(metrics),
             profile=profile_of(_set_of(data.train)),
             settings=TranscriptionSettings(blank=objective.blank),
@@ -138,6 +137,13 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
             "train_sequences": len(data.train),
             "audio": data.audio.model_dump(),
         }
+
+
+def longest(family: str, data: ConnectedDigits) -> int:
+    """Steps of the longest sequence that a model is to accept."""
+    if family in KNOWS_POSITIONS:
+        return max(map(len, data.train.frames))
+    return data.audio.num_frames(int(MAX_DURATION_S * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
 
 
 def beginning_of(run: Run) -> Beginning:
