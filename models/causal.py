@@ -11,12 +11,13 @@ at step p by the angle p / 10000^(j / pairs):
 
     score(p, s) = (R(p) q(p)) . (R(s) k(s)) / sqrt(d)      depends on the steps by p - s alone
 
-So a cache that holds keys before their rotation may lose its oldest entries, and what is left is
-counted from 0 anew: no answer changes. That is how a text of any length goes on in memory of
-`window` entries a row.
+A cache holds keys as they are after their rotation, and of each entry the step it is of: so it may
+lose its oldest entries, and a text of any length goes on in memory of `window` entries a row.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,25 @@ from models.sequence import Prediction, State
 BASE = 10_000.0
 
 
-def rotate(vectors: Tensor, positions: Tensor) -> Tensor:
-    """Rotate (batch, heads, time, d) by the steps' positions (batch, time)."""
-    half = vectors.shape[3] // 2
-    places = torch.arange(half, device=vectors.device).to(vectors.dtype)
-    angles = positions.to(vectors.dtype).unsqueeze(2) * BASE ** (-places / half)
-    sine, cosine = torch.sin(angles).unsqueeze(1), torch.cos(angles).unsqueeze(1)
-    first, second = vectors[..., :half], vectors[..., half:]
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=3)
+class Rotation(NamedTuple):
+    """Of some steps: sine and cosine of each pair's angle, (batch, time, 1, d / 2) each."""
+
+    sine: Tensor
+    cosine: Tensor
+
+    @classmethod
+    def at(cls, positions: Tensor, head_width: int) -> Rotation:
+        """Of the steps at these positions, (batch, time)."""
+        half = head_width // 2
+        places = torch.arange(half, device=positions.device).to(positions.dtype)
+        angles = (positions.unsqueeze(2) * BASE ** (-places / half)).unsqueeze(2)
+        return cls(torch.sin(angles), torch.cos(angles))
+
+    def __call__(self, vectors: Tensor) -> Tensor:
+        """Rotate vectors, (batch, time, heads, d)."""
+        first, second = vectors.chunk(2, dim=3)
+        turned = first * self.cosine - second * self.sine
+        return torch.cat([turned, second * self.cosine + first * self.sine], dim=3)
 
 
 class CausalAttention(nn.Module):
@@ -45,38 +57,39 @@ class CausalAttention(nn.Module):
         if width % (2 * num_heads):
             raise ValueError(f"width {width} is no even number for each of {num_heads} heads")
         self.num_heads = num_heads
+        self.head_width = width // num_heads
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.output = nn.Linear(width, width, bias=False)
         nn.init.zeros_(self.output.weight)  # a new layer is the identity
 
     def forward(
-        self, hidden: Tensor, past: Tensor, positions: Tensor, mask: Tensor
+        self, hidden: Tensor, past: Tensor, rotation: Rotation, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Attend.
 
         Args:
             hidden: (batch, time, width).
-            past: (batch, past, 2 * width), keys and values of earlier steps.
-            positions: (batch, past + time), of the earlier steps and these.
+            past: (batch, past, 2 * width), rotated keys and values of earlier steps.
+            rotation: Of these steps.
             mask: bool (batch, 1, time, past + time), True where the second may be seen.
         Returns:
             outputs: (batch, time, width).
-            entries: (batch, time, 2 * width), these steps' keys and values.
+            entries: (batch, time, 2 * width), these steps' rotated keys and values.
         """
-        num_steps, width = hidden.shape[1], hidden.shape[2]
-        query, entries = torch.split(self.query_key_value(hidden), [width, 2 * width], dim=2)
-        key, value = torch.split(torch.cat([past, entries], dim=1), width, dim=2)
-        query, key, value = self._heads(query), self._heads(key), self._heads(value)
-        context = functional.scaled_dot_product_attention(
-            rotate(query, positions[:, -num_steps:]), rotate(key, positions), value, mask
-        )  # (batch, heads, time, d)
+        width = hidden.shape[2]
+        query, key, value = torch.split(self.query_key_value(hidden), width, dim=2)
+        entries = torch.cat([rotation(self._heads(key)).flatten(2), value], dim=2)
+        # (batch, 2 * heads, past + time, d): keys, then values, parted where both lie in one piece
+        both = self._heads(torch.cat([past, entries], dim=1)).transpose(1, 2)
+        keys, values = torch.split(both, self.num_heads, dim=1)
+        asked = rotation(self._heads(query)).transpose(1, 2)
+        context = functional.scaled_dot_product_attention(asked, keys, values, mask)
+        # (batch, heads, time, d)
         return self.output(context.transpose(1, 2).flatten(2)), entries
 
     def _heads(self, vectors: Tensor) -> Tensor:
-        """(batch, time, width) to (batch, heads, time, d)."""
-        batch_size, num_steps, width = vectors.shape
-        parts = vectors.reshape(batch_size, num_steps, self.num_heads, width // self.num_heads)
-        return parts.transpose(1, 2)
+        """(batch, time, width) to (batch, time, heads, d); twice as wide, to twice the heads."""
+        return vectors.reshape(vectors.shape[0], vectors.shape[1], -1, self.head_width)
 
 
 class CausalLayer(nn.Module):
@@ -93,13 +106,14 @@ class CausalLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(
-        self, hidden: Tensor, past: Tensor, positions: Tensor, mask: Tensor
+        self, hidden: Tensor, past: Tensor, rotation: Rotation, mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """(batch, time, width) to the same, and the entries for the cache; see CausalAttention."""
-        attended, entries = self.attention(self.attention_norm(hidden), past, positions, mask)
+        attended, entries = self.attention(self.attention_norm(hidden), past, rotation, mask)
         hidden = hidden + self.dropout(attended)
-        inner = torch.relu(self.inner(self.perceptron_norm(hidden))).square()
-        return hidden + self.dropout(self.outer(inner)), entries
+        inner = torch.relu(self.inner(self.perceptron_norm(hidden)))
+        # a product of two: in ONNX, what is squared is a power, which takes longer
+        return hidden + self.dropout(self.outer(inner * inner)), entries
 
 
 def before(inputs: Tensor, earlier: Tensor, earlier_lengths: Tensor, back: int) -> Tensor:
@@ -151,8 +165,9 @@ class CausalTransformer(nn.Module):
         self.num_tokens = num_tokens
         self.width = width
         self.window = window
-        self.cache_width = num_layers * 2 * width + 1
-        """Of an entry: keys and values of every layer, and the token itself."""
+        self.head_width = width // num_heads
+        self.cache_width = num_layers * 2 * width + 2
+        """Of an entry: keys and values of every layer, the token itself, and its step."""
         # the last row of each is for what lies before the beginning
         self.embeddings = nn.ModuleList(
             nn.Embedding(num_tokens + 1, width) for _ in range(reach + 1)
@@ -193,24 +208,24 @@ class CausalTransformer(nn.Module):
 
         Args:
             inputs: int64 (batch, time), tokens.
-            cache: (batch, past, cache_width); entries past a row's length never matter.
+            cache: (batch, past, cache_width); entries past a row's length never matter, but must be
+                finite.
             cache_lengths: int64 (batch,), 0 to past.
         Returns:
             hidden: (batch, time, width), normalised.
             entries: (batch, time, cache_width), to be appended to each row's own.
         """
         num_steps, past = inputs.shape[1], cache.shape[1]
-        offsets = cache_lengths.unsqueeze(1)
-        old = torch.arange(past, device=inputs.device).unsqueeze(0)
-        real = old < offsets  # (batch, past)
-        # rubbish, NaN included, must not reach a sum
-        cache = torch.where(real.unsqueeze(2), cache, torch.zeros_like(cache))
-        new = offsets + torch.arange(num_steps, device=inputs.device)  # (batch, time)
-        positions = torch.cat([old.expand_as(real), new], dim=1)
-        distances = new.unsqueeze(2) - positions.unsqueeze(1)  # (batch, time, past + time)
+        real = torch.arange(past, device=inputs.device) < cache_lengths.unsqueeze(1)
+        steps = cache[:, :, -1]  # (batch, past)
+        ended = torch.where(real, steps + 1, torch.zeros_like(steps))
+        begin = functional.pad(ended, (1, 0)).amax(dim=1, keepdim=True)  # 0 without entries
+        new = begin + torch.arange(num_steps, device=inputs.device)  # (batch, time)
+        distances = new.unsqueeze(2) - torch.cat([steps, new], dim=1).unsqueeze(1)
         there = torch.cat([real, torch.ones_like(inputs, dtype=torch.bool)], dim=1)
         mask = (distances >= 0) & (distances < self.window) & there.unsqueeze(1)
-        earlier = cache[:, :, -1].to(torch.int64)
+        rotation = Rotation.at(new, self.head_width)
+        earlier = torch.where(real, cache[:, :, -2], torch.zeros_like(steps)).to(torch.int64)
         hidden = torch.zeros_like(inputs, dtype=cache.dtype).unsqueeze(2)
         for back, embedding in enumerate(self.embeddings):
             tokens = before(inputs, earlier, cache_lengths, back) if back else inputs
@@ -219,9 +234,9 @@ class CausalTransformer(nn.Module):
         added = []
         for depth, layer in enumerate(self.layers):
             part = cache[:, :, 2 * depth * self.width : 2 * (depth + 1) * self.width]
-            hidden, entries = layer(hidden, part, positions, mask.unsqueeze(1))
+            hidden, entries = layer(hidden, part, rotation, mask.unsqueeze(1))
             added.append(entries)
-        added.append(inputs.unsqueeze(2).to(cache.dtype))
+        added += [inputs.unsqueeze(2).to(cache.dtype), new.unsqueeze(2)]
         return self.norm(hidden), torch.cat(added, dim=2)
 
     def _extend(self, state: State, entries: Tensor, lengths: Tensor) -> State:

@@ -64,7 +64,7 @@ def test_the_bundle_says_how_it_decodes(exported: Exported) -> None:
     manifest = read_manifest(exported.folder)
     assert manifest.batching == "decoding"
     assert isinstance(manifest.settings, GenerationSettings)
-    assert manifest.settings.cache == Cache(width=2 * 2 * 8 + 1, window=6)
+    assert manifest.settings.cache == Cache(width=2 * 2 * 8 + 2, window=6)
     assert len(manifest.parity) > 10
     check_cache(exported.candidate())
 
@@ -82,7 +82,7 @@ def test_a_window_shorter_than_the_models_is_found(exported: Exported) -> None:
 def test_a_graph_that_reads_nothing_of_an_input_is_found(exported: Exported, name: str) -> None:
     graph = onnx.load(exported.folder / "model.onnx")
     given: dict[str, NDArray[Any]] = {
-        "cache": np.zeros((1, 1, 33), np.float32),
+        "cache": np.zeros((1, 1, 34), np.float32),
         "cache_lengths": np.zeros(1, np.int64),
         "lengths": np.ones(1, np.int64),
     }

