@@ -46,6 +46,8 @@ from training.export.translator_gates import (
 from training.fit.translating import translate
 from training.tasks.translation import TranslationTask
 
+torch.set_num_threads(1)  # these matrices are too small to share
+
 SIZES: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2}
 MAX_TOKENS = 9
 

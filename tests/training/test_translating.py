@@ -26,6 +26,8 @@ from training.recipe import Recipe
 from training.task import Run
 from training.tasks.translation import TranslationTask
 
+torch.set_num_threads(1)  # these matrices are too small to share
+
 FORBIDDEN = (PADDING, BEGIN, UNKNOWN)
 
 
