@@ -46,30 +46,29 @@ from training.export.translator_gates import (
 from training.fit.translating import translate
 from training.tasks.translation import TranslationTask
 
-SIZES: dict[str, dict[str, Any]] = {
-    "lstm": {"embedding_size": 6, "hidden_size": 8, "num_layers": 2},
-    "transformer": {"hidden_size": 8, "num_heads": 2, "num_layers": 2},
-}
+torch.set_num_threads(1)  # these matrices are too small to share
+
+SIZES: dict[str, Any] = {"embedding_size": 6, "hidden_size": 8, "num_layers": 2}
 MAX_TOKENS = 9
 
 
-def make_run(folder: Path, family: str) -> tuple[Card, Translator]:
+def make_run(folder: Path) -> tuple[Card, Translator]:
     """Write a run of small sizes with random weights."""
     torch.manual_seed(0)
     source = Vocabulary.learn([list("abcdef")])
     target = Vocabulary.learn([list("uvwxyz!")])
     architecture = {
-        "family": family,
+        "family": "lstm",
         "num_source_tokens": len(source),
         "num_target_tokens": len(target),
-        **SIZES[family],
+        **SIZES,
     }
     model = TranslationTask().rebuild(architecture).eval()
     for parameter in model.parameters():  # so that answers differ
         torch.nn.init.normal_(parameter, std=0.5)
     files = {"source.txt": source.to_bytes(), "target.txt": target.to_bytes()}
     card = Card(
-        name=f"toy-{family}",
+        name="toy",
         task="translation",
         architecture=architecture,
         inputs=Inputs(tokens=[len(source)]),
@@ -105,15 +104,14 @@ def make_run(folder: Path, family: str) -> tuple[Card, Translator]:
 
 
 @pytest.mark.timeout(300)  # two exports, each in a process of its own
-@pytest.mark.parametrize("family", SIZES)
-def test_a_bundle_answers_as_its_model(tmp_path: Path, family: str) -> None:
+def test_a_bundle_answers_as_its_model(tmp_path: Path) -> None:
     """Exported, gated, loaded as a server loads it, and searched: as torch and training do."""
-    _, model = make_run(tmp_path / "run", family)
+    _, model = make_run(tmp_path / "run")
     folder = export_run(tmp_path / "run", tmp_path / "repository")
     manifest = read_manifest(folder)
     assert manifest.batching == "decoding"
     assert manifest.outputs.weights == "attention"
-    assert bool(manifest.state) == (family == "lstm")
+    assert len(manifest.state) == 4
     assert max(cell.max_abs_error for cell in manifest.parity) < 1e-4
     recurrent = [
         node.op_type
@@ -121,7 +119,7 @@ def test_a_bundle_answers_as_its_model(tmp_path: Path, family: str) -> None:
         for node in onnx.load(folder / name).graph.node
         if node.op_type == "LSTM"
     ]
-    assert len(recurrent) == (4 if family == "lstm" else 0)
+    assert len(recurrent) == 4
     task = Translation(Bundle(manifest, lambda name: read_file(folder, manifest, name)))
     graphs = read_graph(folder, manifest), task.bundle.read_file(ENCODER_FILE)
     decoder = OnnxFake(task.decoder_spec(), *graphs)

@@ -20,14 +20,15 @@ from tests.models.test_translators import KINDS, random_translator
 from training.data.batches import Row
 from training.data.pairs import Pair, write_table
 from training.fit.loop import Trainer, make_accelerator
-from training.fit.text_scores import edits, scores, symbol_error_rate
+from training.fit.text_scores import scores, symbol_error_rate
 from training.fit.translating import Example, TranslationObjective, pad, translate
 from training.recipe import Recipe
 from training.task import Run
 from training.tasks.translation import TranslationTask
 
+torch.set_num_threads(1)  # these matrices are too small to share
+
 FORBIDDEN = (PADDING, BEGIN, UNKNOWN)
-WORDS = st.lists(st.sampled_from("abc"), max_size=6)
 
 
 def likeliest(model: Translator, source: list[int], max_tokens: int) -> list[int]:
@@ -114,14 +115,6 @@ def test_neighbours_do_not_move_the_loss() -> None:
     assert losses[0] == pytest.approx(np.average(losses[1:], weights=tokens), rel=1e-5)
 
 
-@given(first=WORDS, second=WORDS, third=WORDS)
-def test_edits_are_a_distance(first: list[str], second: list[str], third: list[str]) -> None:
-    assert edits(first, first) == 0
-    assert edits(first, second) == edits(second, first)
-    assert edits(first, third) <= edits(first, second) + edits(second, third)
-    assert abs(len(first) - len(second)) <= edits(first, second) <= max(len(first), len(second))
-
-
 def test_scores_take_the_nearest_reference() -> None:
     texts, references = ["A B", "C"], [("A", "A B"), ("C D E",)]
     assert scores("exact_match", texts, references) == {"exact_match": 0.5}
@@ -133,7 +126,7 @@ def test_scores_take_the_nearest_reference() -> None:
 
 def test_reversing_is_learnt_from_tables(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    drawn = {"".join(random.choice(list("abc"), random.integers(1, 4))) for _ in range(200)}
+    drawn = {"".join(random.choice(list("ab"), random.integers(1, 4))) for _ in range(200)}
     made = [Pair(word, (word[::-1],)) for word in sorted(drawn)]
     for name in ("train", "valid", "test"):
         write_table(tmp_path / name, made)
@@ -145,7 +138,7 @@ def test_reversing_is_learnt_from_tables(tmp_path: Path) -> None:
         "reverse",
         "translation",
         task.default_architecture("gru", data, **sizes),
-        Recipe(1e-2, steps=120, batch_size=16, evaluate_every=40),
+        Recipe(2e-2, steps=60, batch_size=14, evaluate_every=30),
         seed=0,
     )
     torch.manual_seed(0)

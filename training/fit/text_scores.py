@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import sacrebleu
+from rapidfuzz.distance import Levenshtein
 
 Metric = Literal["exact_match", "word_error_rate", "bleu"]
 
@@ -47,21 +48,12 @@ def symbol_error_rate(texts: Sequence[str], references: References) -> float:
     total_edits = total_symbols = 0
     for text, known in zip(texts, references, strict=True):
         found = text.split()
-        nearest = min((edits(found, wanted.split()), len(wanted.split())) for wanted in known)
+        nearest = min(
+            (Levenshtein.distance(found, wanted), len(wanted)) for wanted in map(str.split, known)
+        )
         total_edits += nearest[0]
         total_symbols += nearest[1]
     return total_edits / total_symbols
-
-
-def edits(found: Sequence[str], wanted: Sequence[str]) -> int:
-    """The fewest insertions, deletions and substitutions between them (Levenshtein 1966)."""
-    row = list(range(len(wanted) + 1))
-    for place, unit in enumerate(found, 1):
-        corner, row[0] = row[0], place
-        for index, other in enumerate(wanted, 1):
-            fewest = min(row[index] + 1, row[index - 1] + 1, corner + (unit != other))
-            corner, row[index] = row[index], fewest
-    return row[-1]
 
 
 def _columns(references: References) -> list[list[str]]:
