@@ -12,7 +12,7 @@ from service.api.schemas import JSON_TYPE, json_of, responses, schema_of
 from service.api.timeseries import example_of
 from service.calls.services import Services
 from service.tasks.forecasting.task import Forecasting
-from service.tasks.registry import TASKS, kind_of
+from service.tasks.registry import TASKS
 from service.tasks.task import Task
 
 
@@ -47,13 +47,13 @@ def _schemas() -> dict[str, Any]:
 
 
 def _operation(task: Task) -> dict[str, Any]:
-    manifest, kind = task.manifest, kind_of(task.manifest)
+    manifest = task.manifest
     example = {"summary": "Answered when pasted", "value": task.example}
-    request = {"$ref": f"#/components/schemas/{kind}_request"}
+    request = {"$ref": f"#/components/schemas/{manifest.task}_request"}
     return {
         "tags": [manifest.task],
-        "summary": f"{manifest.task.capitalize()} by {manifest.name} ({manifest.family})",
+        "summary": f"{manifest.task.replace("_", " ").capitalize()} by {manifest.name} ({manifest.family})",
         "operationId": f"predict_{manifest.name}",
         "requestBody": {"required": True, "content": json_of(request, example=example)},
-        "responses": responses(predictions_of([kind]), refused()),
+        "responses": responses(predictions_of([manifest.task]), refused()),
     }

@@ -70,7 +70,7 @@ class Manifest(Part):
             raise ValueError(f"settings are of {self.settings.task}, the task is {self.task}")
         if self.audio and self.audio.num_mels != len(self.inputs.features):
             raise ValueError("audio.num_mels differs from the number of input features")
-        if self.task == "classification" and not self.outputs.labels:
+        if self.task.endswith("classification") and not self.outputs.labels:
             raise ValueError("outputs.labels: a classification has labels")
         if self.state and self.outputs.weights and self.batching == "cells":
             raise ValueError("a graph run in chunks (`cells`) can't answer weights of all steps")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from service.manifest import Manifest
 from service.tasks.classification.task import Classification
 from service.tasks.classification.texts import TextClassification
 from service.tasks.forecasting.task import Forecasting
 from service.tasks.generation.task import Generation
+from service.tasks.settings import TaskName
 from service.tasks.tagging.task import TaggingTask
 from service.tasks.task import Bundle, Task
 from service.tasks.transcription.task import Transcription
 from service.tasks.translation.task import Translation
 
-TASKS: dict[str, type[Task]] = {
+TASKS: dict[TaskName, type[Task]] = {
     "classification": Classification,
     "text_classification": TextClassification,
     "forecasting": Forecasting,
@@ -23,17 +23,10 @@ TASKS: dict[str, type[Task]] = {
 }
 
 
-def kind_of(manifest: Manifest) -> str:
-    """Which of TASKS a bundle is for: classification is of features or, with tokens, of texts."""
-    if manifest.task == "classification" and manifest.inputs.tokens:
-        return "text_classification"
-    return manifest.task
-
-
 def task_of(bundle: Bundle) -> Task:
     """The task of a bundle.
 
     Raises:
         BundleError: A file of the bundle is not as its task needs it.
     """
-    return TASKS[kind_of(bundle.manifest)](bundle)
+    return TASKS[bundle.manifest.task](bundle)

@@ -7,7 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 TaskName = Literal[
-    "classification", "transcription", "tagging", "translation", "generation", "forecasting"
+    "classification",
+    "text_classification",
+    "transcription",
+    "tagging",
+    "translation",
+    "generation",
+    "forecasting",
 ]
 
 

@@ -4,15 +4,17 @@ from typing import Any
 
 from service.tasks.settings import TaskName
 from training.task import TrainingTask
-from training.tasks.any_classification import AnyClassificationTask
+from training.tasks.classification import ClassificationTask
 from training.tasks.forecasting import ForecastingTask
 from training.tasks.generation import GenerationTask
 from training.tasks.tagging.task import TaggingTask
+from training.tasks.texts.task import TextClassificationTask
 from training.tasks.transcription import TranscriptionTask
 from training.tasks.translation import TranslationTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
-    "classification": AnyClassificationTask(),
+    "classification": ClassificationTask(),
+    "text_classification": TextClassificationTask(),
     "forecasting": ForecastingTask(),
     "generation": GenerationTask(),
     "tagging": TaggingTask(),

@@ -12,7 +12,7 @@ from service.tasks.settings import TaskSettings
 class TextClassificationSettings(TaskSettings):
     """How a text becomes the graph's steps: a character each, with the groups that end there."""
 
-    task: Literal["classification"] = "classification"
+    task: Literal["text_classification"] = "text_classification"
     characters: str = Field(
         "characters.txt", description="file of the known characters, one a line"
     )

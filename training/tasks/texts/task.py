@@ -33,7 +33,7 @@ BASELINE = "naive Bayes on one to three characters"
 class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
     """Of texts."""
 
-    name = "classification"
+    name = "text_classification"
 
     def load(
         self, dataset: str = "", validation_share: float = 0.05, **options: Any
