@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from service.errors import BundleError
 from training.campaign import train_bundles
 from training.compare import TABLE_FILE, all_families, compare
-from training.data.dataset import Dataset
+from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
 from training.export.variant import add_variant, describe, evidence_of

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from training.card import CARD_FILE, Card
-from training.data.dataset import Dataset
+from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.variant import add_variant, describe, evidence_of
 from training.recipe_file import RecipeFile, read_recipe

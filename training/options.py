@@ -10,12 +10,12 @@ from typing import NoReturn, Protocol
 
 from models import FAMILIES, Architecture, architecture_of, build
 from service.manifest import Manifest
-from training.data.augment import Augmentation
-from training.data.dataset import Dataset
-from training.data.files import LOADERS
-from training.data.fsdd import load_fsdd
+from training.data.frames.augment import Augmentation
+from training.data.frames.dataset import Dataset
+from training.data.frames.files import LOADERS
+from training.data.frames.fsdd import load_fsdd
 from training.task import Run
-from training.tasks.classification import recipe_for
+from training.tasks.classification.task import recipe_for
 
 SIZES: dict[str, type] = {
     "hidden_size": int,

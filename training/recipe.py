@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from training.data.augment import Augmentation
+from training.data.frames.augment import Augmentation
 
 DEFAULT_STEPS = 1_200
 

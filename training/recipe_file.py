@@ -32,7 +32,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from service.tasks.settings import TaskName
-from training.data.augment import Augmentation
+from training.data.frames.augment import Augmentation
 from training.task import Data, Run
 from training.tasks import TASKS
 

@@ -48,11 +48,12 @@ def _schemas() -> dict[str, Any]:
 
 def _operation(task: Task) -> dict[str, Any]:
     manifest = task.manifest
+    what = manifest.task.replace("_", " ").capitalize()
     example = {"summary": "Answered when pasted", "value": task.example}
     request = {"$ref": f"#/components/schemas/{manifest.task}_request"}
     return {
         "tags": [manifest.task],
-        "summary": f"{manifest.task.replace("_", " ").capitalize()} by {manifest.name} ({manifest.family})",
+        "summary": f"{what} by {manifest.name} ({manifest.family})",
         "operationId": f"predict_{manifest.name}",
         "requestBody": {"required": True, "content": json_of(request, example=example)},
         "responses": responses(predictions_of([manifest.task]), refused()),

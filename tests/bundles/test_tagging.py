@@ -15,9 +15,9 @@ from tests.bundles.some import serving_some
 from tests.http.payloads import predict_path
 from tests.http.refusals import check_refusal
 from tests.servers import REPOSITORY
-from training.data.brown import name_tags
-from training.data.conll import read_conll
-from training.fit.tagging_scores import tagging_scores
+from training.data.texts.brown import name_tags
+from training.data.texts.conll import read_conll
+from training.tasks.tagging.scores import tagging_scores
 
 SAMPLE = Path(__file__).parents[1] / "data" / "brown_news_test.conll"
 TAGGERS = ["pos-birnn", "pos-transformer", "names-birnn", "names-transformer"]

@@ -14,7 +14,7 @@ from tests.bundles.some import serving_some
 from tests.http.payloads import predict_path
 from tests.http.refusals import check_refusal
 from tests.servers import REPOSITORY
-from training.data.tsv import read_tsv
+from training.data.texts.tsv import read_tsv
 
 SAMPLE = Path(__file__).parents[1] / "data" / "languages_test.tsv"
 CLASSIFIERS = ["languages-gru", "languages-transformer"]

@@ -20,14 +20,14 @@ from tests.http.payloads import WAV, Frames, infer_path, predict_path, to_base64
 from tests.http.refusals import refuse
 from tests.servers import REPOSITORY, serving
 from tests.training.recordings import example_recordings
-from training.data.connected import (
+from training.data.frames.connected import (
     SAMPLE_RATE_HZ,
     TEST_SEED,
     Utterance,
     make_utterances,
     split_recordings,
 )
-from training.data.fsdd import ARCHIVE_FILE, read_archive
+from training.data.frames.fsdd import ARCHIVE_FILE, read_archive
 from training.fit.edits import distances, error_rate
 
 BUNDLES = ["spoken-digits-lstm", "spoken-digits-transformer"]

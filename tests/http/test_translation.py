@@ -19,8 +19,8 @@ import pytest
 from service.tasks.translation.vocabulary import BEGIN, END, PADDING, UNKNOWN, Vocabulary
 from tests.http.refusals import check_refusal
 from tests.servers import REPOSITORY, serving
-from training.data.pairs import Pair, read_table
-from training.fit.text_scores import scores
+from training.data.pairs.pairs import Pair, read_table
+from training.tasks.translation.scores import scores
 
 SAMPLES = Path(__file__).parent / "samples"
 TABLES = {"g2p": "cmudict", "dates": "dates", "en": "ddtp"}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.causal import CausalTransformer
+from models.decoders.causal import CausalTransformer
 from models.sequence import State
 from tests.models.test_against_reference import LENGTHS, SEEDS, close
 from tests.reference.causal import logits

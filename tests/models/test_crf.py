@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from models.crf import ConditionalRandomField
+from models.tagging.crf import ConditionalRandomField
 from tests.reference.crf import enumerate_all, score
 
 NUM_TAGS = 3

@@ -8,7 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from models.fronts import Embeddings
-from models.words import WordsAndCharacters
+from models.tagging.words import WordsAndCharacters
 
 TOKENS = (7, 5, 5, 5, 5)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from torch import Tensor
 
+from models.decoders.transformer import TransformerTranslator
+from models.decoders.translator import Past, RecurrentTranslator, Translator, TranslatorDecoder
 from models.recurrent import Cell
-from models.translation_transformer import TransformerTranslator
-from models.translator import Past, RecurrentTranslator, Translator, TranslatorDecoder
 from tests.reference import translators
 from tests.reference.translators import Translated
 from tests.reference.weights import Array, weights_of

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from models import architecture_of
-from training.data.augment import Augmentation
-from training.data.dataset import Dataset, SequenceSet
+from training.data.frames.augment import Augmentation
+from training.data.frames.dataset import Dataset, SequenceSet
 from training.recipe import Recipe
 from training.task import Run
 

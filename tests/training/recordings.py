@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from training.data.fsdd import Recording
+from training.data.frames.fsdd import Recording
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

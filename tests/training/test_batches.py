@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from tests.training.made import make_part
-from training.data.augment import Augmentation, Augmenter, shift, stretch
 from training.data.batches import BucketedBatches, collate, pad, split_validation
-from training.data.dataset import SequenceSet
+from training.data.frames.augment import Augmentation, Augmenter, shift, stretch
+from training.data.frames.dataset import SequenceSet
 from training.data.profile import feature_moments, profile_of
 
 

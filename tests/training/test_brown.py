@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data.brown import (
+from training.data.texts.brown import (
     find_archive,
     load_brown,
     name_tags,

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tasks.tagging.spans import spans_of
-from training.data.conll import load_conll, read_conll, to_conll
-from training.data.own import DataError
-from training.data.tagged import Sentence, marks_spans, to_bio
+from training.data.frames.own import DataError
+from training.data.texts.conll import load_conll, read_conll, to_conll
+from training.data.texts.tagged import Sentence, marks_spans, to_bio
 
 CONLL_2003 = """\
 -DOCSTART- -X- -X- O

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.tasks.audio import read_recording
 from service.tasks.features import LogMel
 from tests.training.recordings import recordings_of_all_parts as recordings
-from training.data.connected import (
+from training.data.frames.connected import (
     MAX_DIGITS,
     MAX_DURATION_S,
     SAMPLE_RATE_HZ,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from models.causal import CausalTransformer
+from models.decoders.causal import CausalTransformer
 from service.manifest import read_manifest
 from service.tasks.generation.settings import Cache, GenerationSettings
 from tests.training.test_text import TASK, make_run

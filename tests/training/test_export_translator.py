@@ -11,7 +11,12 @@ import onnx
 import pytest
 import torch
 
-from models.translator import RecurrentTranslator, Translator, TranslatorDecoder, TranslatorEncoder
+from models.decoders.translator import (
+    RecurrentTranslator,
+    Translator,
+    TranslatorDecoder,
+    TranslatorEncoder,
+)
 from service.decoding.prompt import Beam, Prompt
 from service.graphs.decoder_check import check_decoder
 from service.manifest import (
@@ -43,8 +48,8 @@ from training.export.translator_gates import (
     check_parity,
     check_steps,
 )
-from training.fit.translating import translate
-from training.tasks.translation import TranslationTask
+from training.tasks.translation.objective import translate
+from training.tasks.translation.task import TranslationTask
 
 torch.set_num_threads(1)  # these matrices are too small to share
 

@@ -10,15 +10,15 @@ import torch
 
 from tests.forecasting.made import make_settings
 from tests.servers import CHECKOUT
-from training.data.own import DataError
-from training.data.series import read_series
-from training.data.traffic import find_archive, load_traffic, with_holidays
-from training.fit.forecasting import MEAN_WEIGHT, forecast_loss, take_away
-from training.fit.forecasts import forecast_scores
+from training.data.frames.own import DataError
+from training.data.series.series import read_series
+from training.data.series.traffic import find_archive, load_traffic, with_holidays
 from training.recipe import Recipe
 from training.run import train_run
 from training.task import Run
-from training.tasks.forecasting import ForecastingTask
+from training.tasks.forecasting.objective import MEAN_WEIGHT, forecast_loss, take_away
+from training.tasks.forecasting.scores import forecast_scores
+from training.tasks.forecasting.task import ForecastingTask
 
 DAYS = 40
 HEAD = "time,value,promotion"

@@ -10,7 +10,7 @@ import pytest
 
 from service.tasks.audio import read_recording
 from service.tasks.features import LogMel
-from training.data.fsdd import (
+from training.data.frames.fsdd import (
     LABELS,
     find_archive,
     in_official_test,

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
-from training.data.npz import load_npz
-from training.data.own import DataError
+from training.data.frames.npz import load_npz
+from training.data.frames.own import DataError
 
 Arrays = dict[str, NDArray[Any]]
 

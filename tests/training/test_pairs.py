@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data import dates
-from training.data.cmudict import load_cmudict, pronunciations
-from training.data.ddtp import join, load_ddtp, plain
 from training.data.fetching import download
-from training.data.pairs import Pair, load_tables, parts, read_table, write_table
+from training.data.pairs import dates
+from training.data.pairs.cmudict import load_cmudict, pronunciations
+from training.data.pairs.ddtp import join, load_ddtp, plain
+from training.data.pairs.pairs import Pair, load_tables, parts, read_table, write_table
 
 # the first lines of the CMU Pronouncing Dictionary, and others of it
 DICTIONARY = """\

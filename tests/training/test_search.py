@@ -15,7 +15,7 @@ from training.search import search
 def test_a_search_goes_on_and_leaves_a_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("training.tasks.classification.ClassificationTask.measure", None)
+    monkeypatch.setattr("training.tasks.classification.task.ClassificationTask.measure", None)
     path = write_recipe(tmp_path)
     main(["search", str(path), "--trials", "2", "--folder", str(tmp_path / "found")])
     recipe = read_recipe(str(path))

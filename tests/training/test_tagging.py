@@ -13,15 +13,15 @@ from service.tasks.registry import task_of
 from service.tasks.tagging.task import TaggingRequest
 from service.tasks.task import Bundle
 from training.data.batches import Row
-from training.data.conll import to_conll
-from training.data.tagged import Sentence, TaggedText
+from training.data.texts.conll import to_conll
+from training.data.texts.tagged import Sentence, TaggedText
 from training.export.bundle import export_run
-from training.fit.tagging_scores import tagging_scores
 from training.recipe_file import RecipeFile
 from training.run import train_run
 from training.task import Run
 from training.tasks import TASKS
 from training.tasks.tagging.objective import NO_TAG, TaggingObjective, field_of
+from training.tasks.tagging.scores import tagging_scores
 from training.tasks.tagging.vocabulary import vocabulary_of
 
 NAMES = ["Ann Bell", "Bob", "Cy Dee Eff", "Gus Hill"]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from training.data.tagged import Sentence
-from training.fit.tagging_scores import majority_tags, tagging_scores
+from training.data.texts.tagged import Sentence
+from training.tasks.tagging.scores import majority_tags, tagging_scores
 
 TAG = st.sampled_from(["O", "B-X", "I-X", "B-Y", "I-Y"])
 PAIRS = st.lists(st.lists(st.tuples(TAG, TAG), min_size=1, max_size=8), min_size=1, max_size=5)

@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from training.data import characters
 from training.data.batches import Row
-from training.data.characters import TRAIN_SHARE, TextSet, load_texts, load_tinyshakespeare
-from training.fit.ngrams import ngram_nats
-from training.fit.text import TextObjective, nats_per_character
+from training.data.texts import characters
+from training.data.texts.characters import TRAIN_SHARE, TextSet, load_texts, load_tinyshakespeare
 from training.recipe import Recipe
 from training.task import Run
-from training.tasks.generation import GenerationTask
+from training.tasks.generation.ngrams import ngram_nats
+from training.tasks.generation.objective import TextObjective, nats_per_character
+from training.tasks.generation.task import GenerationTask
 
 TASK = GenerationTask()
 SIZES = {

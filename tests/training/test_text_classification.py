@@ -13,8 +13,8 @@ from service.tasks.classification.texts import TextClassificationRequest
 from service.tasks.registry import task_of
 from service.tasks.task import Bundle
 from training.data.held import hold_out
-from training.data.labelled import Labelled
-from training.data.tsv import to_tsv
+from training.data.texts.labelled import Labelled
+from training.data.texts.tsv import to_tsv
 from training.export.bundle import export_run
 from training.recipe_file import RecipeFile
 from training.run import train_run

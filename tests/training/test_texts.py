@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from training.data.labelled import Labelled
-from training.data.languages import LANGUAGES, find_folder, load_languages, read_descriptions, split
-from training.data.own import DataError
-from training.data.tsv import load_tsv, read_tsv, to_tsv
+from training.data.frames.own import DataError
+from training.data.texts.labelled import Labelled
+from training.data.texts.languages import (
+    LANGUAGES,
+    find_folder,
+    load_languages,
+    read_descriptions,
+    split,
+)
+from training.data.texts.tsv import load_tsv, read_tsv, to_tsv
 
 
 def test_a_line_is_a_text_a_tab_and_a_label(tmp_path: Path) -> None:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from service.tasks.transcription.ctc import log_likelihood, log_softmax
 from service.tasks.transcription.settings import TranscriptionSettings
 from tests.training.recordings import recordings_of_all_parts
-from training.data.augment import Augmentation
 from training.data.batches import Row
-from training.data.connected import ConnectedDigits
-from training.fit.connectionist import NOT_TOLD, CtcObjective, excerpt, logits_of
+from training.data.frames.augment import Augmentation
+from training.data.frames.connected import ConnectedDigits
 from training.fit.edits import error_rate
-from training.fit.segments import loud_pieces
 from training.task import Run
-from training.tasks.transcription import TranscriptionTask
+from training.tasks.transcription.objective import NOT_TOLD, CtcObjective, excerpt, logits_of
+from training.tasks.transcription.segments import loud_pieces
+from training.tasks.transcription.task import TranscriptionTask
 
 BLANK = 10
 TASK = TranscriptionTask()

@@ -12,19 +12,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.translator import Past, RecurrentTranslator, Translator
+from models.decoders.translator import Past, RecurrentTranslator, Translator
 from service.decoding.prompt import Beam
 from service.tasks.translation.settings import TranslationSettings
 from service.tasks.translation.vocabulary import BEGIN, END, PADDING, UNKNOWN
 from tests.models.test_translators import KINDS, random_translator
 from training.data.batches import Row
-from training.data.pairs import Pair, write_table
+from training.data.pairs.pairs import Pair, write_table
 from training.fit.loop import Trainer, make_accelerator
-from training.fit.text_scores import scores, symbol_error_rate
-from training.fit.translating import Example, TranslationObjective, pad, translate
 from training.recipe import Recipe
 from training.task import Run
-from training.tasks.translation import TranslationTask
+from training.tasks.translation.objective import Example, TranslationObjective, pad, translate
+from training.tasks.translation.scores import scores, symbol_error_rate
+from training.tasks.translation.task import TranslationTask
 
 torch.set_num_threads(1)  # these matrices are too small to share
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
-from training.data.dataset import SequenceSet
+from training.data.frames.dataset import SequenceSet
 
 POOL_BATCHES = 8
 

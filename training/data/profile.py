@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.manifest import Profile
-from training.data.dataset import SequenceSet
+from training.data.frames.dataset import SequenceSet
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from models.causal import CausalTransformer
-from models.translator import Translator
+from models.decoders.causal import CausalTransformer
+from models.decoders.translator import Translator
 from service.manifest import GRAPH_FILE, MANIFEST_FILE, BundleFile, Manifest
 from training.card import Card, load_run
 from training.export.cached import (

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.causal import CausalTransformer
+from models.decoders.causal import CausalTransformer
 from models.sequence import last_step
 from training.card import Card, load_run
 from training.export.graph import (

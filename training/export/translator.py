@@ -17,8 +17,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from models.decoders.translator import Translator, TranslatorDecoder, TranslatorEncoder
 from models.fused import fuse
-from models.translator import Translator, TranslatorDecoder, TranslatorEncoder
 from service.manifest import StatePair
 from training.card import load_run
 from training.export.graph import OPSET, Axes, Signature, quiet_exporter, strip

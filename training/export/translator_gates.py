@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models.translator import Translator, TranslatorDecoder, TranslatorEncoder
+from models.decoders.translator import Translator, TranslatorDecoder, TranslatorEncoder
 from service.manifest import ParityCell
 from service.tasks.settings import ENCODER_FILE
 from training.card import Card

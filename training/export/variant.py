@@ -21,7 +21,7 @@ from service.manifest import (
     read_graph,
     read_manifest,
 )
-from training.data.dataset import Dataset
+from training.data.frames.dataset import Dataset
 from training.export.bundle import publish
 from training.export.company import Floats, Runner, in_company
 from training.export.lint import ExportError, lint_variant

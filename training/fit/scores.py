@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from models import SequenceModel
 from training.data.batches import pad
-from training.data.dataset import SequenceSet
+from training.data.frames.dataset import SequenceSet
 
 
 @dataclasses.dataclass(frozen=True)

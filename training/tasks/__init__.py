@@ -4,13 +4,13 @@ from typing import Any
 
 from service.tasks.settings import TaskName
 from training.task import TrainingTask
-from training.tasks.classification import ClassificationTask
-from training.tasks.forecasting import ForecastingTask
-from training.tasks.generation import GenerationTask
+from training.tasks.classification.task import ClassificationTask
+from training.tasks.forecasting.task import ForecastingTask
+from training.tasks.generation.task import GenerationTask
 from training.tasks.tagging.task import TaggingTask
-from training.tasks.texts.task import TextClassificationTask
-from training.tasks.transcription import TranscriptionTask
-from training.tasks.translation import TranslationTask
+from training.tasks.text_classification.task import TextClassificationTask
+from training.tasks.transcription.task import TranscriptionTask
+from training.tasks.translation.task import TranslationTask
 
 TASKS: dict[TaskName, TrainingTask[Any, Any]] = {
     "classification": ClassificationTask(),

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from models.crf import ConditionalRandomField
+from models.tagging.crf import ConditionalRandomField
 from service.errors import BundleError
 from service.tasks.tagging.viterbi import Transitions, marginals, viterbi
 from tests.reference.crf import enumerate_all

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tasks.text.words import form_of, words_of
-from training.data.conll import read_conll
+from training.data.texts.conll import read_conll
 
 SAMPLE = Path(__file__).parents[2] / "data" / "brown_news_test.conll"
 

@@ -16,9 +16,9 @@ from service.tasks.tagging.spans import OUTSIDE
 from service.tasks.tagging.viterbi import Transitions
 from service.tasks.text.vocabulary import UNKNOWN, WordVocabulary
 from training.data.batches import Row
-from training.data.tagged import Sentence
+from training.data.texts.tagged import Sentence
 from training.fit.objective import Objective, Validation
-from training.fit.tagging_scores import tagging_scores
+from training.tasks.tagging.scores import tagging_scores
 from training.tasks.tagging.vocabulary import word_counts
 
 UNKNOWN_SHARE = 0.5

@@ -11,15 +11,14 @@ import torch
 from torch import nn
 
 from models import SequenceModel
-from models.tagger import TaggerArchitecture, build_tagger
+from models.tagging.tagger import TaggerArchitecture, build_tagger
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.tagging.spans import OUTSIDE, may_follow
-from training.data.brown import load_brown
-from training.data.conll import load_conll
 from training.data.profile import QUANTILES
-from training.data.tagged import TaggedText, with_validation
-from training.fit.tagging_scores import majority_tags, tagging_scores
+from training.data.texts.brown import load_brown
+from training.data.texts.conll import load_conll
+from training.data.texts.tagged import TaggedText, with_validation
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
 from training.tasks.tagging.objective import (
@@ -28,6 +27,7 @@ from training.tasks.tagging.objective import (
     field_of,
     transitions_of,
 )
+from training.tasks.tagging.scores import majority_tags, tagging_scores
 from training.tasks.tagging.vocabulary import vocabulary_of
 
 EPOCHS, MIN_STEPS = 12, 300

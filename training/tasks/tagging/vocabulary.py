@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from service.tasks.text.vocabulary import Vocabulary, WordVocabulary, folded
-from training.data.tagged import Sentence
+from training.data.texts.tagged import Sentence
 
 NUM_CHARACTERS = 16
 """Of a word, that a step holds."""

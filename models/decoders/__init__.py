@@ -1,0 +1,1 @@
+"""What makes sequences step by step: encoder-decoders, and the causal Transformer."""

@@ -1,0 +1,1 @@
+"""Sequences of features with a label each: sets and formats."""

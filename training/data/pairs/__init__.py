@@ -1,0 +1,1 @@
+"""Pairs of a source and what it becomes."""

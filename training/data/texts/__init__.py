@@ -1,0 +1,1 @@
+"""Texts: with tags, with labels, or as they are."""

@@ -1,0 +1,211 @@
+"""Forecasting: the mean and quantiles of a series' next steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from models import Architecture, architecture_of, build
+from models.forecasting import Forecaster
+from service.manifest import Inputs, Limits, Outputs
+from service.tasks.forecasting.settings import Cycle, ForecastingSettings
+from service.tasks.forecasting.steps import USUAL, feature_names
+from service.tasks.forecasting.times import read_frequency
+from training.data.frames.dataset import SequenceSet
+from training.data.frames.own import DataError
+from training.data.profile import feature_moments, profile_of
+from training.data.series.series import Series, SeriesSet, read_series, usual_of
+from training.data.series.traffic import LICENCE, NAME, load_traffic
+from training.recipe import Recipe
+from training.task import Contract, Run, TrainingTask, scores_of
+from training.tasks.forecasting.objective import ForecastingObjective, answer
+from training.tasks.forecasting.scores import baseline_errors, forecast_scores, naive_error
+
+SHARES = (0.7, 0.1)
+"""Of a series, in order of time, to learn from and to validate on; the rest is the test."""
+QUANTILES = [tenth / 10 for tenth in range(1, 10)]
+CYCLES = [{"period_s": 86_400, "harmonics": 3}, {"period_s": 604_800, "harmonics": 3}]
+CONTEXT = 168  # a week of hours
+SAMPLE = 28
+"""Forecasts, a horizon apart, from the test part's beginning: scored for themselves too."""
+METRIC = "mae"
+
+LEARNING_RATES = {"transformer": 2e-3}
+STEPS = {"hybrid": 400, "transformer": 400, "rnn": 800}
+
+
+class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
+    """Of one series and what is known of its future."""
+
+    name = "forecasting"
+
+    def load(
+        self,
+        dataset: str = "",
+        file: str = "",
+        time: str = "time",
+        target: str = "value",
+        covariates: list[str] | None = None,
+        frequency: str = "h",
+        licence: str = "as given by the user",
+        **settings: Any,
+    ) -> SeriesSet:
+        """`dataset = "traffic"`, or a user's CSV `file`; with any of the settings of a forecast.
+
+        Raises:
+            ValueError: The series is not as it should be, or too short for its windows.
+        """
+        if dataset == "traffic":
+            return series_set(NAME, LICENCE, load_traffic(), 3_600, ["holiday"], **settings)
+        if dataset:
+            raise ValueError(f"no data set {dataset!r}; there is traffic")
+        step_s, columns = read_frequency(frequency), covariates or []
+        series = read_series(Path(file).read_text(), file, time, target, columns, step_s)
+        return series_set(Path(file).name, licence, series, step_s, columns, **settings)
+
+    def default_recipe(self, family: str, data: SeriesSet) -> Recipe:
+        """The family's."""
+        return Recipe(
+            learning_rate=LEARNING_RATES.get(family, 3e-3),
+            steps=STEPS.get(family, 600),
+            batch_size=64,
+            label_smoothing=0.0,
+            validation_share=SHARES[1],
+        )
+
+    def default_architecture(self, family: str, data: SeriesSet, **sizes: Any) -> dict[str, Any]:
+        """The family's own with small sizes, the set's features and outputs."""
+        whole = {"hidden_size": 64, "num_layers": 1, **sizes, "head": "per_step"}
+        num_features = len(feature_names(data.settings))
+        num_outputs = 1 + len(data.settings.quantiles)
+        return dataclasses.asdict(architecture_of(family, num_features, num_outputs, **whole))
+
+    def begin(self, run: Run, data: SeriesSet) -> tuple[nn.Module, ForecastingObjective]:
+        """A model that standardises and scales with the figures of what it learns from."""
+        objective = ForecastingObjective(data)
+        model = self.rebuild(run.architecture)
+        mean, deviation = feature_moments(learnt_windows(data))
+        model.front.mean.copy_(torch.from_numpy(mean))
+        model.front.deviation.copy_(torch.from_numpy(deviation))
+        model.scale.fill_(objective.scale)
+        return model, objective
+
+    def rebuild(self, architecture: dict[str, Any]) -> Forecaster:
+        """Of any family."""
+        return Forecaster(build(Architecture(**architecture)), USUAL)
+
+    def measure(
+        self, model: Forecaster, data: SeriesSet, objective: ForecastingObjective
+    ) -> dict[str, Any]:
+        """Errors from every origin of the test part, beside those of simple forecasts."""
+        settings, scale = data.settings, naive_error(data)
+        origins = {
+            "test": data.origins("test"),
+            "validation": data.origins("validation"),
+            "sample": data.origins("test", settings.horizon)[:SAMPLE],
+        }
+        scores: dict[str, dict[str, float]] = {}
+        for part, firsts in origins.items():
+            steps, truth = data.series.windows(settings, firsts)
+            answers = answer(model, steps, settings)
+            scores[part] = forecast_scores(answers, truth, settings, scale)
+        baselines = baseline_errors(data)
+        return {
+            "metric": METRIC,
+            "higher_is_better": False,
+            "unit": settings.unit,
+            "sequences": {
+                "train": len(objective.origins),
+                **{part: len(firsts) for part, firsts in origins.items()},
+            },
+            **scores,
+            "baselines": {name: errors["mae"] for name, errors in baselines.items()},
+            "baselines_rmse": {name: errors["rmse"] for name, errors in baselines.items()},
+        }
+
+    def contract(
+        self,
+        run: Run,
+        data: SeriesSet,
+        objective: ForecastingObjective,
+        model: Forecaster,
+        metrics: dict[str, Any],
+    ) -> Contract:
+        """Steps in, mean and quantiles of each out."""
+        settings = data.settings
+        return Contract(
+            inputs=Inputs(features=feature_names(settings)),
+            outputs=Outputs(values=1 + len(settings.quantiles), per_step=True),
+            limits=Limits(max_length=settings.context + settings.horizon),
+            quality=scores_of(metrics),
+            profile=profile_of(learnt_windows(data)),
+            settings=settings,
+        )
+
+    def settings(self, data: SeriesSet) -> dict[str, Any]:
+        """With the forecast's own."""
+        return {**super().settings(data), "forecast": data.settings.model_dump()}
+
+
+def series_set(
+    name: str, licence: str, series: Series, step_s: int, covariates: list[str], **settings: Any
+) -> SeriesSet:
+    """The set of a series, cut by time.
+
+    Args:
+        name: As published.
+        licence: With the credit that it asks for.
+        series: The whole.
+        step_s: Seconds between steps.
+        covariates: Names of its covariates.
+        settings: Any other of `ForecastingSettings`; those of an hourly series where not given.
+
+    Raises:
+        DataError: It is too short for its windows.
+    """
+    count = len(series.values)
+    stops = (round(SHARES[0] * count), round(sum(SHARES) * count))
+    context = settings.get("context", CONTEXT)
+    given: dict[str, Any] = {
+        "context": context,
+        "horizon": 24,
+        "min_known": max(context // 7, 1),
+        "max_gap": context // 7,
+        "seasons": [24, 168],
+        "cycles": CYCLES,
+        "quantiles": QUANTILES,
+        **settings,
+    }
+    longest_s = max((Cycle(**cycle).period_s for cycle in given["cycles"]), default=step_s)
+    if longest_s % step_s:
+        raise DataError(f"the cycle of {longest_s} s is no multiple of the step, {step_s} s")
+    num_phases = longest_s // step_s
+    blank = ForecastingSettings(
+        step_s=step_s, covariates=covariates, usual=[0.0] * num_phases, **given
+    )
+    learnt = slice(stops[0])
+    usual = usual_of(series.values[learnt], blank.phases(series.clock_s[learnt]), num_phases)
+    data = SeriesSet(
+        name=name,
+        licence=licence,
+        series=series,
+        settings=blank.model_copy(update={"usual": usual}),
+        stops=stops,
+        split="by time: first 70 % learnt from, next 10 % validation, last 20 % test",
+    )
+    for part in ("train", "validation", "test"):
+        if not len(data.origins(part)):
+            raise DataError(f"{name}: {count} steps are too few for windows in its {part} part")
+    return data
+
+
+def learnt_windows(data: SeriesSet) -> SequenceSet:
+    """Windows of what is learnt from, a horizon apart, as sequences."""
+    origins = data.origins("train", data.settings.horizon)
+    steps, _ = data.series.windows(data.settings, origins)
+    return SequenceSet([*steps], np.zeros(len(steps), np.int64))

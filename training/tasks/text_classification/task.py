@@ -1,0 +1,138 @@
+"""Classification of texts as training knows it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from models import Architecture, SequenceModel, architecture_of, build
+from service.manifest import Inputs, Limits, Outputs, Profile
+from service.tasks.classification.settings import TextClassificationSettings
+from service.tasks.text.characters import CharacterVocabulary
+from training.data.profile import QUANTILES
+from training.data.texts.labelled import LabelledText, with_validation
+from training.data.texts.languages import load_languages
+from training.data.texts.tsv import load_tsv
+from training.fit.report import draw_confusion
+from training.fit.scores import full_scores
+from training.recipe import Recipe
+from training.task import Contract, Run, TrainingTask, scores_of
+from training.tasks.text_classification.objective import (
+    TextObjective,
+    baseline_accuracy,
+    characters_in,
+)
+
+EPOCHS, MIN_STEPS = 4, 300
+BATCH_SIZE = 64
+MAX_LENGTH = 1_000
+"""Characters in a text that a model accepts."""
+BASELINE = "naive Bayes on one to three characters"
+
+
+class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
+    """Of texts."""
+
+    name = "text_classification"
+
+    def load(
+        self, dataset: str = "", validation_share: float = 0.05, **options: Any
+    ) -> LabelledText:
+        """`dataset = "languages"`; or a user's `train` and `test` files (.tsv) and a `name`."""
+        if dataset:
+            data = load_languages(**options)
+        else:
+            data = load_tsv(Path(options["train"]), Path(options["test"]), options["name"])
+        return with_validation(data, validation_share)
+
+    def default_recipe(self, family: str, data: LabelledText) -> Recipe:
+        """Some times over all texts; some more where they are few."""
+        return Recipe(
+            learning_rate=1.5e-3 if family == "transformer" else 4e-3,
+            steps=max(MIN_STEPS, EPOCHS * -(-len(data.train) // BATCH_SIZE)),
+            batch_size=BATCH_SIZE,
+            label_smoothing=0.05,
+        )
+
+    def default_architecture(self, family: str, data: LabelledText, **sizes: Any) -> dict[str, Any]:
+        """The family's, for the set's characters and labels."""
+        num_tokens, num_classes = len(characters_in(data.train)), len(data.labels())
+        return dataclasses.asdict(
+            architecture_of(family, 0, num_classes, num_tokens=num_tokens, **sizes)
+        )
+
+    def begin(self, run: Run, data: LabelledText) -> tuple[nn.Module, TextObjective]:
+        """A new model, and the texts."""
+        vocabulary = CharacterVocabulary(characters_in(data.train), run.architecture["groups"])
+        smoothing = run.recipe.label_smoothing
+        objective = TextObjective(data.train, data.validation, data.labels(), vocabulary, smoothing)
+        return self.rebuild(run.architecture), objective
+
+    def rebuild(self, architecture: dict[str, Any]) -> SequenceModel:
+        """Of any family."""
+        return build(Architecture(**architecture))
+
+    def measure(
+        self, model: SequenceModel, data: LabelledText, objective: TextObjective
+    ) -> dict[str, Any]:
+        """Accuracy, macro F1 and confusion, beside the accuracy of naive Bayes."""
+        scores = {
+            part: full_scores(
+                objective.answer(model, items), objective.targets(items), objective.labels
+            ).as_dict()
+            for part, items in {"test": data.test, "validation": data.validation}.items()
+        }
+        return {
+            "metric": "accuracy",
+            "higher_is_better": True,
+            "labels": objective.labels,
+            "sequences": {
+                "train": len(data.train),
+                "validation": len(data.validation),
+                "test": len(data.test),
+            },
+            **scores,
+            "baselines": {BASELINE: baseline_accuracy(data)},
+        }
+
+    def contract(
+        self,
+        run: Run,
+        data: LabelledText,
+        objective: TextObjective,
+        model: SequenceModel,
+        metrics: dict[str, Any],
+    ) -> Contract:
+        """Characters in, labels out."""
+        vocabulary = objective.vocabulary
+        settings = TextClassificationSettings(buckets=vocabulary.buckets)
+        characters = vocabulary.characters
+        known = [character in characters for item in data.test for character in item.text]
+        lengths = objective.lengths
+        return Contract(
+            inputs=Inputs(tokens=vocabulary.tokens()),
+            outputs=Outputs(labels=objective.labels),
+            limits=Limits(max_length=MAX_LENGTH),
+            quality=scores_of(metrics),
+            profile=Profile(
+                length_quantiles={
+                    str(place): float(np.quantile(lengths, place)) for place in QUANTILES
+                },
+                vocabulary_coverage=float(np.mean(known)),
+            ),
+            settings=settings,
+            files={settings.characters: characters.to_bytes()},
+        )
+
+    def settings(self, data: LabelledText) -> dict[str, Any]:
+        """With the parts' sizes."""
+        sizes = {"train": len(data.train), "validation": len(data.validation)}
+        return {**super().settings(data), "texts": sizes}
+
+    def draw(self, folder: Path, data: LabelledText, metrics: dict[str, Any]) -> None:
+        """The confusion of the test split."""
+        draw_confusion(folder, metrics["test"]["confusion"], metrics["labels"])

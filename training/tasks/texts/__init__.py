@@ -1,1 +1,0 @@
-"""Classification of texts: one label for a text, read as characters."""

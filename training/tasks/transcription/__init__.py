@@ -1,0 +1,1 @@
+"""Speech to text: connected digits, by CTC."""

@@ -1,0 +1,1 @@
+"""Sequence to sequence, by encoder-decoders with attention."""

@@ -1,0 +1,288 @@
+"""Translation: pairs of texts, an encoder-decoder, and the search that also serves."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from models.decoders.transformer import TransformerTranslator
+from models.decoders.translator import RecurrentTranslator, Translator
+from service.decoding.prompt import Beam
+from service.manifest import Inputs, Limits, Outputs, Profile
+from service.tasks.translation.interpreter import Interpreter
+from service.tasks.translation.settings import (
+    SOURCE_FILE,
+    TARGET_FILE,
+    TranslationSettings,
+    Writing,
+)
+from service.tasks.translation.vocabulary import UNKNOWN, Vocabulary
+from training.data.pairs.cmudict import load_cmudict
+from training.data.pairs.dates import load_dates
+from training.data.pairs.ddtp import load_ddtp
+from training.data.pairs.pairs import Pair, Pairs, load_tables
+from training.data.profile import QUANTILES
+from training.recipe import Recipe
+from training.task import Contract, Run, TrainingTask, scores_of
+from training.tasks.translation.objective import Example, TranslationObjective, translate
+from training.tasks.translation.scores import HIGHER_IS_BETTER, Metric, scores
+
+MODELS: dict[str, Callable[..., Translator]] = {
+    "gru": partial(RecurrentTranslator, cell="gru"),
+    "lstm": partial(RecurrentTranslator, cell="lstm"),
+    "transformer": TransformerTranslator,
+}
+DATASETS = {"cmudict": load_cmudict, "dates": load_dates, "ddtp": load_ddtp}
+
+BEAM = 4
+SAMPLE = 100
+"""Test pairs whose scores are told apart too, for a server to be held against."""
+SPARE = 1.5
+"""A source or a target may be so many times as long as the longest of the training part."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """Pairs, and how they are written in tokens.
+
+    Args:
+        pairs: In their parts.
+        interpreter: Its vocabularies are the training part's.
+        metric: The chief one.
+        max_source: Units of a source, at most.
+        max_tokens: Of a target, at most, its end among them.
+    """
+
+    pairs: Pairs
+    interpreter: Interpreter
+    metric: Metric
+    max_source: int
+    max_tokens: int
+
+    @property
+    def name(self) -> str:
+        """Of the pairs."""
+        return self.pairs.name
+
+    @property
+    def licence(self) -> str:
+        """Likewise."""
+        return self.pairs.licence
+
+    @property
+    def split(self) -> str:
+        """Likewise."""
+        return self.pairs.split
+
+    def examples(self, pairs: Sequence[Pair]) -> list[Example]:
+        """Each source with each of its right targets."""
+        interpreter = self.interpreter
+        return [
+            Example(
+                interpreter.read(pair.source).numbers,
+                interpreter.target.encode(interpreter.target_units(target)),
+            )
+            for pair in pairs
+            for target in pair.targets
+        ]
+
+    def score(self, model: Translator, pairs: Sequence[Pair], beam: int) -> dict[str, float]:
+        """How good a model in evaluation mode translates, by name."""
+        interpreter = self.interpreter
+        sources = [interpreter.read(pair.source) for pair in pairs]
+        made = translate(
+            model,
+            [source.numbers for source in sources],
+            Beam(beam, self.max_tokens),
+            interpreter.forbidden,
+        )
+        texts = [
+            interpreter.text(interpreter.write(each.tokens.tolist(), each.attention, source))
+            for each, source in zip(made, sources, strict=True)
+        ]
+        return scores(self.metric, texts, [pair.targets for pair in pairs])
+
+
+class TranslationTask(TrainingTask[Texts, TranslationObjective]):
+    """Of texts."""
+
+    name = "translation"
+
+    def load(
+        self,
+        dataset: str = "",
+        metric: Metric = "exact_match",
+        max_vocabulary: int | None = None,
+        min_count: int = 1,
+        train: str = "",
+        valid: str = "",
+        test: str = "",
+        **writing: Any,
+    ) -> Texts:
+        """A known `dataset`; or a user's tables `train`, `test` and perhaps `valid`.
+
+        Args:
+            dataset: One of `DATASETS`.
+            metric: What decides.
+            max_vocabulary: Units of each side's vocabulary at most, the special ones among them.
+            min_count: How often a unit must be there to be of the vocabulary.
+            train: A table, see `training.data.pairs.pairs`.
+            valid: Likewise.
+            test: Likewise.
+            writing: See `service.tasks.translation.settings.Writing`.
+        """
+        if metric not in HIGHER_IS_BETTER:
+            raise ValueError(f"no metric {metric!r}; there are {', '.join(HIGHER_IS_BETTER)}")
+        if dataset and dataset not in DATASETS:
+            raise ValueError(f"no data set {dataset!r}; there are {', '.join(DATASETS)}")
+        if dataset:
+            pairs = DATASETS[dataset]()
+        else:
+            pairs = load_tables(Path(train), Path(test), Path(valid) if valid else None)
+        return written(pairs, Writing(**writing), metric, max_vocabulary, min_count)
+
+    def default_recipe(self, family: str, data: Texts) -> Recipe:
+        """Alike for all families."""
+        return Recipe(
+            learning_rate=2e-3,
+            steps=3_000,
+            batch_size=128,
+            weight_decay=0.01,
+            warmup_share=0.05,
+            evaluate_every=500,
+        )
+
+    def default_architecture(self, family: str, data: Texts, **sizes: Any) -> dict[str, Any]:
+        """The family's own, with the vocabularies' sizes."""
+        if family not in MODELS:
+            raise ValueError(f"unknown family {family!r}; there are {', '.join(MODELS)}")
+        return {
+            "family": family,
+            "num_source_tokens": len(data.interpreter.source),
+            "num_target_tokens": len(data.interpreter.target),
+            **sizes,
+        }
+
+    def begin(self, run: Run, data: Texts) -> tuple[nn.Module, TranslationObjective]:
+        """A new model; the chief metric of greedy translations decides."""
+        validation = data.pairs.validation
+        sign = 1 if HIGHER_IS_BETTER[data.metric] else -1
+        objective = TranslationObjective(
+            data.examples(data.pairs.train),
+            data.examples(validation),
+            run.recipe.label_smoothing,
+            lambda model: sign * data.score(model, validation, beam=1)[data.metric],
+        )
+        return self.rebuild(run.architecture), objective
+
+    def rebuild(self, architecture: dict[str, Any]) -> Translator:
+        """Of any family."""
+        sizes = {name: value for name, value in architecture.items() if name != "family"}
+        return MODELS[architecture["family"]](**sizes)
+
+    def measure(
+        self, model: Translator, data: Texts, objective: TranslationObjective
+    ) -> dict[str, Any]:
+        """Scores of the service's own search and of the greedy one, beside the source copied."""
+        model.eval()
+        pairs, sample = data.pairs, data.pairs.test[:SAMPLE]
+        greedy = data.score(model, pairs.test, beam=1)
+        copied = scores(
+            data.metric,
+            [pair.source for pair in pairs.test],
+            [pair.targets for pair in pairs.test],
+        )
+        return {
+            "metric": data.metric,
+            "higher_is_better": HIGHER_IS_BETTER[data.metric],
+            "beam": BEAM,
+            "sequences": {
+                "train": len(pairs.train),
+                "validation": len(pairs.validation),
+                "test": len(pairs.test),
+            },
+            "test": {
+                **data.score(model, pairs.test, BEAM),
+                **{f"{name}_greedy": value for name, value in greedy.items()},
+            },
+            "validation": data.score(model, pairs.validation, BEAM),
+            "sample": {"sequences": len(sample), **data.score(model, sample, BEAM)},
+            "baselines": {"copy of the source": copied[data.metric]},
+        }
+
+    def contract(
+        self,
+        run: Run,
+        data: Texts,
+        objective: TranslationObjective,
+        model: Translator,
+        metrics: dict[str, Any],
+    ) -> Contract:
+        """Tokens of one vocabulary in, of the other out."""
+        interpreter = data.interpreter
+        lengths = [len(source) for source, _ in objective.learnt]
+        test = np.concatenate([interpreter.read(pair.source).numbers for pair in data.pairs.test])
+        return Contract(
+            inputs=Inputs(tokens=[len(interpreter.source)]),
+            outputs=Outputs(values=len(interpreter.target)),
+            limits=Limits(max_length=data.max_source),
+            quality=scores_of(metrics),
+            profile=Profile(
+                length_quantiles={str(at): float(np.quantile(lengths, at)) for at in QUANTILES},
+                vocabulary_coverage=float(np.mean(test != UNKNOWN)),
+            ),
+            settings=TranslationSettings(
+                writing=interpreter.writing,
+                example=next(
+                    pair.source
+                    for pair in data.pairs.validation
+                    if not interpreter.read(pair.source).unknown
+                ),
+                max_tokens=data.max_tokens,
+                beam=metrics["beam"],
+                memory_width=model.memory_width,
+                cache_width=model.cache_width,
+            ),
+            files={
+                SOURCE_FILE: interpreter.source.to_bytes(),
+                TARGET_FILE: interpreter.target.to_bytes(),
+            },
+        )
+
+    def settings(self, data: Texts) -> dict[str, Any]:
+        """With how the texts are written."""
+        return {
+            **super().settings(data),
+            "train_sequences": len(data.pairs.train),
+            "writing": data.interpreter.writing.model_dump(),
+        }
+
+
+def written(
+    pairs: Pairs,
+    writing: Writing,
+    metric: Metric,
+    max_vocabulary: int | None = None,
+    min_count: int = 1,
+) -> Texts:
+    """Pairs with the vocabularies of their training part; see `TranslationTask.load`."""
+    nothing = Vocabulary.learn([])
+    reader = Interpreter(writing, nothing, nothing)
+    sources = [reader.source_units(pair.source) for pair in pairs.train]
+    targets = [reader.target_units(target) for pair in pairs.train for target in pair.targets]
+    vocabularies = [
+        Vocabulary.learn(units, max_vocabulary, min_count) for units in (sources, targets)
+    ]
+    return Texts(
+        pairs,
+        Interpreter(writing, *vocabularies),
+        metric,
+        max_source=round(SPARE * max(map(len, sources))),
+        max_tokens=round(SPARE * max(map(len, targets))) + 1,
+    )
