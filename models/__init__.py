@@ -4,7 +4,7 @@ All share one signature, `forward(inputs, lengths, state=None) -> Prediction`; n
 package asks which one it has. `families.py` names them, `sequence.py` is the shape they share,
 `fronts.py` read the steps, `recurrent.py` and `transformer.py` encode, `heads.py` turn encodings
 into logits, `fused.py` gives the form that exports to one ONNX operator a layer. Encoder-decoders
-are `translator.py` and `translation_transformer.py`, over `attention.py`.
+and language models are in `decoders/`.
 """
 
 from models.families import FAMILIES, Architecture, architecture_of, build
