@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from service.api.schemas import (
+    JSON_TYPE,
     MODEL_NAME,
     REFUSALS,
     STRING,
@@ -42,11 +44,10 @@ _EVENTS: Schema = {"text/event-stream": {"schema": STRING}}
 _REFUSED = [status for status in REFUSALS if status not in ("403", "501")]
 
 
-def _document(request: type, answer: Schema, example: Schema, **more: Schema) -> dict[str, Any]:
-    examples = {"generation": {"summary": "of a model of texts", "value": example}}
+def _document(request: type, answer: Schema, **more: Schema) -> dict[str, Any]:
     return {
         "parameters": [MODEL_NAME],
-        "requestBody": {"required": True, "content": json_of(schema_of(request), **examples)},
+        "requestBody": {"required": True, "content": json_of(schema_of(request))},
         "responses": responses(answer, _REFUSED, **more),
     }
 
@@ -63,8 +64,24 @@ _TRITON_ANSWER = object_of(
     },
     ["model_name", "model_version", "text_output"],
 )
+
+GENERATE_DOCUMENT = _document(GenerateRequest, _ANSWER, **_EVENTS)
+TRITON_DOCUMENT = _document(TritonRequest, _TRITON_ANSWER)
+TRITON_STREAM_DOCUMENT = _document(TritonRequest, _TRITON_ANSWER, **_EVENTS)
+
 _TRITON_EXAMPLE = {"text_input": "ROMEO:", "parameters": {"max_tokens": 60, "temperature": 0.8}}
 
-GENERATE_DOCUMENT = _document(GenerateRequest, _ANSWER, Generation.example, **_EVENTS)
-TRITON_DOCUMENT = _document(TritonRequest, _TRITON_ANSWER, _TRITON_EXAMPLE)
-TRITON_STREAM_DOCUMENT = _document(TritonRequest, _TRITON_ANSWER, _TRITON_EXAMPLE, **_EVENTS)
+
+def add_example(paths: dict[str, Any], task: Generation) -> None:
+    """Have the routes of a document that generate ask a model that serves."""
+    for path, methods in paths.items():
+        if not path.endswith(("/generate", "/generate_stream")):
+            continue
+        operation = copy.deepcopy(methods["post"])
+        operation["parameters"][0]["schema"]["default"] = task.manifest.name
+        if len(operation["parameters"]) > 1:
+            operation["parameters"][1]["schema"]["default"] = task.manifest.version
+        value = task.example if path.startswith("/v1") else _TRITON_EXAMPLE
+        content = operation["requestBody"]["content"][JSON_TYPE]
+        content["examples"] = {"prompt": {"summary": "Answered when pasted", "value": value}}
+        methods["post"] = operation

@@ -8,10 +8,12 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.api.documents import predictions_of, refused
+from service.api.generate_documents import add_example
 from service.api.schemas import JSON_TYPE, json_of, responses, schema_of
 from service.api.timeseries import example_of
 from service.calls.services import Services
 from service.tasks.forecasting.task import Forecasting
+from service.tasks.generation.task import Generation
 from service.tasks.registry import TASKS
 from service.tasks.task import Task
 
@@ -33,6 +35,8 @@ def describe_tasks(app: FastAPI) -> None:
                 forecast = document["paths"]["/v1/timeseries/forecast"]["post"]
                 examples = forecast["requestBody"]["content"][JSON_TYPE].setdefault("examples", {})
                 examples[task.manifest.name] = {"value": example_of(task)}
+            if isinstance(task, Generation):
+                add_example(document["paths"], task)
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does

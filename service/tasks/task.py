@@ -38,11 +38,13 @@ class Work(NamedTuple):
         asked: What the model's scheduler makes a job of: of most, sequences (time_i, *step_shape).
         field: Where in the request they came from, such as `texts`.
         answer: Makes of the results, by output, axis 0 the sequences, a prediction for each.
+        num_unknown: Characters or words of the input that the model's vocabulary lacks.
     """
 
     asked: Any
     field: str
     answer: Callable[[Arrays], list[dict[str, Any]]]
+    num_unknown: int = 0
 
 
 class Task(ABC):

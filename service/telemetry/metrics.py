@@ -270,6 +270,11 @@ class ModelMetrics:
             self._tokens = ModelTokens(self._all_tokens, self.labels)
         return self._tokens
 
+    def count_unknown(self, num_tokens: int) -> None:
+        """Count what of an input the vocabulary lacks."""
+        if num_tokens:
+            self._all_tokens.unknown.labels(*self.labels).inc(num_tokens)
+
     def bring(self) -> None:
         """Have the metrics show what was counted."""
         for histogram in self._histograms:

@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
-from tests.servers import REPOSITORY, serving
+from tests.servers import REPOSITORY, Server, serving
 
 
 @contextmanager
-def serving_some(*patterns: str) -> Iterator[httpx.Client]:
-    """A client of a server of the bundles whose names are like one of these."""
+def serving_some(*patterns: str) -> Iterator[Server]:
+    """A server of the bundles whose names are like one of these."""
     with tempfile.TemporaryDirectory() as folder:
         for pattern in patterns:
             for model in REPOSITORY.glob(pattern):
                 (Path(folder) / model.name).symlink_to(model)
         with serving(folder) as server:
-            yield server.client
+            yield server

@@ -27,8 +27,8 @@ TEXT = "Mr. O\u2019Neil \U0001f600 of the  Fulton County Jury said: \u201cno!\u2
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving_some("pos-*", "names-*") as client:
-        yield client
+    with serving_some("pos-*", "names-*") as server:
+        yield server.client
 
 
 def ask(client: httpx.Client, model: str, **body: Any) -> list[dict[str, Any]]:

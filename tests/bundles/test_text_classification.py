@@ -23,8 +23,8 @@ MAX_SEQUENCES = 100  # of one request here
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving_some("languages-*") as client:
-        yield client
+    with serving_some("languages-*") as server:
+        yield server.client
 
 
 def ask(client: httpx.Client, model: str, **body: Any) -> list[dict[str, Any]]:

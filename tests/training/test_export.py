@@ -76,7 +76,9 @@ def test_a_graph_tells_nothing_of_the_machine_that_made_it(family: str, exported
 def cached_export(exported: Export, monkeypatch: pytest.MonkeyPatch) -> Exported:
     """The GRU's bundle, and an exporter that gives its graph at once."""
     bundle = exported("gru")
-    monkeypatch.setattr("training.export.bundle.export_graph", lambda run_folder: bundle.graph())
+    monkeypatch.setattr(
+        "training.export.bundle.export_graph", lambda run_folder, write: bundle.graph()
+    )
     return bundle
 
 
@@ -86,7 +88,7 @@ def test_a_failing_gate_writes_nothing(
     bundle = exported("gru")
     spoilt = bundle.graph()
     spoilt.graph.input[0].type.tensor_type.shape.dim[1].dim_value = SAMPLE_TIME
-    monkeypatch.setattr("training.export.bundle.export_graph", lambda run_folder: spoilt)
+    monkeypatch.setattr("training.export.bundle.export_graph", lambda *_: spoilt)
     with pytest.raises(ExportError, match="lint: input inputs has axes"):
         export_run(bundle.run_folder, tmp_path / "repository")
     assert not list(tmp_path.iterdir())

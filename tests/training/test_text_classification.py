@@ -38,7 +38,7 @@ def test_a_server_labels_as_the_metrics_were_measured(tmp_path: Path) -> None:
         (tmp_path / f"{part}.tsv").write_text(to_tsv(items))
     recipe = RecipeFile(
         name="made-texts",
-        task="classification",
+        task="text_classification",
         family="gru",
         data={part: str(tmp_path / f"{part}.tsv") for part in parts} | {"name": "made"},
         architecture={"hidden_size": 12, "num_layers": 1, "embedding_size": 8, "head": "mean"}

@@ -15,7 +15,7 @@ from service.tasks.classification.task import check_top_k
 from service.tasks.task import Bundle, Request, Task, Work
 from service.tasks.text.characters import CharacterVocabulary, characters_of
 from service.tasks.text.checks import check_text, texts_of
-from service.tasks.text.vocabulary import Vocabulary
+from service.tasks.text.vocabulary import UNKNOWN, Vocabulary
 
 CHARACTERS_A_STEP = 4
 """A text may have so many characters for each step of the limit: white space becomes one."""
@@ -53,7 +53,10 @@ class TextClassification(Task):
         for field, text in texts_of(request.texts):
             check_text(text, field, self.max_characters)
             asked.append(self.vocabulary.pack(characters_of(text)))
-        return Work(asked, "texts", partial(self._answer, request, [*map(len, asked)]))
+        # the groups beside a character have no unknown one
+        num_unknown = sum(int((ids.reshape(len(ids), -1)[:, 0] == UNKNOWN).sum()) for ids in asked)
+        answer = partial(self._answer, request, [*map(len, asked)])
+        return Work(asked, "texts", answer, num_unknown)
 
     def describe(self) -> dict[str, Any]:
         """Its labels, and how many characters it knows."""

@@ -107,7 +107,8 @@ class Generation(DecodingTask):
                 for each, found in zip(begun, results, strict=True)
             ]
 
-        return Work(prompts, "prompts", answer)
+        num_unknown = sum(each.encoded.num_unknown for each in begun)
+        return Work(prompts, "prompts", answer, num_unknown)
 
     def _begin(self, request: GenerationRequest, text: str, field: str) -> Begun:
         encoded = self.vocabulary.encode(text, field)

@@ -110,7 +110,12 @@ class TaggingTask(Task):
         asked = [
             self.vocabulary.pack([word.form for word in sentence.words]) for sentence in sentences
         ]
-        return Work(asked, field, partial(self._answer, request, sentences))
+        num_unknown = sum(
+            not self.vocabulary.is_known(word.form)
+            for sentence in sentences
+            for word in sentence.words
+        )
+        return Work(asked, field, partial(self._answer, request, sentences), num_unknown)
 
     def describe(self) -> dict[str, Any]:
         """Its tags, and how many words it knows."""

@@ -168,7 +168,7 @@ class Translation(DecodingTask):
                 for source, found in zip(sources, results, strict=True)
             ]
 
-        return Work(prompts, "texts", answer)
+        return Work(prompts, "texts", answer, sum(len(source.unknown) for source in sources))
 
     def _source(self, text: str, field: str) -> Source:
         """Read a text.
