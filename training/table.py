@@ -10,9 +10,12 @@ from typing import Any
 
 from models import FAMILIES
 from service.manifest import MANIFEST_FILE
+from training.long_range.report import table_of
 from training.problems import problem_table, problems_table
 from training.run import METRICS_FILE
 
+LONG_RANGE = "<!-- long-range:begin -->"
+LONG_RANGE_RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "long_range.json"
 PROBLEM = re.compile("<!-- problem (.+):begin -->")
 HEADER = (
     "| bundle | test accuracy, mean of {seeds} seeds (each) | {speaker} never heard | "
@@ -74,6 +77,8 @@ def _with_tables(readme: Path, docs: Path, repository: Path, latencies: Path) ->
         about = path.read_text()
         for problem in PROBLEM.findall(about):
             about = _put(path, about, f"problem {problem}", problem_table(repository, problem))
+        if LONG_RANGE in about:
+            about = _put(path, about, "long-range", table_of(LONG_RANGE_RESULTS))
         texts[path] = about
     return texts
 

@@ -83,3 +83,33 @@ def draw_gradients(results: Path, length: int, path: Path) -> None:
         axes.legend()
     figure.supylabel("norm of the answer's gradient by the input")
     figure.savefig(path, dpi=120)
+
+
+def table_of(results: Path) -> str:
+    """What `run` wrote, as Markdown: a row a problem and length, a column a family."""
+    held = json.loads(results.read_text())["results"]
+    questions = sorted({(it["problem"], it["num_steps"]) for it in held})
+    families = list(dict.fromkeys(it["family"] for it in held))
+    lines = [
+        f"| problem | chance | {' | '.join(families)} |",
+        "|---|---|" + "---|" * len(families),
+    ]
+    by_name = {problem.name: problem for problem in PROBLEMS.values()}
+    for name, length in questions:
+        places = []
+        for family in families:
+            found = [
+                it
+                for it in held
+                if (it["problem"], it["num_steps"], it["family"]) == (name, length, family)
+            ]
+            places.append("".join(map(_shown, found)))
+        chance = by_name[name](length).chance
+        lines.append(f"| {name}, T = {length} | {chance:.3g} | {' | '.join(places)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(result: dict[str, Any]) -> str:
+    loss = f"{result['loss']:.2g}"
+    loss = f"**{loss}**" if result["is_solved"] else loss
+    return f"{loss} ({result['steps']:,} steps, {result['cpu_s']:.0f} s)"
