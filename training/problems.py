@@ -15,8 +15,8 @@ from models import FAMILIES
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from training.run import METRICS_FILE
 
-SHARES = ("rate", "accuracy", "f1", "exact", "coverage", "chrf")
-"""How names of metrics end that are shares, shown as per cents."""
+SHARES = ("rate", "accuracy", "f1", "match", "coverage", "precision", "recall")
+"""What is in the names of metrics that are shares, shown as per cents."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _to_beat(metrics: dict[str, Any]) -> str:
 
 
 def _shown(metric: str, value: float) -> str:
-    if metric.endswith(SHARES):
+    if any(part in metric for part in SHARES):
         return f"{100 * value:.1f} %"
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.4g}"
 
