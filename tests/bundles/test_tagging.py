@@ -20,7 +20,7 @@ from training.data.texts.conll import read_conll
 from training.tasks.tagging.scores import tagging_scores
 
 SAMPLE = Path(__file__).parents[1] / "data" / "brown_news_test.conll"
-TAGGERS = ["pos-birnn", "pos-transformer", "names-birnn", "names-transformer"]
+TAGGERS = ["pos-birnn", "pos-transformer", "names-birnn"]
 MAX_SEQUENCES = 100  # of one request here
 TEXT = "Mr. O\u2019Neil \U0001f600 of the  Fulton County Jury said: \u201cno!\u201d"
 
