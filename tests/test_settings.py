@@ -24,6 +24,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "workers": [0, 257],
     "engine_threads": [0, 257],
     "max_batch_size": [0, 257],
+    "max_decoding_rows": [0, 257],
     "max_run_ms": [0, -1, 60_001, "nan"],
     "max_queue_cells": [0],
     "calibration_ms": [-1, 60_001, "nan"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -10,10 +11,11 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from filelock import FileLock
 
 from models import SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs, Profile, Provenance, Quality
-from training.card import Card, save_run
+from training.card import Card, load_run, save_run
 from training.export.bundle import export_run
 from training.export.graph import Signature, signature_of
 
@@ -69,14 +71,21 @@ def make_run(folder: Path, family: str) -> tuple[Card, SequenceModel]:
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
-    """The bundle of a family, exported when it is first asked for."""
+    """The bundle of a family, exported when it is first asked for; nobody may change it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # once for all processes that test
+        base = base.parent
 
     @cache
     def export(family: str) -> Exported:
-        folder = tmp_path_factory.mktemp(family)
-        card, model = make_run(folder / "run", family)
-        (folder / "run" / "metrics.json").write_text('{"test_accuracy": 0.25}\n')
-        bundle = export_run(folder / "run", folder / "repository")
+        folder = base / f"exported-{family}"
+        bundle = folder / "repository" / f"toy-{family}" / "1"
+        with FileLock(base / f"exported-{family}.lock"):
+            if not bundle.exists():
+                make_run(folder / "run", family)
+                (folder / "run" / "metrics.json").write_text('{"test_accuracy": 0.25}\n')
+                export_run(folder / "run", folder / "repository")
+        card, model = load_run(folder / "run")
         return Exported(folder / "run", bundle, card, model, signature_of(card, model))
 
     return export
