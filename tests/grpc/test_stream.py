@@ -161,9 +161,12 @@ def test_a_stream_that_is_cancelled_frees_the_engine(made: GrpcServer) -> None:
 def test_the_deadline_of_a_stream_bounds_its_requests(made: GrpcServer) -> None:
     second = units_per_second(made.process, "made")
     requests = [message("made", work(second)), message("made", work(600 * second))]
-    with pytest.raises(grpc.RpcError) as late:
-        list(made.stub.ModelStreamInfer(iter(requests), timeout=0.3))
-    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    try:
+        answers = list(made.stub.ModelStreamInfer(iter(requests), timeout=0.3))
+    except grpc.RpcError as late:
+        assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    else:  # what earlier runs took may have said at once that they can't be done in time
+        assert all(answer.error_message for answer in answers)
     wait_until(lambda: taken(made.process, "made") == 0)
 
 
