@@ -161,12 +161,14 @@ def test_a_stream_that_is_cancelled_frees_the_engine(made: GrpcServer) -> None:
 def test_the_deadline_of_a_stream_bounds_its_requests(made: GrpcServer) -> None:
     second = units_per_second(made.process, "made")
     requests = [message("made", work(second)), message("made", work(600 * second))]
+    code, answers = None, []
     try:
         answers = list(made.stub.ModelStreamInfer(iter(requests), timeout=0.3))
     except grpc.RpcError as late:
-        assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    else:  # what earlier runs took may have said at once that they can't be done in time
-        assert all(answer.error_message for answer in answers)
+        code = late.code()
+    # what earlier runs took may say at once that these can't be done in time
+    refused = [bool(answer.error_message) for answer in answers]
+    assert code is grpc.StatusCode.DEADLINE_EXCEEDED or (code is None and refused == [True, True])
     wait_until(lambda: taken(made.process, "made") == 0)
 
 
