@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from service.api.documents import refused
 from service.api.schemas import (
     JSON_TYPE,
     MODEL_NAME,
-    REFUSALS,
     STRING,
     Schema,
     array_of,
@@ -41,14 +41,13 @@ class TritonRequest(msgspec.Struct):
 
 
 _EVENTS: Schema = {"text/event-stream": {"schema": STRING}}
-_REFUSED = [status for status in REFUSALS if status not in ("403", "501")]
 
 
 def _document(request: type, answer: Schema, **more: Schema) -> dict[str, Any]:
     return {
         "parameters": [MODEL_NAME],
         "requestBody": {"required": True, "content": json_of(schema_of(request))},
-        "responses": responses(answer, _REFUSED, **more),
+        "responses": responses(answer, refused(), **more),
     }
 
 

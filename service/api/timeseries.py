@@ -18,12 +18,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.api.documents import refused
 from service.api.predict import asked_of
 from service.api.routes import RawRoute, answered, head_of, read_body
 from service.api.schemas import (
     INTEGER,
     NUMBER,
-    REFUSALS,
     STRING,
     array_of,
     json_of,
@@ -123,7 +123,7 @@ DOCUMENT: dict[str, Any] = {
                 "outputs": array_of(_OUTPUT),
             }
         ),
-        [status for status in REFUSALS if status not in ("403", "501")],
+        refused(),
     ),
 }
 MODELS_DOCUMENT: dict[str, Any] = {"responses": responses(array_of(STRING), [])}

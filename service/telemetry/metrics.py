@@ -24,15 +24,13 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import native
 from service.telemetry.cache import CacheMetrics
+from service.telemetry.outcome import Outcome
 from service.telemetry.process import ProcessTotals
-from service.telemetry.tally import Histogram, Shown, ShownTotal
+from service.telemetry.tally import SECONDS, Histogram, Shown, ShownTotal
 from service.telemetry.tokens import ModelTokens, TokenMetrics
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own
-SECONDS = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
 LAGS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -219,25 +217,6 @@ class Metrics:
         """All metrics, of all workers, in Prometheus's text format."""
         self.refresh()
         return generate_latest(self._scraped)
-
-
-class Outcome:
-    """How many requests ended in one way, and how long they took.
-
-    Args:
-        requests: The counter, with its labels.
-        duration: The histogram, with the same.
-    """
-
-    def __init__(self, requests: Counter, duration: Histogram) -> None:
-        self.elapsed_s = native.Distribution(SECONDS)
-        self._duration = Shown(duration, self.elapsed_s)
-        self._requests = ShownTotal(requests)
-
-    def bring(self) -> None:
-        """Have the metrics show what was counted."""
-        self._duration.bring()
-        self._requests.bring(sum(self.elapsed_s.counts()))
 
 
 class ModelMetrics:

@@ -13,6 +13,11 @@ import prometheus_client
 
 from service import native
 
+SECONDS = (
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+)  # fmt: skip
+"""Bounds of the buckets of durations."""
+
 
 class Histogram(prometheus_client.Histogram):
     """A histogram that takes many observations at once."""

@@ -7,11 +7,7 @@ from collections.abc import Sequence
 from prometheus_client import CollectorRegistry, Counter
 
 from service import native
-from service.telemetry.tally import Histogram, Shown
-
-SECONDS = (
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-)  # fmt: skip
+from service.telemetry.tally import SECONDS, Histogram, Shown
 
 
 class TokenMetrics:

@@ -11,7 +11,7 @@ import pytest
 from service import native
 from service.errors import OverloadedError
 from service.lane.heads import READER
-from service.telemetry.metrics import SECONDS
+from service.telemetry.tally import SECONDS
 from tests.engine.harness import Observed
 from tests.fakes import SumModel, make_manifest
 

@@ -38,9 +38,8 @@ from service.telemetry.metrics import ModelMetrics
 
 log = structlog.get_logger(__name__)
 
-PROMPT_CHUNK = (
-    64  # tokens of a prompt fed at a time: those that wait for the next turn wait so long
-)
+PROMPT_CHUNK = 64
+"""Tokens of a prompt fed at a time: those that wait for the next turn wait so long."""
 
 
 class DecodingScheduler(Scheduler):
