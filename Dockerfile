@@ -1,6 +1,9 @@
 # Seqserve's runtime: Python, onnxruntime, the service and its bundles. No torch, no training.
 #   docker build -t seqserve .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --cap-drop ALL seqserve
+# And what trains, with torch for CPUs, on request:
+#   docker build --target training -t seqserve-training .
+#   docker run --rm -v "$PWD/work:/work" --user "$(id -u)" seqserve-training train --help
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
@@ -56,6 +59,35 @@ import http.client, service.__main__, service.workers.supervisor, service.worker
 settings = main.Settings(repository='/tmp'); \
 config = main.make_config(main.create_app(settings), settings); \
 config.load(); config.get_loop_factory()"
+
+
+FROM build AS build-training
+WORKDIR /build
+# PyPI's torch brings a gigabyte of CUDA along. Empty for that one.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY models/ models/
+COPY training/ training/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    pip --python /opt/seqserve/bin/python install -q --no-compile \
+        ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} '.[train]'
+
+
+FROM ${BASE_IMAGE} AS training
+RUN groupadd --gid 10001 seqserve \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work --shell /usr/sbin/nologin \
+        --no-log-init seqserve \
+    && mkdir /work && chown 10001:10001 /work
+COPY --from=build-training /opt/seqserve /opt/seqserve
+# Data sets, runs and bundles all go into /work; pictures need a place for their fonts' cache.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/seqserve/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    SEQSERVE_DATA_DIR=/work/data
+USER 10001:10001
+WORKDIR /work
+ENTRYPOINT ["python", "-m", "training"]
 
 
 FROM ${BASE_IMAGE}

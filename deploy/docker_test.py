@@ -89,8 +89,12 @@ def read_logs(stack: Stack) -> None:
     say(f"logs: {len(lines)} lines, all JSON")
 
 
-def predict(stack: Stack, sent: Counter[str]) -> None:
-    """Every model by its own example; of a seven's recording most must hear a seven."""
+def predict(stack: Stack, sent: Counter[str]) -> str:
+    """Every model by its own example; of a seven's recording most must hear a seven.
+
+    Returns:
+        A model that hears recordings.
+    """
     recording = RECORDING.read_bytes()
     paths = fetch(f"{stack.url}/openapi.json")[1]["paths"]
     heard = {}
@@ -111,6 +115,7 @@ def predict(stack: Stack, sent: Counter[str]) -> None:
         raise RuntimeError(f"{RECORDING.name} is not heard as a seven: {heard}")
     for name, answer in heard.items():
         say(f"  {name}: {answer['label']} ({answer['probability']:.3f})")
+    return next(iter(heard))
 
 
 def find_in_prometheus(stack: Stack, sent: Counter[str]) -> None:
@@ -202,10 +207,10 @@ def main() -> int:
         build(stack)
         container = start(stack)
         look_inside(stack, container)
-        predict(stack, sent)
+        hearing = predict(stack, sent)
         find_in_prometheus(stack, sent)
         check_dashboard(stack, sent)
-        stop(stack, container, model=next(iter(sent)))
+        stop(stack, container, model=hearing)
         read_logs(stack)
     except (RuntimeError, OSError) as error:
         say(f"FAILED: {error}")
