@@ -23,6 +23,13 @@ help: ## List the targets
 	$(PIP_ENV) $(RUN)/pip install --quiet -e .
 	@touch $@
 
+# Ray pins much of what it needs, so it has an environment of its own.
+.venv-ray/ready: constraints.txt pyproject.toml $(NATIVE)
+	./deploy/toolchain.sh $(PYTHON)
+	$(PYTHON) -m venv .venv-ray
+	$(PIP_ENV) .venv-ray/bin/pip install --quiet -e '.[ray]'
+	@touch $@
+
 .venv/ready: constraints.txt pyproject.toml $(NATIVE)
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
@@ -98,6 +105,14 @@ verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer c
 .PHONY: docker-test
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py
+
+.PHONY: ray-test
+ray-test: .venv-ray/ready ## Scale, lose a node and roll out on a Ray cluster of four nodes, under load
+	.venv-ray/bin/python deploy/ray_test.py
+
+.PHONY: capacity
+capacity: .venv/ready ## Measure costs and waiting, write the tables of docs/scaling.md (6 minutes)
+	$(DEV)/python -m benchmarks.capacity
 
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows

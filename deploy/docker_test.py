@@ -97,7 +97,7 @@ def predict(stack: Stack, sent: Counter[str]) -> str:
     """
     recording = RECORDING.read_bytes()
     paths = fetch(f"{stack.url}/openapi.json")[1]["paths"]
-    heard = {}
+    heard: dict[str, Any] = {}
     for model in fetch(f"{stack.url}/v1/models")[1]["models"]:
         name, path = model["name"], f"/v1/models/{model['name']}/predict"
         if model["task"] == "classification":
