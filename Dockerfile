@@ -29,6 +29,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN cd /opt/seqserve/lib/python3.*/site-packages \
     && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
         onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
+        numpy/distutils numpy/_core/_simd.*.so numpy/_core/_*_tests.*.so \
         simdjson/*.cpp simdjson/*.h \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
