@@ -9,7 +9,7 @@ ARG BASE_IMAGE=python:3.11-slim-bookworm
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build
 
-# g++ (with it comes `strip`) and Python's headers, if the base has none; nothing of this stage but
+# g++ (with it comes `strip`) and Python's headers, if the base has none; of all build stages only
 # the venv goes further.
 COPY deploy/toolchain.sh ./
 RUN ./toolchain.sh python
@@ -22,18 +22,6 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/seqserve \
     && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], sep='\n')" > requirements.txt \
     && pip --python /opt/seqserve/bin/python install -q --no-compile -c constraints.txt -r requirements.txt
-
-# What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
-# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
-# that three wheels bring.
-RUN cd /opt/seqserve/lib/python3.*/site-packages \
-    && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
-        onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
-        numpy/distutils numpy/_core/_simd.*.so numpy/_core/_*_tests.*.so \
-        simdjson/*.cpp simdjson/*.h \
-    && find . -type d -name tests -prune -exec rm -rf {} + \
-    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
-    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
 
 # The native part alone, so that a change of the Python code does not compile it again: the install
 # below finds it in build/, newer than its sources.
@@ -51,6 +39,20 @@ COPY service/ service/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps .
+
+
+FROM build AS build-runtime
+# What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
+# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
+# that three wheels bring.
+RUN cd /opt/seqserve/lib/python3.*/site-packages \
+    && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
+        onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
+        numpy/distutils numpy/_core/_simd.*.so numpy/_core/_*_tests.*.so \
+        simdjson/*.cpp simdjson/*.h \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
+    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
 
 # Compile exactly what a start imports, the standard library's part too (the official images come
 # without its bytecode), because a read-only container could never keep it.
@@ -106,7 +108,7 @@ RUN groupadd --gid 10001 seqserve \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv --shell /usr/sbin/nologin \
         --no-log-init seqserve
 
-COPY --from=build /opt/seqserve /opt/seqserve
+COPY --from=build-runtime /opt/seqserve /opt/seqserve
 COPY repository/ /srv/repository/
 
 # onnxruntime would report to its maker from the moment it is imported, before any call can stop it.

@@ -45,6 +45,7 @@ from service.workers.channel import (
     send_wish,
     write_file,
 )
+from service.workers.counters import hold
 
 log = structlog.get_logger(__name__)
 
@@ -231,6 +232,7 @@ def main() -> int:
     descriptor, index, *flags = sys.argv[1:]
     settings = CliApp.run(Settings, cli_args=flags)
     configure_logs(settings.log_level, worker=int(index))
+    hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
     app = create_app(settings, worker=int(index))
