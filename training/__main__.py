@@ -79,6 +79,11 @@ def make_parser() -> argparse.ArgumentParser:
     bundles.add_argument("--run-dir", type=Path, default=Path("runs"))
     bundles.add_argument("--repository", type=Path, default=REPOSITORY)
     bundles.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
+    own = bundles.add_argument_group("your own files, with all else as one recipe says")
+    own.add_argument("--name", help="of the bundle")
+    own.add_argument("--train", help="file to learn from, in the format of the recipe's task")
+    own.add_argument("--valid", help="file that decides when to stop; else a share of --train")
+    own.add_argument("--test", help="file to score, once")
     bundles.set_defaults(run=lambda options: _bundles(bundles, options))
 
     one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
@@ -154,11 +159,24 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    names = options.names or all_recipes()
     try:
+        own = (options.name, options.train, options.test)
+        names = [_on_own_files(options)] if any(own) else options.names or all_recipes()
         train_bundles(names, options.run_dir, options.repository, options.jobs)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _on_own_files(options: argparse.Namespace) -> str:
+    """The file of a recipe for the user's files."""
+    if not (options.name and options.train and options.test and len(options.names) == 1):
+        raise ValueError("own files need one recipe, --name, --train and --test")
+    recipe = read_recipe(options.names[0])
+    recipe = recipe.on_files(options.name, options.train, options.test, options.valid)
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    path: Path = options.run_dir / f"{recipe.name}.json"
+    path.write_text(recipe.model_dump_json(indent=1) + "\n")
+    return str(path)
 
 
 def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
