@@ -15,9 +15,10 @@ import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
+from models import FAMILIES
 from service.errors import BundleError
 from training.campaign import train_bundles
-from training.compare import TABLE_FILE, all_families, compare
+from training.compare import TABLE_FILE, compare, families_of
 from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -96,7 +97,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     side = commands.add_parser("compare", help="train families side by side on a recipe's data")
     side.add_argument("name", help="of the recipe, or its file")
-    side.add_argument("--families", nargs="+", choices=all_families(), default=all_families())
+    side.add_argument(
+        "--families", nargs="+", choices=list(FAMILIES), help="default: all that the task has"
+    )
     side.add_argument("--seeds", type=int, default=3, help="of each family (default 3)")
     side.add_argument("--folder", type=Path, default=Path("runs/compare"))
     side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
@@ -184,7 +187,8 @@ def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         parser.error(f"argument --seeds: {options.seeds} is not above 0")
     try:
         recipe = read_recipe(options.name)
-        compare(recipe, options.families, options.seeds, options.folder, options.jobs)
+        families = options.families or families_of(recipe)
+        compare(recipe, families, options.seeds, options.folder, options.jobs)
     except ValueError as error:
         parser.error(str(error))
     print((options.folder / TABLE_FILE).read_text())
