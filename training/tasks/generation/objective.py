@@ -2,8 +2,9 @@
 
 A recurrent model reads on: each row of a batch goes on where it stopped in the last one, with the
 state it had there as a constant (truncated backpropagation, see `bptt.py`), for a stretch of
-windows; then it begins again without a past, somewhere else. Rows that never began again would
-learn to rely on what only a state many epochs old holds: 0.1 nats a character were lost to that.
+windows; then it begins again without a past, somewhere else. Rows that never begin again learn to
+rely on what only a very old state holds: an LSTM of 384 units then says 2.5 nats a character of a
+text that begins, where it says 1.6 this way.
 The Transformer, which has no state but its window, reads windows from anywhere.
 """
 
