@@ -14,14 +14,14 @@ from benchmarks.results import utc_now
 from benchmarks.servers.serving import machine, write_result
 
 RESULT = Path(__file__).parent.parent / "results" / "capacity.json"
-MODELS = ("digits-lstm", "digits-gru", "digits-transformer")
+MODELS = ("digits-lstm", "digits-transformer")
 
 
 def main() -> None:
     """Measure one model after the other, on one core and on two."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--page-only", action="store_true", help="from the results there are")
     options = parser.parse_args()
