@@ -18,6 +18,7 @@ from service.graphs.decoder_check import check_decoder
 from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
+from service.graphs.runs import Runs, check_not_ended
 from service.graphs.session import open_session
 from service.graphs.spec import spec_of
 from service.graphs.tensors import TensorModel
@@ -80,6 +81,12 @@ class Loader:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
         """
+        watchdog, runs = self._engine.watchdog, Runs()
+        too_long = BundleError(f"a run took longer than max_hang_s, {watchdog.max_hang_s:g} s")
+        with watchdog.watching(runs, partial(runs.end, too_long)):
+            return self._load(folder)
+
+    def _load(self, folder: Path) -> Loaded:
         check_inside(folder)
         signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
@@ -174,10 +181,13 @@ class Loader:
 
     def _begin(self, served: Served) -> Served:
         """Have the engine run it, and its metrics follow it."""
+        check_not_ended()
         scheduler = served.scheduler
         self._engine.add(scheduler)
         scheduler.metrics.watch(
-            lambda: self._engine.num_waiting(scheduler), lambda: scheduler.core.num_active
+            lambda: self._engine.num_waiting(scheduler),
+            lambda: scheduler.core.num_active,
+            lambda: scheduler.is_quarantined,
         )
         self._metrics.model_info.labels(*served.labels).set(1)
         return served
