@@ -30,16 +30,16 @@ def run_greedy(report: Report) -> None:
 
 
 def run_address_space(report: Report) -> None:
-    """The process may have 3 GiB of addresses (RLIMIT_AS, as `ulimit -v` sets it)."""
+    """The process may have 3 GiB of addresses (RLIMIT_AS), and graphs as much as malloc gives."""
     wrapped = f"ulimit -v {3 << 20}"
     with (
         repository() as folder,
         limited(wrapped) as python,
-        serving(folder, python=python) as server,
+        serving(folder, python=python, max_graph_bytes=1 << 40) as server,
     ):
         limit = resource.prlimit(server.process.pid, resource.RLIMIT_AS)[0]
         report.require(limit == 3 << 30, "the limit is not in force")
-        press(report, server, FLOATS, 1e9)
+        press(report, server, 1e9, 2e9)
 
 
 def run_cgroup(report: Report) -> None:
@@ -75,6 +75,7 @@ def press(report: Report, server: Server, *floats: float) -> None:
                 f"{answer.status_code} {answer.text[:200]}",
             )
             check_answers(server, "greedy")
+            clients.wait_right(5)
         tally = clients.stop()
     report.count(tally)
     report.require(not tally.again, "a request to the other model was refused")

@@ -53,7 +53,7 @@ class Watching:
     """A few clients beside the flood: answers are right, and refusals say when to come again."""
 
     def __init__(self, server: Server) -> None:
-        self._clients = Clients(server.base_url, count=2, models=[MODEL])
+        self._clients = Clients(server.base_url, count=8, models=[MODEL])
         self._timer = threading.Timer(SECONDS, self._clients.stop)
         self._timer.start()
 

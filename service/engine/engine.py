@@ -235,8 +235,8 @@ class Engine:
             if place.hung is not None:
                 log.warning("hung run ended", model=place.hung.name, version=place.hung.version)
                 self._quarantine.end(place.hung)
-        with self._starting:
-            self._places.discard(place)
+                with self._starting:
+                    self._places.discard(place)
 
     def run(self, taken: Taken, workspace: native.Workspace) -> None:
         """Make a run, whose tensors lie in the workspace, and say what came of it."""

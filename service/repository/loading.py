@@ -11,7 +11,7 @@ import structlog
 
 from service.description import Description, read_description
 from service.engine.engine import Engine
-from service.errors import BundleError
+from service.errors import BundleError, DrainingError
 from service.graphs.batchable import find_obstacle
 from service.graphs.decoder import Decoder
 from service.graphs.decoder_check import check_decoder
@@ -73,6 +73,7 @@ class Loader:
         self._bounds = bounds
         self._precision = precision
         self._signatures = signatures
+        self._runs = Runs()
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
@@ -80,11 +81,17 @@ class Loader:
         Raises:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
+            DrainingError: It was stopped.
         """
         watchdog, runs = self._engine.watchdog, Runs()
+        self._runs = runs
         too_long = BundleError(f"a run took longer than max_hang_s, {watchdog.max_hang_s:g} s")
         with watchdog.watching(runs, partial(runs.end, too_long)):
             return self._load(folder)
+
+    def stop(self) -> None:
+        """Have what is being loaded run no more; by any thread."""
+        self._runs.end(DrainingError("the server is stopping"))
 
     def _load(self, folder: Path) -> Loaded:
         check_inside(folder)

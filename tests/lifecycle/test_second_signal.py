@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.asking import ask
-from tests.faults.made import POISON, deaf, looping, write_faulty
+from tests.faults.made import POISON, always_looping, deaf, looping, write_faulty
 from tests.http.work import has_taken
 from tests.servers import serving, wait_until
 
@@ -40,3 +40,11 @@ def test_a_second_signal_ends_it_though_a_run_is_under_way(
         response = asked.result()
         assert (response.status_code, response.json()["code"]) == (503, "draining")
         assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_a_graph_that_hangs_at_load_does_not_keep_it_from_ending(tmp_path: Path) -> None:
+    with serving(write_faulty(tmp_path, hung=always_looping()), ready=False) as server:
+        server.wait_for_line(lambda line: "startup complete" in line)
+        server.terminate()
+        assert server.wait() == 0
+        assert "model refused" not in server.log
