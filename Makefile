@@ -102,6 +102,14 @@ bench-peers: .venv/ready ## Install the peers that bench measures; one that can'
 verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer checked
 	$(DEV)/python -m benchmarks.verify_load
 
+.PHONY: chaos
+chaos: .venv/ready ## Faults under load: workers killed, disks full, graphs that hang, … (a few minutes)
+	$(DEV)/python -m chaos
+
+.PHONY: soak
+soak: .venv/ready ## All tasks at once for SOAK_S seconds (300): does memory grow, or handles?
+	$(DEV)/python -m chaos.soak --seconds $(or $(SOAK_S),300)
+
 .PHONY: docker-test
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py

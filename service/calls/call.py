@@ -23,7 +23,13 @@ from service.calls.services import Services
 from service.calls.shadow import compare_with
 from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite, takes_long
-from service.errors import InvalidRequestError, InvalidSequenceError, ModelGoneError, ServiceError
+from service.errors import (
+    InvalidRequestError,
+    InvalidSequenceError,
+    ModelGoneError,
+    OutOfMemoryError,
+    ServiceError,
+)
 from service.graphs.model import Arrays
 from service.repository.routes import Routed
 from service.repository.served import Served
@@ -178,6 +184,8 @@ class Call(ABC):
             step(value)
         except ServiceError as error:
             self.fail(error)
+        except MemoryError:
+            self.fail(OutOfMemoryError("there is no memory for this request"))
         except Exception:
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))

@@ -24,6 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from service import native
 from service.telemetry.cache import CacheMetrics
+from service.telemetry.hangs import HangMetrics
 from service.telemetry.outcome import Outcome
 from service.telemetry.process import ProcessTotals
 from service.telemetry.tally import SECONDS, Histogram, Shown, ShownTotal
@@ -158,6 +159,7 @@ class Metrics:
         )
         self.cache = CacheMetrics(registry)
         self.tokens = TokenMetrics(registry, ENGINE)
+        self.hangs = HangMetrics(registry, ENGINE)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
@@ -238,6 +240,8 @@ class ModelMetrics:
         self._padded = ShownTotal(metrics.cells.labels(*labels, "padded"))
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
+        self.hung_runs = metrics.hangs.hung_runs.labels(*labels)
+        self._quarantined = metrics.hangs.quarantined.labels(*labels)
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._all_tokens = metrics.tokens
         self._tokens: ModelTokens | None = None
@@ -267,9 +271,18 @@ class ModelMetrics:
         if self._tokens is not None:
             self._tokens.bring()
 
-    def watch(self, waiting: Callable[[], float], active: Callable[[], float]) -> None:
-        """Have the queue's depth and the active sequences follow the scheduler's."""
-        self._watched = [(self._queue_depth, waiting), (self._active, active)]
+    def watch(
+        self,
+        waiting: Callable[[], float],
+        active: Callable[[], float],
+        quarantined: Callable[[], float],
+    ) -> None:
+        """Have the gauges follow the scheduler."""
+        self._watched = [
+            (self._queue_depth, waiting),
+            (self._active, active),
+            (self._quarantined, quarantined),
+        ]
 
     def refresh(self) -> None:
         """Bring what is asked for only now and then up to now."""
