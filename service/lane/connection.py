@@ -121,7 +121,8 @@ class Lane(HttpToolsProtocol):
                 end, length = found.num_bytes, found.body_bytes
                 self._idle_since_s = math.inf
                 self._unread = data[end + length :]
-                turn = Turn(self, services, found.hot, found.request_id, data[:end], length)
+                about = found.hot, found.request_id, found.trace_parent
+                turn = Turn(self, services, *about, data[:end], length)
                 self._turn = turn
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length])
@@ -135,14 +136,14 @@ class Lane(HttpToolsProtocol):
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
-        num_bytes, hot, served, given_id, job, refusal = received
+        num_bytes, hot, served, given_id, trace_parent, job, refusal = received
         if self._turn is not None:  # which has gathered it
             self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
         if refusal is not None:
-            turn = self._turn = Turn(self, self._services, hot, given_id)
+            turn = self._turn = Turn(self, self._services, hot, given_id, trace_parent)
             turn.refuse(refusal, served)
         elif job is not None:
             self._turn = fast = FastTurn(self, self._services, hot, served, job)
