@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.manifest import Precision
+from service.telemetry.settings import TelemetrySettings
 
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
@@ -23,7 +24,7 @@ Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
 """A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
-class Settings(BaseSettings):
+class Settings(TelemetrySettings, BaseSettings):
     """Serve sequence models over HTTP.
 
     Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.

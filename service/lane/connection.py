@@ -50,6 +50,7 @@ class Lane(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._services: Services | None = self.app_state.get("services")
+        self._is_tracing = self._services is not None and self._services.tracing is not None
         self._in_message = False  # the parser has begun with a message that is not complete
         self._in_head = False
         self._fast: FastPath | None = self.app_state.get("fast_path")
@@ -159,12 +160,15 @@ class Lane(HttpToolsProtocol):
     def answer(self, turn: FastTurn, job: native.Job) -> None:
         """Write the answer to a request that was known by heart."""
         assert self._fast is not None, "it was"
+        traced = turn.begin_trace() if self._is_tracing else None
         response = self._fast.respond(job, self.server_state.default_headers)
         if response is None:
             turn.fail_not_finite()
-        else:
-            turn.over = True
-            self._write(turn, response)
+            return
+        turn.over = True
+        self._write(turn, response)
+        if traced is not None:
+            turn.end_trace(traced)
 
     def send(self, turn: Turn, answer: Answer) -> None:
         """Write an answer and go on with the connection's next request."""
@@ -174,6 +178,7 @@ class Lane(HttpToolsProtocol):
             header_lines(tuple(answer.headers)),
             b"content-length: %d\r\nx-request-id: " % len(answer.body),
             turn.request_id.encode("ascii"),
+            b"\r\ntraceresponse: " + turn.trace_response.encode() if turn.trace_response else b"",
             b"\r\n\r\n" if turn.keep_alive else b"\r\nconnection: close\r\n\r\n",
             answer.body,
         )

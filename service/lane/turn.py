@@ -19,6 +19,7 @@ from service.repository.served import Served
 
 if TYPE_CHECKING:
     from service.lane.connection import Lane
+    from service.telemetry.tracing import Traced
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +180,20 @@ class FastTurn:
             check_finite(served.name, results, served.sequences.inputs)
         except NotFiniteError as error:
             self.fail(error)
+
+    def begin_trace(self) -> Traced | None:
+        """The request's span, which its answer is to tell of; None if it is not traced."""
+        tracing, job, hot = self._services.tracing, self._job, self._hot
+        assert tracing is not None, "it was looked for"
+        about = hot.handler.protocol, hot.head.path, job.request_id, job.trace_parent
+        traced = tracing.begin(*about, job.submitted_s - job.waited_s)
+        if traced is not None:
+            job.trace_response = traced.response
+        return traced
+
+    def end_trace(self, traced: Traced) -> None:
+        """Tell of the whole request, which is answered."""
+        traced.end("ok", self._served, self._job, time.perf_counter())
 
     def as_turn(self) -> Turn:
         """The same request as one that was read: what there is to say of its end, it can say."""

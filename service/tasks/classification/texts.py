@@ -56,7 +56,7 @@ class TextClassification(Task):
         # the groups beside a character have no unknown one
         num_unknown = sum(int((ids.reshape(len(ids), -1)[:, 0] == UNKNOWN).sum()) for ids in asked)
         answer = partial(self._answer, request, [*map(len, asked)])
-        return Work(asked, "texts", answer, num_unknown)
+        return Work(asked, "texts", answer, num_unknown, num_items=sum(map(len, asked)))
 
     def describe(self) -> dict[str, Any]:
         """Its labels, and how many characters it knows."""
