@@ -237,7 +237,8 @@ class Metrics:
         kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
         self.refresh()
         if "application/openmetrics-text" in kinds:
-            return openmetrics.generate_latest(self._scraped), openmetrics.CONTENT_TYPE_LATEST
+            text: bytes = openmetrics.generate_latest(self._scraped)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
         return generate_latest(self._scraped), CONTENT_TYPE_LATEST
 
 
