@@ -35,6 +35,7 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 
 .PHONY: test
 test: check ## Run every check and test
+	./deploy/prometheus.sh
 	$(DEV)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: check
@@ -98,6 +99,11 @@ verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer c
 .PHONY: docker-test
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py
+
+.PHONY: monitoring-test
+monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fire and clear, on a real Prometheus
+	./deploy/prometheus.sh
+	$(DEV)/python -m pytest -m monitoring tests/monitoring
 
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows
