@@ -21,7 +21,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status,
 from service import native
 from service.telemetry.settings import TelemetrySettings
 
-EXPORT_TIMEOUT_S = 5.0
+EXPORT_TIMEOUT_S = 3.0
 OURS = "seqserve."  # what attributes begin with
 FAULTS = frozenset({"internal", "inference_failed", "timeout", "overloaded", "draining"})
 """Outcomes that are not the caller's doing."""

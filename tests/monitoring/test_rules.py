@@ -58,7 +58,7 @@ def test_every_alert_is_tested_for_firing_and_for_not() -> None:
 
 def test_the_error_budget_is_spent_by_the_servers_own_faults() -> None:
     (outcomes,) = set(re.findall(r'outcome=~"([^"]+)"', RECORDING.read_text()))
-    faults = {ServiceError, *subclasses(ServiceError)}
+    faults: set[type[ServiceError]] = {ServiceError, *subclasses(ServiceError)}
     codes = {it.code for it in faults if it.status_code >= 500 and it.code != "unsupported"}
     assert codes <= set(outcomes.split("|")) <= codes | {"overloaded"}
 
