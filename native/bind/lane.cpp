@@ -20,15 +20,15 @@ py::object read_head(const HeadReader& reader, const py::bytes& data) {
                         py::bytes(words->request_id), words->trace_parent);
 }
 
-// (bytes read, the head's id, the caller's id, a refused one's trace's parent, job, refusal); None
-// if the bytes are for Python.
+// (bytes read, the head's id, the caller's id, job, refusal, the trace's parent of what is
+// refused); None if the bytes are for Python.
 py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
   Received received = path.receive(view(data), waited_s);
   if (received.num_bytes == 0) return py::none();
   py::object refusal = py::none();
   if (received.refusal) refusal = error_of(*received.refusal);
   return py::make_tuple(received.num_bytes, received.head_id, py::bytes(received.request_id),
-                        received.trace_parent, received.job, refusal);
+                        received.job, refusal, received.trace_parent);
 }
 
 // The answer to a job that `receive` gave; None if it has values that are no finite numbers.

@@ -137,7 +137,7 @@ class Lane(HttpToolsProtocol):
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
-        num_bytes, hot, served, given_id, trace_parent, job, refusal = received
+        num_bytes, hot, served, given_id, job, refusal, trace_parent = received
         if self._turn is not None:  # which has gathered it
             self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
