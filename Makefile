@@ -103,7 +103,7 @@ docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, 
 .PHONY: monitoring-test
 monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fire and clear, on a real Prometheus
 	./deploy/prometheus.sh
-	$(DEV)/python -m pytest -m monitoring tests/monitoring
+	$(DEV)/python -m pytest tests/monitoring/on_prometheus.py
 
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows
