@@ -6,6 +6,7 @@ request costs nothing. They leave in batches, by a thread of the exporter's own.
 
 from __future__ import annotations
 
+import random
 import time
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 
 from service import native
@@ -134,9 +135,9 @@ class Tracing:
             "service.version": version("seqserve"),
             "service.instance.id": str(worker),
         }
-        sampler = ParentBased(TraceIdRatioBased(settings.trace_sample_ratio))
+        self._ratio = settings.trace_sample_ratio
         # not the process's: tests have several servers in one
-        self._provider = TracerProvider(sampler, Resource.create(about), shutdown_on_exit=False)
+        self._provider = TracerProvider(ALWAYS_ON, Resource.create(about), shutdown_on_exit=False)
         exporter = OTLPSpanExporter(settings.otlp_endpoint, timeout=EXPORT_TIMEOUT_S)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("seqserve", version("seqserve"))
@@ -153,13 +154,18 @@ class Tracing:
             trace_parent: What it is a part of, well formed; empty if it is no part.
             begun_s: When its head was read, by `time.perf_counter`.
         """
+        # drawn here, as OpenTelemetry's samplers would: a span of theirs that is not recorded costs
+        # most of one that is
         context = None
         if trace_parent:
             _, trace_id, span_id, flags = trace_parent.split("-")
-            parent = SpanContext(
-                int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(int(flags, 16))
-            )
+            if flags == "00":
+                return None
+            recorded = trace.TraceFlags(trace.TraceFlags.SAMPLED)
+            parent = SpanContext(int(trace_id, 16), int(span_id, 16), True, recorded)
             context = trace.set_span_in_context(NonRecordingSpan(parent))
+        elif random.random() >= self._ratio:
+            return None
         span = self._tracer.start_span(
             protocol,
             context=context,
@@ -167,7 +173,7 @@ class Tracing:
             attributes={"url.path": path, OURS + "request_id": request_id},
             start_time=_Clock().epoch_ns(begun_s),
         )
-        return Traced(self._tracer, span) if span.is_recording() else None
+        return Traced(self._tracer, span)
 
     def close(self) -> None:
         """Send what there is, and no more."""
