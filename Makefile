@@ -42,6 +42,7 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 
 .PHONY: test
 test: check ## Run every check and test
+	./deploy/prometheus.sh
 	$(DEV)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: check
@@ -121,6 +122,11 @@ ray-test: .venv-ray/ready ## Scale, lose a node and roll out on a Ray cluster of
 .PHONY: capacity
 capacity: .venv/ready ## Measure costs and waiting, write the tables of docs/scaling.md (6 minutes)
 	$(DEV)/python -m benchmarks.capacity
+
+.PHONY: monitoring-test
+monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fire and clear, on a real Prometheus
+	./deploy/prometheus.sh
+	$(DEV)/python -m pytest tests/monitoring/on_prometheus.py
 
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows

@@ -6,9 +6,12 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace seqserve {
@@ -25,6 +28,13 @@ class Total {
   std::atomic<double> value_{0.0};
 };
 
+// One observation that can be looked into: of the request that this trace tells of.
+struct Exemplar {
+  std::string trace_id;
+  double value;
+  double at_s;  // since 1970
+};
+
 // Counts by bucket. `bounds`: the buckets' upper bounds, ascending, without the infinite one.
 class Distribution {
  public:
@@ -32,10 +42,23 @@ class Distribution {
       : bounds_(std::move(bounds)), counts_(bounds_.size() + 1) {}
 
   void observe(double value) {
-    auto bucket = std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin();
-    auto& count = counts_[static_cast<std::size_t>(bucket)];
+    auto& count = counts_[bucket_of(value)];
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     total_.add(value);
+  }
+  // The same, of a request that is traced, unless `trace_id` is empty.
+  void observe(double value, const std::string& trace_id) {
+    observe(value);
+    if (trace_id.empty()) return;
+    auto now = std::chrono::system_clock::now().time_since_epoch();
+    double at_s = std::chrono::duration<double>(now).count();
+    std::lock_guard held(lock_);
+    exemplars_.insert_or_assign(bucket_of(value), Exemplar{trace_id, value, at_s});
+  }
+  // Of each bucket the last since this was asked before, if there was one.
+  std::map<std::size_t, Exemplar> take_exemplars() {
+    std::lock_guard held(lock_);
+    return std::exchange(exemplars_, {});
   }
 
   std::vector<std::uint64_t> counts() const {
@@ -46,9 +69,16 @@ class Distribution {
   double total() const { return total_.value(); }
 
  private:
+  std::size_t bucket_of(double value) const {
+    auto bound = std::lower_bound(bounds_.begin(), bounds_.end(), value);
+    return static_cast<std::size_t>(bound - bounds_.begin());
+  }
+
   std::vector<double> bounds_;
   std::vector<std::atomic<std::uint64_t>> counts_;
   Total total_;
+  std::mutex lock_;
+  std::map<std::size_t, Exemplar> exemplars_;
 };
 
 // How often something happened, and how long it took in all.

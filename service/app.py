@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import structlog
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from service.api import generate, health, predict, timeseries, v2
 from service.api import repository as repository_api
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
+from service.api.metadata import is_ready
 from service.api.openapi import describe_tasks
 from service.cache import ResultCache
 from service.calls.services import Services
@@ -35,6 +37,9 @@ from service.schedulers.bounds import Bounds
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag
 from service.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from service.telemetry.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +85,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             open_signatures(settings),
         )
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
-        services = Services(settings, metrics, repository, engine, cache)
+        tracing = tracing_of(settings, worker)
+        services = Services(settings, metrics, repository, engine, cache, tracing)
         app.state.apply = partial(apply_here, repository)
         # what it takes is neither looked up in the cache nor logged
         fast_path = None if cache or settings.access_log else FastPath(services)
@@ -88,6 +94,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             loop = asyncio.get_running_loop()
             repository.on_change = partial(loop.call_soon_threadsafe, fast_path.forget)
         app.state.services, app.state.repository = services, repository
+        metrics.repository.watch(partial(is_ready, app.state), repository.refused)
+        metrics.monitor.start()
 
         def note_lag(lag_s: float) -> None:
             metrics.loop_lag.observe(lag_s)
@@ -106,6 +114,9 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         # engine first, as one that loads or unloads a model may wait for it
         app.state.has_ended = await asyncio.to_thread(engine.close, CLOSE_S)
         await asyncio.to_thread(repository.close)
+        await asyncio.to_thread(metrics.monitor.close)
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
         metrics.bring()  # other workers' /metrics go on showing them
 
     app = FastAPI(
@@ -116,7 +127,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         redirect_slashes=False,  # a redirect would name whatever host the client claims
     )
     app.state.settings = settings
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(settings)
     app.state.draining = False  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.hurrying = asyncio.Event()  # what came is not answered any more
@@ -155,6 +166,15 @@ def grpc_beside(app: FastAPI) -> AbstractAsyncContextManager[None]:
     from service.grpc.server import serving
 
     return serving(app.state)
+
+
+def tracing_of(settings: Settings, worker: int) -> Tracing | None:
+    """What traces requests, if that is on; only then need it be installed."""
+    if settings.otlp_endpoint is None:
+        return None
+    from service.telemetry.tracing import Tracing
+
+    return Tracing(settings, worker)
 
 
 def bounds_of(settings: Settings, worker: int = 0) -> Bounds:

@@ -80,6 +80,10 @@ class InvalidSequenceError(ServiceError):
     code = "invalid_sequence"
 
 
+class NotFiniteInputError(InvalidSequenceError):
+    """A value of the input is NaN or infinite, as where a measurement is missing."""
+
+
 class NotFiniteError(InvalidSequenceError):
     """A sequence's answer is beyond float32.
 

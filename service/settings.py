@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.graphs.settings import FaultSettings
 from service.manifest import Precision
+from service.telemetry.settings import TelemetrySettings
 
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
@@ -24,7 +25,7 @@ Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
 """A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
-class Settings(FaultSettings, BaseSettings):
+class Settings(FaultSettings, TelemetrySettings, BaseSettings):
     """Serve sequence models over HTTP.
 
     Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.

@@ -50,6 +50,10 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "access_log": ["perhaps"],
     "pin_threads": ["perhaps"],
     "require_signature": ["perhaps"],
+    "otlp_endpoint": ["collector:4318", ""],
+    "trace_sample_ratio": [-0.1, 1.1, "nan"],
+    "input_sample_share": [-0.1, 1.1, "nan"],
+    "input_window": [99, 1_000_001],
 }
 
 

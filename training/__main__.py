@@ -32,6 +32,7 @@ from training.options import (
     read_data_options,
     read_train_options,
 )
+from training.profiling import profile_bundle
 from training.recipe_file import all_recipes, read_recipe
 from training.run import finished_metrics, train_run
 from training.search import search
@@ -74,6 +75,14 @@ def make_parser() -> argparse.ArgumentParser:
     quantize.add_argument("bundle", type=Path, help="its folder, such as repository/digits-lstm/1")
     add_data_options(quantize)
     quantize.set_defaults(run=lambda options: _quantize(quantize, options))
+
+    profile = commands.add_parser(
+        "profile", help="add to bundles' profiles what drift needs, by their recipes"
+    )
+    profile.add_argument(
+        "bundles", type=Path, nargs="+", help="folders, as repository/digits-gru/1"
+    )
+    profile.set_defaults(run=lambda options: _profile(profile, options))
 
     bundles = commands.add_parser("bundles", help="train and export bundles by their recipes")
     bundles.add_argument("names", nargs="*", help="recipes, or their files; all of them if none")
@@ -136,6 +145,15 @@ def make_parser() -> argparse.ArgumentParser:
     table.add_argument("--check", action="store_true", help="only say whether it is current")
     table.set_defaults(run=lambda options: _table(table, options))
     return parser
+
+
+def _profile(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    try:
+        for folder in options.bundles:
+            profile = profile_bundle(folder).profile
+            print(f"{folder}: bins of lengths, and of {len(profile.feature_bins)} features")
+    except (ValueError, BundleError, OSError) as error:
+        parser.error(str(error))
 
 
 def _add_repository(parser: argparse.ArgumentParser) -> None:

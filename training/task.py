@@ -115,6 +115,10 @@ class TrainingTask(ABC, Generic[D, O]):
     ) -> Contract:
         """What the bundle's manifest is to say."""
 
+    @abstractmethod
+    def profile(self, data: D, objective: O) -> Profile:
+        """What the training inputs look like."""
+
     def settings(self, data: D) -> dict[str, Any]:
         """What of the data decides a run's result, to tell a resumed run from another."""
         return {"dataset": data.name, "split": data.split}

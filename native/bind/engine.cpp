@@ -74,6 +74,7 @@ void bind_engine(py::module_& module) {
       .def("add", &Engine::add)
       .def("remove", &Engine::remove, WithoutPython())
       .def("num_waiting", &Engine::num_waiting)
+      .def("fill", &Engine::fill)
       .def("check_room",
            [](const Engine& it, double timeout_s) { raise_if(it.refuses(timeout_s)); })
       .def("note_lag", &Engine::note_lag)

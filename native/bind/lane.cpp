@@ -1,6 +1,7 @@
 #include "bind/bind.hpp"
 #include "lane/fast_path.hpp"
 #include "lane/numbers.hpp"
+#include "lane/trace.hpp"
 
 namespace seqserve {
 
@@ -10,22 +11,24 @@ namespace {
 
 std::string_view view(const py::bytes& bytes) { return std::string_view(bytes); }
 
-// (key, its bytes, the body's bytes, the caller's id); None if it is not whole or not plain.
+// (key, its bytes, the body's bytes, the caller's id, its trace's parent); None if it is not whole
+// or not plain.
 py::object read_head(const HeadReader& reader, const py::bytes& data) {
   auto words = reader.read(view(data));
   if (!words) return py::none();
   return py::make_tuple(py::bytes(words->key), words->num_bytes, words->body_bytes,
-                        py::bytes(words->request_id));
+                        py::bytes(words->request_id), words->trace_parent);
 }
 
-// (bytes read, the head's id, the caller's id, job, refusal); None if the bytes are for Python.
+// (bytes read, the head's id, the caller's id, job, refusal, the trace's parent of what is
+// refused); None if the bytes are for Python.
 py::object receive(FastPath& path, const py::bytes& data, double waited_s) {
   Received received = path.receive(view(data), waited_s);
   if (received.num_bytes == 0) return py::none();
   py::object refusal = py::none();
   if (received.refusal) refusal = error_of(*received.refusal);
   return py::make_tuple(received.num_bytes, received.head_id, py::bytes(received.request_id),
-                        received.job, refusal);
+                        received.job, refusal, received.trace_parent);
 }
 
 // The answer to a job that `receive` gave; None if it has values that are no finite numbers.
@@ -73,6 +76,8 @@ py::bytes write_array(const Floats& values) {
 
 void bind_lane(py::module_& module) {
   module.def("cuts_of", &cuts_of, py::arg("body"), py::arg("json_bytes"));
+  module.def("read_trace_parent", &read_trace_parent, py::arg("header"));
+  module.def("sampled_trace_id", &sampled_trace_id, py::arg("trace_parent"));
   module.def("read_numbers", &read_array, py::arg("array"), py::arg("count"));
   module.def("write_numbers", &write_array, py::arg("values"));
   py::class_<HeadReader>(module, "HeadReader")

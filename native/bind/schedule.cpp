@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <string>
+#include <tuple>
 
 #include "bind/bind.hpp"
 #include "schedule/cells.hpp"
@@ -61,6 +63,13 @@ py::tuple tensors(const Scheduler& scheduler, const Run& run, const py::object& 
   return py::tuple(arrays);
 }
 
+// What a job was asked, as bytes (steps, step_bytes): in its own memory, which they keep.
+py::array_t<std::uint8_t> steps(const JobPtr& job, long step_bytes) {
+  long count = job->values ? job->num_cells : 0;
+  auto* values = reinterpret_cast<const std::uint8_t*>(job->values.get());
+  return py::array_t<std::uint8_t>({count, step_bytes}, values, py::cast(job));
+}
+
 std::vector<py::bytes> outputs_bytes(const Job& job) {
   std::vector<py::bytes> outputs;
   for (const auto& values : job.outputs) {
@@ -90,6 +99,12 @@ void bind_job(py::module_& module) {
       .def_readonly("work_s", &Job::work_s)
       .def_readonly("ran_s", &Job::ran_s)
       .def_readonly("done_s", &Job::done_s)
+      .def_readonly("prepared_s", &Job::prepared_s)
+      .def_readonly("num_runs", &Job::num_runs)
+      .def_readonly("max_rows", &Job::max_rows)
+      .def_readonly("trace_parent", &Job::trace_parent)
+      .def_readwrite("trace_response", &Job::trace_response)
+      .def("steps", &steps, py::arg("step_bytes"))
       .def_readwrite("gone", &Job::gone)
       .def_readonly("request_id", &Job::request_id)
       .def_readonly("waited_s", &Job::waited_s)
@@ -125,10 +140,21 @@ void bind_run(py::module_& module) {
       .def_readwrite("elapsed_s", &Run::elapsed_s);
 }
 
+// (bucket, trace id, value, seconds since 1970)
+std::vector<std::tuple<std::size_t, std::string, double, double>> exemplars(Distribution& tally) {
+  std::vector<std::tuple<std::size_t, std::string, double, double>> taken;
+  for (const auto& [bucket, it] : tally.take_exemplars()) {
+    taken.emplace_back(bucket, it.trace_id, it.value, it.at_s);
+  }
+  return taken;
+}
+
 void bind_tally(py::module_& module) {
   py::class_<Distribution, std::shared_ptr<Distribution>>(module, "Distribution")
       .def(py::init<std::vector<double>>(), py::arg("bounds"))
-      .def("observe", &Distribution::observe)
+      .def("observe", py::overload_cast<double, const std::string&>(&Distribution::observe),
+           py::arg("value"), py::arg("trace_id") = "")
+      .def("take_exemplars", &exemplars)
       .def("counts", &Distribution::counts)
       .def("total", &Distribution::total);
   py::class_<Timing>(module, "Timing")
@@ -214,10 +240,15 @@ void bind_schedule(py::module_& module) {
              return graph;
            }),
            py::arg("step_bytes"), py::arg("is_ragged"), py::arg("outputs"), py::arg("state"));
+  py::class_<Sampler, std::shared_ptr<Sampler>>(module, "Sampler")
+      .def(py::init<double>(), py::arg("share"))
+      .def("offer", &Sampler::offer, py::arg("job"), py::arg("num_bytes"))
+      .def("take", &Sampler::take);
   py::class_<Scheduler, SchedulerPtr>(module, "Scheduler")
       .def_property_readonly("num_waiting", &Scheduler::num_waiting)
       .def_property_readonly("num_active", &Scheduler::num_active)
       .def_property_readonly("next_due", &Scheduler::next_due)
+      .def_readwrite("sampler", &Scheduler::sampler)
       .def_property_readonly("pool", [](const Scheduler& it) { return it.pool(); })
       .def("enqueue", &Scheduler::enqueue)
       .def("forget", &Scheduler::forget)

@@ -89,6 +89,15 @@ void Admission::leave(const Job& job, bool done) {
   backlog_.remove(job.work_s, done);
 }
 
+double Admission::fill() const {
+  auto share = [](long count, long most) {
+    return static_cast<double>(count) / static_cast<double>(most);
+  };
+  const Bounds& bounds = scheduler_.bounds;
+  return std::max(share(num_sequences_, bounds.max_queue_size),
+                  share(num_cells_, bounds.max_queue_cells));
+}
+
 std::string short_number(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, "%.3g", seconds);

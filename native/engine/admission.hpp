@@ -64,6 +64,8 @@ class Admission {
 
   // Sequences under way: waiting or running.
   long num_sequences() const { return num_sequences_; }
+  // How full it is, from 0 to about 1: by its sequences or by its steps, whichever says more.
+  double fill() const;
 
  private:
   std::string name_;

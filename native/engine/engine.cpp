@@ -47,6 +47,12 @@ long Engine::num_waiting(const Scheduler& scheduler) const {
   return std::max(door->second.admission.num_sequences() - scheduler.num_active(), 0L);
 }
 
+double Engine::fill(const Scheduler& scheduler) const {
+  std::lock_guard held(doors_lock_);
+  auto door = doors_.find(&scheduler);
+  return door == doors_.end() ? 0.0 : door->second.admission.fill();
+}
+
 std::optional<Refusal> Engine::refuses(double timeout_s) const {
   double wait_s = backlog_.wait_s();
   if (wait_s <= timeout_s) return std::nullopt;

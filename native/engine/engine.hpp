@@ -37,6 +37,8 @@ class Engine {
   bool remove(const SchedulerPtr& scheduler);
   // Sequences of this model that wait for their first run.
   long num_waiting(const Scheduler& scheduler) const;
+  // How full this model's queue is, from 0 to about 1.
+  double fill(const Scheduler& scheduler) const;
   // Why nothing more can be done within `timeout_s`, if so: to be asked before a request is read.
   std::optional<Refusal> refuses(double timeout_s) const;
   void note_lag(double lag_s) { backlog_.note_lag(lag_s); }

@@ -59,9 +59,12 @@ Received FastPath::receive(std::string_view data, double waited_s) {
   auto known = heads_.find(head->key);
   if (known == heads_.end() || data.size() < head->num_bytes + head->body_bytes) return {};
   const HotHead& hot = known->second;
-  Received received{head->num_bytes + head->body_bytes, hot.id, head->request_id, nullptr,
+  Received received{head->num_bytes + head->body_bytes, hot.id, head->request_id, {}, nullptr,
                     engine_.refuses(timeout_s_)};
-  if (received.refusal) return received;
+  if (received.refusal) {
+    received.trace_parent = std::move(head->trace_parent);
+    return received;
+  }
   auto words = body_words(data.substr(head->num_bytes, head->body_bytes), hot.json_bytes);
   if (!words) return {};
   auto plan = plans_.find(plan_key(hot.model, words->key));
@@ -72,9 +75,11 @@ Received FastPath::receive(std::string_view data, double waited_s) {
   if (!received.job) return {};
   received.job->request_id =
       head->request_id.empty() ? new_request_id() : std::string(head->request_id);
+  received.job->trace_parent = std::move(head->trace_parent);
   received.job->body_id = words->id.value_or("");
   received.job->keep_alive = hot.keep_alive;
   received.refusal = engine_.submit(plan->second->scheduler, received.job, left_s);
+  if (received.refusal) received.trace_parent = received.job->trace_parent;
   if (received.refusal && received.refusal->kind == Refusal::Kind::kGone)
     return {};  // about to be forgotten
   return received;

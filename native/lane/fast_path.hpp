@@ -29,6 +29,7 @@ struct Received {
   std::size_t num_bytes = 0;  // read; none: they are for Python
   long head_id = 0;
   std::string_view request_id;  // the caller's own; empty: there is none
+  std::string trace_parent;     // of what is refused
   JobPtr job;                   // submitted, unless there is
   std::optional<Refusal> refusal;
 };

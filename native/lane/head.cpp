@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "lane/trace.hpp"
+
 namespace seqserve {
 
 namespace {
@@ -92,8 +94,9 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
   auto lines = data.substr(0, blank + kLineEnd.size());
   auto request = take_line(lines);
   if (!is_plain_request(request)) return std::nullopt;
-  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}};
+  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}};
   std::optional<std::size_t> length;
+  bool is_traced = false;
   while (!lines.empty()) {
     auto header = read_header(take_line(lines));
     if (!header) return std::nullopt;
@@ -103,6 +106,9 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
     } else if (name == "x-request-id") {
       if (!words.request_id.empty() || !is_fit_id(value)) return std::nullopt;
       words.request_id = value;
+    } else if (name == "traceparent") {  // of two, none is to be believed
+      words.trace_parent = is_traced ? std::string() : read_trace_parent(value);
+      is_traced = true;
     } else if (matters(name)) {
       words.key.append(name).append(": ").append(value).append(kLineEnd);
     }

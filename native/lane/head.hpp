@@ -18,6 +18,7 @@ struct HeadWords {
   std::size_t num_bytes;  // of the head, its empty line included
   std::size_t body_bytes;
   std::string_view request_id;  // the caller's own, which may be sent back; empty: there is none
+  std::string trace_parent;     // what it is a part of, well formed; empty if it does not say
 };
 
 // Reads plain heads alone, in none of which two readers of HTTP could see different requests: a

@@ -5,6 +5,7 @@
 
 #include "clock.hpp"
 #include "lane/numbers.hpp"
+#include "lane/trace.hpp"
 
 namespace seqserve {
 
@@ -128,9 +129,13 @@ std::string make_response(const Job& job, const std::string& default_lines) {
   response.append(plan.header_lines);
   response.append("content-length: ").append(std::to_string(size));
   response.append("\r\nx-request-id: ").append(job.request_id);
+  if (!job.trace_response.empty()) {
+    response.append("\r\ntraceresponse: ").append(job.trace_response);
+  }
   response.append(job.keep_alive ? "\r\n\r\n" : "\r\nconnection: close\r\n\r\n");
   double answered_s = now_s(), begun_s = job.submitted_s - job.waited_s;
-  plan.elapsed_s->observe(answered_s - begun_s);
+  const auto& traced = job.trace_response.empty() ? job.trace_parent : job.trace_response;
+  plan.elapsed_s->observe(answered_s - begun_s, sampled_trace_id(traced));
   plan.scheduler->stages().observe(begun_s, job.submitted_s, job.ran_s, job.done_s, answered_s,
                                    static_cast<long>(job.sequences.size()));
   return response.append(document).append(blobs);

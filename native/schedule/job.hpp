@@ -72,9 +72,13 @@ class Job : public std::enable_shared_from_this<Job> {
 
   long priority;
   double submitted_s, deadline_s, due_s;
-  double ran_s = 0.0;   // when its first run began
-  double done_s = 0.0;  // when it had all its outputs
-  double work_s = 0.0;  // of computing, as estimated when it was admitted
+  double ran_s = 0.0;         // when its first run began
+  double done_s = 0.0;        // when it had all its outputs
+  double prepared_s = 0.0;    // when the tensors of a first run were in place
+  double last_begun_s = 0.0;  // of the last of its runs to end
+  long num_runs = 0;          // that had a sequence of it
+  long max_rows = 0;          // of the largest of them
+  double work_s = 0.0;        // of computing, as estimated when it was admitted
   long num_cells = 0;
   long kind = 0;      // whole tensors: a request runs with those of the same kind
   bool gone = false;  // nobody waits for the answer: see the engine
@@ -91,7 +95,9 @@ class Job : public std::enable_shared_from_this<Job> {
   std::shared_ptr<const Plan> plan;
   std::string request_id;  // of the head
   std::string body_id;
-  double waited_s = 0.0;  // from its head to the last of its body
+  std::string trace_parent;    // of the head: who asks, in W3C's words; empty if it is not told
+  std::string trace_response;  // what is answered to that; empty if the request is not traced here
+  double waited_s = 0.0;       // from its head to the last of its body
   bool keep_alive = true;
 
  private:

@@ -17,15 +17,15 @@ Run::Run(std::vector<SequencePtr> taken, long max_steps) : sequences(std::move(t
 }
 
 void Run::begin() {
-  begun_s_ = now_s();
+  begun_s = now_s();
   begun_cpu_s_ = thread_cpu_s();
 }
 
-void Run::be_prepared() { prepare_s = now_s() - begun_s_; }
+void Run::be_prepared() { prepare_s = now_s() - begun_s; }
 
 void Run::end() {
   cpu_s = thread_cpu_s() - begun_cpu_s_;
-  elapsed_s = now_s() - begun_s_;
+  elapsed_s = now_s() - begun_s;
 }
 
 void Workspace::fill(const Run& run, std::size_t step_bytes) {

@@ -34,9 +34,10 @@ struct Run {
   double cpu_s = 0.0;  // of its thread, once it is over
   double elapsed_s = 0.0;
   double prepare_s = 0.0;  // the part of it until its tensors were in place
+  double begun_s = 0.0;
 
  private:
-  double begun_cpu_s_ = 0.0, begun_s_ = 0.0;
+  double begun_cpu_s_ = 0.0;
   bool is_over_ = false;
 };
 using RunPtr = std::shared_ptr<Run>;

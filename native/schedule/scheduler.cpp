@@ -16,6 +16,15 @@ bool is_due_before(const SequencePtr& one, const SequencePtr& other) {
   return due_s != other_s ? due_s < other_s : one->serial < other->serial;
 }
 
+// Note that a job had a sequence in a run, or several.
+void note_run(Job& job, const Run& run, long rows) {
+  if (job.last_begun_s == run.begun_s && job.num_runs > 0) return;
+  job.last_begun_s = run.begun_s;
+  ++job.num_runs;
+  job.max_rows = std::max(job.max_rows, rows);
+  if (job.prepared_s == 0.0) job.prepared_s = run.begun_s + run.prepare_s;
+}
+
 }  // namespace
 
 StateSpec::StateSpec(std::vector<long> of_one, float initial)
@@ -76,6 +85,7 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
   for (std::size_t row = 0; row < run.sequences.size(); ++row) {
     const SequencePtr& sequence = run.sequences[row];
     Job& job = *sequence->job;
+    note_run(job, run, rows);
     if (!job.gone) job.keep(run, row, graph.outputs, outputs.tensors);
     sequence->position += run.counts[row];
     sequence->left -= run.counts[row];
@@ -87,7 +97,11 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
     if (!job.gone && job.answer()) answered.push_back(job.shared_from_this());
   }
   double ended_s = now_s();
-  for (const auto& job : answered) job->done_s = ended_s;
+  for (const auto& job : answered) {
+    job->done_s = ended_s;
+    auto num_bytes = static_cast<std::size_t>(job->num_cells) * graph.step_bytes;
+    if (sampler) sampler->offer(job, num_bytes);
+  }
   // a request of more rows than any batch must not make a size of its own to be kept
   long size = std::min(rows, cost->max_rows());
   tally_->batches.add(size, run.prepare_s, run.elapsed_s - run.prepare_s, ended_s - begun_s);

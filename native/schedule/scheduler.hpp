@@ -9,6 +9,7 @@
 
 #include "schedule/cost.hpp"
 #include "schedule/run.hpp"
+#include "schedule/sampler.hpp"
 #include "tally.hpp"
 
 namespace seqserve {
@@ -84,7 +85,8 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   const Bounds bounds;
   const std::shared_ptr<CostTable> cost;
   const GraphSpec graph;
-  bool is_busy = false;  // among those that the engine looks through
+  bool is_busy = false;              // among those that the engine looks through
+  std::shared_ptr<Sampler> sampler;  // of what is answered, if any; given before the first job
 
   // What requests take; for the event loop.
   StageTally& stages() const { return tally_->stages; }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import APIRouter
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
@@ -80,7 +79,9 @@ async def model_ready(request: Request) -> JSONResponse:
     summary="Prometheus metrics",
 )
 async def prometheus_metrics(request: Request) -> Response:
-    """Every metric in Prometheus's text format."""
+    """Every metric, in OpenMetrics where that is asked for, else in Prometheus's text format."""
     metrics: Metrics = request.app.state.metrics
-    text = await asyncio.to_thread(metrics.render)  # milliseconds, with many models and workers
-    return Response(text, media_type=CONTENT_TYPE_LATEST)
+    accept = request.headers.get("accept", "")
+    # in a thread: it takes milliseconds, with many models and workers
+    text, media_type = await asyncio.to_thread(metrics.render, accept)
+    return Response(text, headers={"content-type": media_type})

@@ -101,7 +101,7 @@ def asked_of(
     has_slow_answer = served.task.has_slow_answers
     if request.precision is not None:
         served = call.served_with(request.precision, "precision")
-    served.scheduler.metrics.count_unknown(work.num_unknown)
+    served.scheduler.metrics.count_items(work.num_items, work.num_unknown, work.num_missing)
     timeout_s = call.timeout_s(request.timeout_s, "timeout_s")
     priority = priority_of(request.priority, "priority")
     return Asked(

@@ -12,8 +12,9 @@ from starlette.responses import Response
 
 from service.calls.asked import Handler
 from service.calls.call import Call
-from service.calls.exchange import Answer, Head, refusal
+from service.calls.exchange import TRACE_PARENT, TRACE_RESPONSE, Answer, Head, refusal
 from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
+from service.native import read_trace_parent
 
 
 class RawRoute(APIRoute):
@@ -34,7 +35,11 @@ class RequestCall(Call):
     """
 
     def __init__(self, handler: Handler, head: Head, request: Request) -> None:
-        super().__init__(request.app.state.services, handler, head, request.state.request_id)
+        # of two, none is to be believed
+        given = request.headers.getlist(TRACE_PARENT)
+        parent = read_trace_parent(given[0].encode("latin-1")) if len(given) == 1 else ""
+        services, request_id = request.app.state.services, request.state.request_id
+        super().__init__(services, handler, head, request_id, parent)
         self.answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
     def send(self, answer: Answer) -> None:
@@ -85,7 +90,10 @@ async def answered(handler: Handler, head: Head, request: Request, body: Any = N
         call.drop()
     if call.answered.cancelled():
         return to_response(refusal(CallerGoneError("the client closed the connection")))
-    return to_response(call.answered.result())
+    response = to_response(call.answered.result())
+    if call.trace_response:
+        response.headers[TRACE_RESPONSE] = call.trace_response
+    return response
 
 
 async def _first(answered: asyncio.Future[Answer], gone: Coroutine[Any, Any, None]) -> None:

@@ -11,7 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -27,6 +27,7 @@ from service.errors import (
     InvalidRequestError,
     InvalidSequenceError,
     ModelGoneError,
+    NotFiniteInputError,
     OutOfMemoryError,
     ServiceError,
 )
@@ -34,6 +35,9 @@ from service.graphs.model import Arrays
 from service.repository.routes import Routed
 from service.repository.served import Served
 from service.schedulers.job import Job
+
+if TYPE_CHECKING:
+    from service.telemetry.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +52,25 @@ class Call(ABC):
         handler: Of the route.
         head: Of the request.
         request_id: Of the request, in the log and in the answer.
+        trace_parent: What the request is a part of: see `read_trace_parent`; empty if it is not
+            told.
     """
 
-    def __init__(self, services: Services, handler: Handler, head: Head, request_id: str) -> None:
+    def __init__(
+        self,
+        services: Services,
+        handler: Handler,
+        head: Head,
+        request_id: str,
+        trace_parent: str = "",
+    ) -> None:
         self.head = head
         self.settings = services.settings
         self.request_id = request_id
+        self.trace_response = ""
+        """For the answer's head, if the request is traced."""
         self.over = False
+        self._trace_parent = trace_parent
         self._services = services
         self._handler = handler
         self.started_s = time.perf_counter()
@@ -63,7 +79,7 @@ class Call(ABC):
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
-        self._done: Job | None = None
+        self._done: native.Job | None = None
 
     @abstractmethod
     def send(self, answer: Answer) -> None:
@@ -112,6 +128,9 @@ class Call(ABC):
                 code=error.code,
                 error=error.message,
             )
+        if isinstance(error, NotFiniteInputError) and self._served is not None:
+            labels = self._served.name, self._served.version
+            self._services.metrics.inputs.refused.labels(*labels).inc()
         self._end(error.code)
         self.send_error(error)
 
@@ -240,10 +259,10 @@ class Call(ABC):
 
     def _finish(self, job: Job) -> None:
         assert self._asked is not None, "only what was read is run"
+        self._done = job
         if job.failure is not None:
             raise job.failure
         results = self._asked.served.scheduler.results(job)
-        self._done = job
         self._answer(results)
         if self._services.cache and not self._asked.served.decodes:
             self._services.cache.put(self._key, results)
@@ -286,10 +305,23 @@ class Call(ABC):
         """Count how it ended, `ok` or the error's code; when that was."""
         self.over = True
         now_s = time.perf_counter()
-        self.tally_of(outcome).observe(now_s - self.started_s)
+        if self._services.tracing is not None:
+            self._trace(self._services.tracing, outcome, now_s)
+        traced = self.trace_response or self._trace_parent
+        trace_id = native.sampled_trace_id(traced) if traced else ""
+        self.tally_of(outcome).observe(now_s - self.started_s, trace_id)
         if self._served is not None and outcome != "ok":
             self._served.scheduler.stages.fail.add(now_s - self.started_s)
         return now_s
+
+    def _trace(self, tracing: Tracing, outcome: str, now_s: float) -> None:
+        """Tell of the whole request, which has ended."""
+        about = self._handler.protocol, self.head.path, self.request_id
+        traced = tracing.begin(*about, self._trace_parent, self.started_s)
+        if traced is not None:
+            self.trace_response = traced.response
+            served = self._asked.served if self._asked else self._served
+            traced.end(outcome, served, self._done or self._job, now_s)
 
     def _in_thread(self, work: Callable[[], V], then: Callable[[V], None]) -> None:
         """Go on with what takes long in a thread, so that the event loop does not stand still."""

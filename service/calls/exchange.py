@@ -18,6 +18,8 @@ from service.codec.compression import WORTH_BYTES, accepted_coding, compress
 from service.errors import OverloadedError, ServiceError
 
 REQUEST_ID = "X-Request-ID"
+TRACE_PARENT, TRACE_RESPONSE = "traceparent", "traceresponse"
+"""W3C Trace Context's: what a request is a part of, and by which span it was served."""
 ACCEPTED_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 
 READ_HEADERS = frozenset(

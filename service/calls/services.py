@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from service.cache import ResultCache
 from service.engine.engine import Engine
 from service.repository.repository import Repository
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:  # it needs an extra
+    from service.telemetry.tracing import Tracing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,3 +24,4 @@ class Services:
     repository: Repository
     engine: Engine
     cache: ResultCache | None
+    tracing: Tracing | None = None

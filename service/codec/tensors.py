@@ -11,7 +11,12 @@ from numpy.typing import NDArray
 
 from service.codec.bodies import wrong_field
 from service.datatypes import DATATYPES
-from service.errors import InvalidRequestError, InvalidSequenceError, NotFiniteError
+from service.errors import (
+    InvalidRequestError,
+    InvalidSequenceError,
+    NotFiniteError,
+    NotFiniteInputError,
+)
 from service.graphs.model import Arrays
 from service.graphs.spec import SequenceSpec
 
@@ -69,9 +74,7 @@ def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> No
         )
     if spec.dtype.kind == "f" and not np.isfinite(sequence).all():
         where = "".join(f"[{axis}]" for axis in np.argwhere(~np.isfinite(sequence))[0])
-        raise InvalidSequenceError(
-            f"{field}{where} is not a finite {spec.dtype}", f"{field}{where}"
-        )
+        raise NotFiniteInputError(f"{field}{where} is not a finite {spec.dtype}", f"{field}{where}")
     if spec.num_tokens and not _are_tokens(sequence, spec):
         known = (sequence >= 0) & (sequence < _limits(spec))
         place = np.argwhere(~known)[0]

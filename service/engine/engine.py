@@ -99,6 +99,10 @@ class Engine:
         """Sequences of this model that wait for their first run."""
         return self.core.num_waiting(scheduler.core)
 
+    def fill(self, scheduler: Scheduler) -> float:
+        """How full this model's queue is, from 0 to about 1: at 1 it takes nothing more."""
+        return self.core.fill(scheduler.core)
+
     @property
     def threads(self) -> list[threading.Thread]:
         """Those that take runs."""

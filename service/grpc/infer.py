@@ -16,7 +16,7 @@ from tritonclient.grpc.service_pb2 import (
 
 from service.calls.asked import Asked, Handler
 from service.calls.call import Call
-from service.calls.exchange import Answer, Head
+from service.calls.exchange import TRACE_RESPONSE, Answer, Head
 from service.calls.infer import ask
 from service.calls.services import Services
 from service.codec.infer import InferBody
@@ -54,7 +54,7 @@ class MessageCall(Call):
 
     def __init__(self, services: Services, message: Any, rpc: Rpc) -> None:
         head = Head(PATH, message.model_name, message.model_version or None, b"", {})
-        super().__init__(services, INFER, head, rpc.request_id)
+        super().__init__(services, INFER, head, rpc.request_id, rpc.trace_parent)
         self._deadline_s = rpc.deadline_s
         self.outcome: asyncio.Future[Answer | ServiceError]
         self.outcome = asyncio.get_running_loop().create_future()
@@ -121,6 +121,8 @@ class Inference:
         finally:
             call.drop()
             self._calls.discard(call)
+            if call.trace_response and not received.on_stream:
+                rpc.trailing.append((TRACE_RESPONSE, call.trace_response))
         if isinstance(outcome, ServiceError):
             raise outcome
         return outcome.body

@@ -76,11 +76,11 @@ async def log_settings(state: State, request: Any) -> dict[str, Any]:
 
 
 async def trace_setting(state: State, request: Any) -> dict[str, Any]:
-    """What is traced: nothing."""
+    """What is traced: as the server's settings say."""
     if request.model_name:
         state.repository.get(request.model_name)
     wanted = {name: _trace_value(name, value.value) for name, value in request.settings.items()}
-    found = change_trace(wanted)
+    found = change_trace(wanted, state.settings)
     listed = {name: [value] if isinstance(value, str) else value for name, value in found.items()}
     return {"settings": {name: {"value": values} for name, values in listed.items()}}
 

@@ -13,9 +13,10 @@ from google.protobuf.message import DecodeError
 from grpc import StatusCode
 from grpc.aio import ServicerContext
 
-from service.calls.exchange import REQUEST_ID, request_id_of
+from service.calls.exchange import REQUEST_ID, TRACE_PARENT, request_id_of
 from service.errors import InvalidRequestError, ServiceError
 from service.grpc.statuses import details_of, metadata_of, status_of
+from service.native import read_trace_parent
 
 log = structlog.get_logger(__name__)
 
@@ -30,18 +31,23 @@ class Rpc(NamedTuple):
     Args:
         request_id: The caller's `x-request-id`, or a new one.
         deadline_s: When the caller stops to wait, by `time.perf_counter`; infinite if never.
+        trace_parent: What it is a part of; see `Call`.
+        trailing: What else its end tells.
     """
 
     request_id: str
     deadline_s: float
+    trace_parent: str
+    trailing: list[tuple[str, str]]
 
     @classmethod
     def of(cls, context: ServicerContext) -> Rpc:
         """What its metadata and its deadline say."""
-        given = dict(context.invocation_metadata() or ()).get(ID_KEY, "")
+        metadata = dict(context.invocation_metadata() or ())
+        given, parent = metadata.get(ID_KEY, ""), metadata.get(TRACE_PARENT, "")
         left_s = context.time_remaining()
         deadline_s = math.inf if left_s is None else time.perf_counter() + left_s
-        return cls(request_id_of(given.encode()), deadline_s)
+        return cls(request_id_of(given.encode()), deadline_s, read_trace_parent(parent), [])
 
 
 class Rpcs:
@@ -79,8 +85,9 @@ class Rpcs:
                 log.info("request", method="gRPC", **about, elapsed_ms=elapsed_ms)
         request_id = (ID_KEY, rpc.request_id)
         if status is not StatusCode.OK:
-            await context.abort(status, details_of(error), (request_id, *metadata_of(error)))
-        context.set_trailing_metadata((request_id,))
+            trailing = (request_id, *rpc.trailing, *metadata_of(error))
+            await context.abort(status, details_of(error), trailing)
+        context.set_trailing_metadata((request_id, *rpc.trailing))
         return answer
 
     async def wait(self, timeout_s: float) -> None:

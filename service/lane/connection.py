@@ -50,6 +50,7 @@ class Lane(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._services: Services | None = self.app_state.get("services")
+        self._is_tracing = self._services is not None and self._services.tracing is not None
         self._in_message = False  # the parser has begun with a message that is not complete
         self._in_head = False
         self._fast: FastPath | None = self.app_state.get("fast_path")
@@ -121,7 +122,8 @@ class Lane(HttpToolsProtocol):
                 end, length = found.num_bytes, found.body_bytes
                 self._idle_since_s = math.inf
                 self._unread = data[end + length :]
-                turn = Turn(self, services, found.hot, found.request_id, data[:end], length)
+                about = found.hot, found.request_id, found.trace_parent
+                turn = Turn(self, services, *about, data[:end], length)
                 self._turn = turn
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length])
@@ -135,14 +137,14 @@ class Lane(HttpToolsProtocol):
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
-        num_bytes, hot, served, given_id, job, refusal = received
+        num_bytes, hot, served, given_id, job, refusal, trace_parent = received
         if self._turn is not None:  # which has gathered it
             self.tasks.discard(self._turn)
         self._idle_since_s = math.inf
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
         if refusal is not None:
-            turn = self._turn = Turn(self, self._services, hot, given_id)
+            turn = self._turn = Turn(self, self._services, hot, given_id, trace_parent)
             turn.refuse(refusal, served)
         elif job is not None:
             self._turn = fast = FastTurn(self, self._services, hot, served, job)
@@ -158,12 +160,15 @@ class Lane(HttpToolsProtocol):
     def answer(self, turn: FastTurn, job: native.Job) -> None:
         """Write the answer to a request that was known by heart."""
         assert self._fast is not None, "it was"
+        traced = turn.begin_trace() if self._is_tracing else None
         response = self._fast.respond(job, self.server_state.default_headers)
         if response is None:
             turn.fail_not_finite()
-        else:
-            turn.over = True
-            self._write(turn, response)
+            return
+        turn.over = True
+        self._write(turn, response)
+        if traced is not None:
+            turn.end_trace(traced)
 
     def send(self, turn: Turn, answer: Answer) -> None:
         """Write an answer and go on with the connection's next request."""
@@ -173,6 +178,7 @@ class Lane(HttpToolsProtocol):
             header_lines(tuple(answer.headers)),
             b"content-length: %d\r\nx-request-id: " % len(answer.body),
             turn.request_id.encode("ascii"),
+            b"\r\ntraceresponse: " + turn.trace_response.encode() if turn.trace_response else b"",
             b"\r\n\r\n" if turn.keep_alive else b"\r\nconnection: close\r\n\r\n",
             answer.body,
         )

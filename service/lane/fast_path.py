@@ -22,7 +22,7 @@ MAX_HEADS = 4_096
 TIMES_AS_FAST = 8
 """As Python's decoders: on the event loop it reads so many times what those may."""
 
-Received = tuple[int, HotHead, Served, bytes, native.Job | None, ServiceError | None]
+Received = tuple[int, HotHead, Served, bytes, native.Job | None, ServiceError | None, str]
 
 
 class FastPath:
@@ -95,15 +95,14 @@ class FastPath:
 
         Returns:
             How many bytes it has, its head, the model that it asks, the caller's id for it, its
-            job, and why it is
-            refused, if it is.
+            job, why it is refused, if it is, and what a refused one is a part of.
         """
         received = self._core.receive(data, waited_s)
         if received is None:
             return None
-        num_bytes, head_id, given_id, job, refusal = received
+        num_bytes, head_id, given_id, job, refusal, trace_parent = received
         hot, served = self._heads[head_id]
-        return num_bytes, hot, served, given_id, job, refusal
+        return num_bytes, hot, served, given_id, job, refusal, trace_parent
 
     def respond(
         self, job: native.Job, default_headers: Sequence[tuple[bytes, bytes]]

@@ -49,6 +49,8 @@ class FoundHead(NamedTuple):
     """Of the body that follows."""
     request_id: bytes
     """The caller's own; empty if there is none."""
+    trace_parent: str
+    """What the request is a part of; empty if it does not say."""
 
 
 class Heads:
@@ -66,14 +68,14 @@ class Heads:
         words = READER.read(data)
         if words is None:
             return None
-        key, num_bytes, body_bytes, request_id = words
+        key, num_bytes, body_bytes, request_id, trace_parent = words
         try:
             hot = self._known[key]
         except KeyError:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             hot = self._known[key] = _read(key)
-        return hot and FoundHead(hot, num_bytes, body_bytes, request_id)
+        return hot and FoundHead(hot, num_bytes, body_bytes, request_id, trace_parent)
 
 
 class _Reader:

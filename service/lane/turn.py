@@ -19,6 +19,7 @@ from service.repository.served import Served
 
 if TYPE_CHECKING:
     from service.lane.connection import Lane
+    from service.telemetry.tracing import Traced
 
 log = structlog.get_logger(__name__)
 
@@ -31,6 +32,7 @@ class Turn(Call):
         services: Of the server.
         hot: The request's head.
         given_id: The caller's own for it.
+        trace_parent: What it is a part of; see `Call`.
         words: The head's bytes.
         length: Of its body, in bytes.
     """
@@ -41,10 +43,11 @@ class Turn(Call):
         services: Services,
         hot: HotHead,
         given_id: bytes,
+        trace_parent: str,
         words: bytes = b"",
         length: int = 0,
     ) -> None:
-        super().__init__(services, hot.handler, hot.head, request_id_of(given_id))
+        super().__init__(services, hot.handler, hot.head, request_id_of(given_id), trace_parent)
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
@@ -91,7 +94,7 @@ class Turn(Call):
 
     def take_over(self, job: native.Job, served: Served) -> None:
         """Go on for a job that was submitted without this call."""
-        self._served = served
+        self._served, self._done = served, job
         self.started_s = job.submitted_s - job.waited_s
         self.keep_alive = job.keep_alive
 
@@ -178,9 +181,25 @@ class FastTurn:
         except NotFiniteError as error:
             self.fail(error)
 
+    def begin_trace(self) -> Traced | None:
+        """The request's span, which its answer is to tell of; None if it is not traced."""
+        tracing, job, hot = self._services.tracing, self._job, self._hot
+        assert tracing is not None, "it was looked for"
+        about = hot.handler.protocol, hot.head.path, job.request_id, job.trace_parent
+        traced = tracing.begin(*about, job.submitted_s - job.waited_s)
+        if traced is not None:
+            job.trace_response = traced.response
+        return traced
+
+    def end_trace(self, traced: Traced) -> None:
+        """Tell of the whole request, which is answered."""
+        traced.end("ok", self._served, self._job, time.perf_counter())
+
     def as_turn(self) -> Turn:
         """The same request as one that was read: what there is to say of its end, it can say."""
-        turn = Turn(self._lane, self._services, self._hot, self._job.request_id.encode())
+        job = self._job
+        about = self._hot, job.request_id.encode(), job.trace_parent
+        turn = Turn(self._lane, self._services, *about)
         turn.take_over(self._job, self._served)
         return turn
 

@@ -16,6 +16,7 @@ from service.manifest.files import (
 )
 from service.manifest.manifest import SCHEMA_VERSION, Manifest
 from service.manifest.parts import (
+    Bins,
     BundleFile,
     Inputs,
     Limits,
@@ -32,6 +33,7 @@ __all__ = [
     "GRAPH_FILE",
     "MANIFEST_FILE",
     "SCHEMA_VERSION",
+    "Bins",
     "BundleFile",
     "Inputs",
     "Limits",

@@ -120,12 +120,32 @@ class Provenance(Part):
     created_utc: str
 
 
+class Bins(Part):
+    """How values are spread: the share of those in each bin."""
+
+    edges: list[float] = Field(min_length=1, description="between the bins, ascending")
+    shares: list[float] = Field(description="one more than edges; a value at an edge is below it")
+
+    @model_validator(mode="after")
+    def _fit(self) -> Bins:
+        if len(self.shares) != len(self.edges) + 1 or self.edges != sorted({*self.edges}):
+            raise ValueError("edges ascend, and there is one share more")
+        return self
+
+
 class Profile(Part):
     """What the training inputs looked like, to compare live inputs with."""
 
     length_quantiles: dict[str, float] = Field(description="steps, by quantile such as `0.5`")
     feature_means: list[float] = Field(default_factory=list)
     feature_deviations: list[float] = Field(default_factory=list)
+    length_bins: Bins | None = Field(None, description="of steps; else the quantiles have to do")
+    feature_bins: list[Bins] = Field(
+        default_factory=list, description="one a feature, of its value at every step"
+    )
+    feature_ranges: list[tuple[float, float]] = Field(
+        default_factory=list, description="likewise: the least and the greatest"
+    )
     vocabulary_coverage: float | None = Field(
         None, ge=0, le=1, description="share of the test split's tokens that the vocabulary has"
     )

@@ -125,7 +125,7 @@ class Loader:
             return self._serve(folder, task, precision)
         except Exception as error:  # noqa: BLE001 - the other precision serves all the same
             reason = str(error) if isinstance(error, BundleError) else repr(error)
-        self._metrics.load_failures.inc()
+        self._metrics.repository.load_failures.inc()
         name, version = task.manifest.name, task.manifest.version
         model = {"model": name, "version": version, "precision": precision}
         log.error("precision refused", **model, reason=reason)
@@ -190,11 +190,16 @@ class Loader:
         """Have the engine run it, and its metrics follow it."""
         check_not_ended()
         scheduler = served.scheduler
+        if served.manifest is not None:
+            inputs = scheduler.metrics.look_at_inputs(served.manifest)
+            if inputs is not None and served.sequences is not None:
+                scheduler.core.sampler = inputs.sampler
         self._engine.add(scheduler)
         scheduler.metrics.watch(
             lambda: self._engine.num_waiting(scheduler),
             lambda: scheduler.core.num_active,
             lambda: scheduler.is_quarantined,
+            lambda: self._engine.fill(scheduler),
         )
         self._metrics.model_info.labels(*served.labels).set(1)
         return served

@@ -105,6 +105,10 @@ class Repository:
         models = self._catalog.models.values()
         return [entry for model in models for entry in model.entries.values()]
 
+    def refused(self) -> list[tuple[str, str]]:
+        """The models and versions whose files, as they are now, are refused."""
+        return [(entry.name, entry.version) for entry in self.index() if entry.is_refused]
+
     def versions(self, name: str) -> list[str]:
         """The versions of a model that serve."""
         return list(self._find(name).serving)

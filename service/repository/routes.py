@@ -41,6 +41,14 @@ class Entry:
         """Whether it is not even meant to serve."""
         return self.state == "UNLOADING" or self.reason in (UNLOADED, LEFT_OUT)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether its files, or those of one of its precisions, are not as they should be."""
+        others = self.loaded.others.values() if self.loaded else ()
+        return not self.is_absent and (
+            bool(self.reason) or any(isinstance(it, str) for it in others)
+        )
+
 
 class Routed(NamedTuple):
     """Where one request goes.

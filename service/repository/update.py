@@ -103,14 +103,14 @@ class Update:
             return self._refuse(old, stamp, f"{type(error).__name__}: {error}")
         elapsed_s = time.perf_counter() - started_s
         self.fresh.append(loaded)
-        self.metrics.load_duration.labels(self.name, old.version).set(elapsed_s)
+        self.metrics.repository.load_duration.labels(self.name, old.version).set(elapsed_s)
         log.info("model ready", model=self.name, version=old.version, load_s=elapsed_s)
         return Entry(self.name, old.version, "READY", loaded=loaded, stamp=stamp)
 
     def _refuse(self, old: Entry, stamp: Stamp, reason: str) -> Entry:
         """The version refused; what served by its number before goes on serving."""
         self.refused[f"version {old.version}"] = reason
-        self.metrics.load_failures.inc()
+        self.metrics.repository.load_failures.inc()
         log.error("model refused", model=self.name, version=old.version, reason=reason)
         if old.loaded is not None and stamp:
             reason = f"serves as it was loaded before; its files now are refused: {reason}"
@@ -120,7 +120,7 @@ class Update:
     def _refuse_all(self, found: dict[str, Stamp], reason: str) -> Routes:
         """The model as it is, but for the reason; what does not serve is refused."""
         self.refused["the model"] = reason
-        self.metrics.load_failures.inc()
+        self.metrics.repository.load_failures.inc()
         log.error("model refused", model=self.name, version="", reason=reason)
         serving = [
             dataclasses.replace(self.before.entries[v], reason=reason) for v in self.before.serving

@@ -39,12 +39,16 @@ class Work(NamedTuple):
         field: Where in the request they came from, such as `texts`.
         answer: Makes of the results, by output, axis 0 the sequences, a prediction for each.
         num_unknown: Characters or words of the input that the model's vocabulary lacks.
+        num_missing: Values that the caller left unknown.
+        num_items: Of what those are some: characters, words or values of the input.
     """
 
     asked: Any
     field: str
     answer: Callable[[Arrays], list[dict[str, Any]]]
     num_unknown: int = 0
+    num_missing: int = 0
+    num_items: int = 0
 
 
 class Task(ABC):

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from prometheus_client import (
+    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -21,12 +22,19 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from service import native
+from service.manifest import Manifest
 from service.telemetry.cache import CacheMetrics
 from service.telemetry.hangs import HangMetrics
+from service.telemetry.inputs.metrics import InputMetrics
+from service.telemetry.inputs.model import ModelInputs
+from service.telemetry.inputs.monitor import InputMonitor
 from service.telemetry.outcome import Outcome
 from service.telemetry.process import ProcessTotals
+from service.telemetry.readiness import RepositoryMetrics
+from service.telemetry.settings import TelemetrySettings
 from service.telemetry.tally import SECONDS, Histogram, Shown, ShownTotal
 from service.telemetry.tokens import ModelTokens, TokenMetrics
 
@@ -36,11 +44,17 @@ LAGS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
+UNTOLD = TelemetrySettings(input_sample_share=0.0)
+
 
 class Metrics:
-    """The metrics of one server, in a registry of its own."""
+    """The metrics of one server, in a registry of its own.
 
-    def __init__(self) -> None:
+    Args:
+        settings: How closely models' inputs are looked at.
+    """
+
+    def __init__(self, settings: TelemetrySettings = UNTOLD) -> None:
         self.registry = registry = CollectorRegistry()
         self._lock = threading.Lock()
         self._scraped = registry
@@ -127,17 +141,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self.load_duration = Gauge(
-            "seqserve_model_load_seconds",
-            "Time to verify, check and warm a model",
-            MODEL,
+        self.queue_fill = Gauge(
+            "seqserve_queue_fill_ratio",
+            "Share of max_queue_size or max_queue_cells that is taken, the larger; at 1 come 429s",
+            ENGINE,
             registry=registry,
             multiprocess_mode="livemax",
         )
-        self.load_failures = Counter(
-            "seqserve_model_load_failures_total", "Bundles refused at load", registry=registry
-        )
-
         self.loop_lag = Histogram(
             "seqserve_loop_lag_seconds",
             "A ready callback's wait for the event loop, sampled",
@@ -160,6 +170,9 @@ class Metrics:
         self.cache = CacheMetrics(registry)
         self.tokens = TokenMetrics(registry, ENGINE)
         self.hangs = HangMetrics(registry, ENGINE)
+        self.inputs = InputMetrics(registry, ENGINE)
+        self.monitor = InputMonitor(self.inputs, settings)
+        self.repository = RepositoryMetrics(registry, MODEL)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
@@ -210,15 +223,25 @@ class Metrics:
         """Bring everything up to now, what is asked for only then too."""
         self.bring()
         with self._lock:
+            self.repository.refresh()
             for model in self._models:
                 model.refresh()
             if self._process is not None:
                 self._process.refresh()
 
-    def render(self) -> bytes:
-        """All metrics, of all workers, in Prometheus's text format."""
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All metrics, of all workers, and their media type.
+
+        Args:
+            accept: The header: OpenMetrics, with exemplars, where it asks for that; else the
+                plain text format.
+        """
+        kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
         self.refresh()
-        return generate_latest(self._scraped)
+        if "application/openmetrics-text" in kinds:
+            text: bytes = openmetrics.generate_latest(self._scraped)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self._scraped), CONTENT_TYPE_LATEST
 
 
 class ModelMetrics:
@@ -242,9 +265,13 @@ class ModelMetrics:
         self._active = metrics.active_sequences.labels(*labels)
         self.hung_runs = metrics.hangs.hung_runs.labels(*labels)
         self._quarantined = metrics.hangs.quarantined.labels(*labels)
+        self._fill = metrics.queue_fill.labels(*labels)
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._all_tokens = metrics.tokens
         self._tokens: ModelTokens | None = None
+        self._monitor, self._all_inputs = metrics.monitor, metrics.inputs
+        self.inputs: ModelInputs | None = None
+        """Looks at what it is given, if anything does."""
 
     @property
     def tokens(self) -> ModelTokens:
@@ -253,10 +280,21 @@ class ModelMetrics:
             self._tokens = ModelTokens(self._all_tokens, self.labels)
         return self._tokens
 
-    def count_unknown(self, num_tokens: int) -> None:
-        """Count what of an input the vocabulary lacks."""
-        if num_tokens:
-            self._all_tokens.unknown.labels(*self.labels).inc(num_tokens)
+    def count_items(self, num_items: int, num_unknown: int, num_missing: int) -> None:
+        """Count what of an input there is, what the vocabulary lacks, and what is not known."""
+        inputs = self._all_inputs
+        for counter, count in (
+            (inputs.items, num_items),
+            (inputs.unknown, num_unknown),
+            (inputs.missing, num_missing),
+        ):
+            if count:
+                counter.labels(*self.labels).inc(count)
+
+    def look_at_inputs(self, manifest: Manifest) -> ModelInputs | None:
+        """Have somebody look at what it is given, if the settings say so."""
+        self.inputs = self._monitor.of_model(self.labels, manifest)
+        return self.inputs
 
     def bring(self) -> None:
         """Have the metrics show what was counted."""
@@ -276,12 +314,14 @@ class ModelMetrics:
         waiting: Callable[[], float],
         active: Callable[[], float],
         quarantined: Callable[[], float],
+        fill: Callable[[], float],
     ) -> None:
-        """Have the gauges follow the scheduler."""
+        """Have the gauges follow the scheduler and its queue."""
         self._watched = [
             (self._queue_depth, waiting),
             (self._active, active),
             (self._quarantined, quarantined),
+            (self._fill, fill),
         ]
 
     def refresh(self) -> None:
@@ -294,4 +334,6 @@ class ModelMetrics:
         if is_last:
             for gauge, _ in self._watched:
                 gauge.set(0)
+        if self.inputs is not None:
+            self._monitor.forget(self.inputs, is_last)
         self._watched = []  # which lead to the scheduler, and that here

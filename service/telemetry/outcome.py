@@ -24,4 +24,5 @@ class Outcome:
     def bring(self) -> None:
         """Have the metrics show what was counted."""
         self._duration.bring()
+        self._duration.bring_exemplars()
         self._requests.bring(sum(self.elapsed_s.counts()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import prometheus_client
+from prometheus_client.samples import Exemplar
 
 from service import native
 
@@ -34,6 +35,10 @@ class Histogram(prometheus_client.Histogram):
                 bucket.inc(count)
         self._sum.inc(total)
 
+    def point_to(self, bucket: int, trace_id: str, value: float, at_s: float) -> None:
+        """Show this trace as an example of a bucket's observations; with one worker alone."""
+        self._buckets[bucket].set_exemplar(Exemplar({"trace_id": trace_id}, value, at_s))
+
 
 class Shown:
     """A histogram, and the tally that it is to show.
@@ -56,6 +61,11 @@ class Shown:
             news = [now - before for now, before in zip(counts, self._brought, strict=True)]
             self._histogram.take(news, total - self._brought_total)
             self._brought, self._brought_total = counts, total
+
+    def bring_exemplars(self) -> None:
+        """Have the histogram show traces of what was counted."""
+        for exemplar in self.tally.take_exemplars():
+            self._histogram.point_to(*exemplar)
 
 
 class ShownTotal:

@@ -1,4 +1,4 @@
-"""What is counted of tokens: those that decoders make, and those that models do not know."""
+"""What is counted of the tokens that decoders make."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ class TokenMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
-        self.unknown = Counter(
-            "seqserve_unknown_tokens_total",
-            "Characters or words of inputs that the model's vocabulary lacks",
-            labels,
-            registry=registry,
-        )
         self.generated = Counter(
             "seqserve_generated_tokens_total",
             "Tokens made by decoders, of beams those of each step of the search once",

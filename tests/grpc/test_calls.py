@@ -28,7 +28,7 @@ from tests.http.inside import Inside, inside
 
 T = TypeVar("T")
 
-FOREVER = Rpc("id", math.inf)
+FOREVER = Rpc("id", math.inf, "", [])
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def body(*lengths: int, **fields: str) -> bytes:
 
 
 def test_an_rpc_that_is_late_already_is_not_run(server: Inside, model: EchoModel) -> None:
-    late = Rpc("id", time.perf_counter() - 1.0)
+    late = Rpc("id", time.perf_counter() - 1.0, "", [])
     with pytest.raises(InferenceTimeoutError):
         run(server, lambda inference: inference.infer(body(3), late))
     assert not model.has_entered()
@@ -79,7 +79,7 @@ def test_the_earliest_of_all_deadlines_counts(server: Inside, model: EchoModel) 
     model.gate.clear()
     try:
         for by_rpc_s, by_parameter_us in ((0.05, 20_000_000), (20.0, 50_000)):
-            rpc = Rpc("id", time.perf_counter() + by_rpc_s)
+            rpc = Rpc("id", time.perf_counter() + by_rpc_s, "", [])
             act = asyncio.run(time_out(Inference(server.services), rpc, by_parameter_us))
             assert 0.04 < act < 10.0
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -139,3 +140,31 @@ def test_what_strangers_send_never_becomes_a_label(server: Server) -> None:
     assert strange not in scrape.text
     assert scrape("seqserve_requests_total", model="", outcome="model_not_found") == 4
     assert scrape.label_values("model") == {"", LSTM, TRANSFORMER, "made"}
+
+
+def test_a_queue_says_how_full_it_is(repository: Path) -> None:
+    with serving(repository, engine_threads=1, max_queue_size=4, max_request_sequences=3) as server:
+        second = units_per_second(server, "made")
+        with under_way(server, "made", [steps(FINE, second)], [steps()] * 2):
+            during = Scrape(server)
+        assert during("seqserve_queue_fill_ratio", model="made") == 3 / 4
+        assert taken(server, "made") == 0
+        assert Scrape(server)("seqserve_queue_fill_ratio", model="made") == 0
+
+
+def test_readiness_and_what_is_refused_are_told(repository: Path, tmp_path: Path) -> None:
+    copy_bundle(LSTM, tmp_path)
+    broken = copy_bundle(TRANSFORMER, tmp_path)
+    (broken / "model.onnx").write_bytes(b"no graph")
+    with serving(tmp_path, ready=False, engine_threads=1) as server:
+        server.wait_for_event("model refused")
+        server.wait_for_event("model ready")
+        refused = {"model": TRANSFORMER, "version": "1"}
+        wait_until(lambda: Scrape(server)("seqserve_model_refused", **refused) == 1)
+        assert Scrape(server)("seqserve_model_refused") == 1
+        assert Scrape(server)("seqserve_ready") == 0
+        shutil.copy(repository / TRANSFORMER / "1" / "model.onnx", broken / "model.onnx")
+        load = server.client.post(f"/v2/repository/models/{TRANSFORMER}/load", json={})
+        load.raise_for_status()
+        assert Scrape(server)("seqserve_model_refused", **refused) == 0
+        assert Scrape(server)("seqserve_ready") == 1

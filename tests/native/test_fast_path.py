@@ -67,7 +67,7 @@ class Taught:
         received = self.path.receive(data)
         if received is None:
             return None
-        num_bytes, head_id, _, job, refusal = received
+        num_bytes, head_id, _, job, refusal, _ = received
         assert (num_bytes, head_id, refusal) == (len(data), 7, None)
         assert job is not None
         assert self.engine.give_up(job)

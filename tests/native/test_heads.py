@@ -14,6 +14,7 @@ from tests.http.heads import VISIBLE, Parsed, lines, of_bytes
 
 MATTER = READ_HEADERS | CONNECTION | NOT_HERE
 POST = b"POST /v2/models/m/infer HTTP/1.1\r\n"
+PARENT = f"00-{'4b' * 16}-{'a1' * 8}-01"
 PLAIN = POST + b"Host: here\r\nContent-Length: 5\r\n\r\n"
 
 
@@ -31,7 +32,7 @@ def check(head: bytes) -> bool:
     words = READER.read(head)
     if words is None:
         return False
-    key, num_bytes, body_bytes, request_id = words
+    key, num_bytes, body_bytes, request_id, _ = words
     kept, whole = Parsed(), Parsed()
     if any(re.search(rb"^%b:" % name, key, re.MULTILINE) for name in NOT_HERE):
         return True  # the lane leaves those alone
@@ -139,6 +140,20 @@ def test_what_is_not_plain_is_left_to_httptools(head: bytes) -> None:
 
 def test_only_what_matters_is_kept() -> None:
     said = b"A: b\r\ncontent-TYPE:  x y \r\nX-Request-ID: mine\r\nconnection: close\r\n"
+    said += b"TraceParent: " + PARENT.encode() + b"\r\n"
     words = READER.read(PLAIN[:-2] + said + b"\r\nbody behind")
     kept = POST + b"content-type: x y \r\nconnection: close\r\n\r\n"
-    assert words == (kept, len(PLAIN + said), 5, b"mine")
+    assert words == (kept, len(PLAIN + said), 5, b"mine", PARENT)
+
+
+def test_of_two_parents_none_is_believed() -> None:
+    line = b"traceparent: " + PARENT.encode() + b"\r\n"
+    for said, parent in (
+        (line, PARENT),
+        (line * 2, ""),
+        (line * 3, ""),
+        (line[:-3] + b"\r\n", ""),
+    ):
+        words = READER.read(PLAIN[:-2] + said + b"\r\n")
+        assert words is not None
+        assert words[4] == parent

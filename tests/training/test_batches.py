@@ -82,7 +82,15 @@ def test_moments_weigh_every_step_alike_and_never_divide_by_zero() -> None:
     mean, deviation = feature_moments(part)
     assert mean.tolist() == pytest.approx([3, 7.1])
     assert deviation.tolist() == pytest.approx([np.sqrt(4.5), 1.0])
-    assert profile_of(part).length_quantiles["0.5"] == 2
+    profile = profile_of(part)
+    assert profile.length_quantiles["0.5"] == 2
+    assert profile.length_bins is not None
+    assert sum(profile.length_bins.shares) == pytest.approx(1.0)
+    assert profile.feature_ranges == [(0.0, 6.0), (pytest.approx(7.1), pytest.approx(7.1))]
+    first, constant = profile.feature_bins
+    assert (first.edges[0], first.edges[-1]) == pytest.approx((0.9, 5.1))
+    assert sum(first.shares) == pytest.approx(1.0, abs=1e-5)
+    assert len(constant.edges) == 1
 
 
 def test_a_stretch_keeps_the_ends_and_what_is_between() -> None:

@@ -1,4 +1,4 @@
-"""The trace extension's settings, told truly: no request is traced, and none can be."""
+"""The trace extension's settings, told truly: what is traced is said at the start, not here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from service.api.routes import read_body
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
+from service.telemetry.settings import TelemetrySettings
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
@@ -36,34 +37,45 @@ OFF: Settings = {
 @router.get("/trace/setting", openapi_extra=TRACE_DOCUMENT, summary="Trace settings")
 @router.get("/models/{name}/trace/setting", openapi_extra=MODEL_TRACE_DOCUMENT)
 async def get_trace(request: Request) -> Settings:
-    """What is traced: nothing."""
+    """What is traced: as the server's settings say, of all models alike."""
     _check_model(request)
-    return OFF
+    services: Services = request.app.state.services
+    return trace_settings(services.settings)
 
 
 @router.post("/trace/setting", openapi_extra=SET_TRACE_DOCUMENT, summary="Change the trace")
 @router.post("/models/{name}/trace/setting", openapi_extra=SET_MODEL_TRACE_DOCUMENT)
 async def set_trace(request: Request) -> Settings:
-    """Leave it off; whatever else is asked is refused."""
+    """Leave it as it is; whatever else is asked is refused."""
     _check_model(request)
     services: Services = request.app.state.services
     body = await read_body(request, services.settings.max_body_bytes)
-    return change_trace(decode_json(_DECODER, body))
+    return change_trace(decode_json(_DECODER, body), services.settings)
 
 
-def change_trace(wanted: Settings) -> Settings:
+def trace_settings(settings: TelemetrySettings) -> Settings:
+    """The settings of the server's traces."""
+    ratio = settings.trace_sample_ratio
+    if settings.otlp_endpoint is None or not ratio:
+        return OFF
+    rate = str(max(round(1 / ratio), 1))
+    return {**OFF, "trace_level": ["TIMESTAMPS"], "trace_rate": rate, "trace_mode": "opentelemetry"}
+
+
+def change_trace(wanted: Settings, settings: TelemetrySettings) -> Settings:
     """The settings, which stay as they are.
 
     Raises:
         InvalidRequestError: There is no such setting.
         UnsupportedError: One is to change.
     """
+    now = trace_settings(settings)
     for name, value in wanted.items():
         if name not in OFF:
             raise InvalidRequestError(f"{name!r} is none of {', '.join(OFF)}", name)
-        if value is not None and value != OFF[name]:  # null: as it was at the start
-            raise UnsupportedError(f"{name}: tracing is not here, so that it can't be set", name)
-    return OFF
+        if value is not None and value != now[name]:  # null: as it was at the start
+            raise UnsupportedError(f"{name}: traces are set at the start, not here", name)
+    return now
 
 
 def _check_model(request: Request) -> None:

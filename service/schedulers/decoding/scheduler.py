@@ -78,6 +78,9 @@ class DecodingScheduler(Scheduler):
             self._check(prompt, index)
         if any(prompt.stream is not None for prompt in asked):
             on_done = self._news.before(on_done)
+        if self.metrics.inputs is not None:
+            read = (it.tokens if it.source is None else it.source for it in asked)
+            self.metrics.inputs.note_lengths(map(len, read))
         generations = [begin(it, self._chunk_steps, self.decoder.spec.end) for it in asked]
         turns = [
             -(-len(it.tokens) // self._chunk_steps) + it.strategy.max_tokens - 1 for it in asked

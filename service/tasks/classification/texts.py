@@ -64,7 +64,8 @@ class TextClassification(Task):
         num_unknown = sum(
             int((ids.reshape(len(ids), -1)[:, 0] == UNKNOWN).sum()) for ids in asked[: len(lengths)]
         )
-        return Work(asked, "texts", partial(self._answer, request, lengths), num_unknown)
+        answer = partial(self._answer, request, lengths)
+        return Work(asked, "texts", answer, num_unknown, num_items=sum(lengths))
 
     def describe(self) -> dict[str, Any]:
         """Its labels, and how many characters it knows."""

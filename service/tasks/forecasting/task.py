@@ -107,7 +107,9 @@ class Forecasting(Task):
             np.stack([history.covariates for history in histories]),
         )
         answer = partial(self._answer, histories, quantiles, request.explain)
-        return Work([*steps], "series", answer)
+        given = [value for series in request.series for value in series.values]
+        num_missing = sum(value is None for value in given)
+        return Work([*steps], "series", answer, num_missing=num_missing, num_items=len(given))
 
     def describe(self) -> dict[str, Any]:
         """What it takes and gives, but for what is usual."""

@@ -108,7 +108,8 @@ class Generation(DecodingTask):
             ]
 
         num_unknown = sum(each.encoded.num_unknown for each in begun)
-        return Work(prompts, "prompts", answer, num_unknown)
+        num_items = sum(len(each.encoded.tokens) for each in begun)
+        return Work(prompts, "prompts", answer, num_unknown, num_items=num_items)
 
     def _begin(self, request: GenerationRequest, text: str, field: str) -> Begun:
         encoded = self.vocabulary.encode(text, field)

@@ -115,7 +115,8 @@ class TaggingTask(Task):
             for sentence in sentences
             for word in sentence.words
         )
-        return Work(asked, field, partial(self._answer, request, sentences), num_unknown)
+        answer = partial(self._answer, request, sentences)
+        return Work(asked, field, answer, num_unknown, num_items=sum(map(len, asked)))
 
     def describe(self) -> dict[str, Any]:
         """Its tags, and how many words it knows."""

@@ -168,7 +168,9 @@ class Translation(DecodingTask):
                 for source, found in zip(sources, results, strict=True)
             ]
 
-        return Work(prompts, "texts", answer, sum(len(source.unknown) for source in sources))
+        num_unknown = sum(len(source.unknown) for source in sources)
+        num_items = sum(len(source.numbers) for source in sources)
+        return Work(prompts, "texts", answer, num_unknown, num_items=num_items)
 
     def _source(self, text: str, field: str) -> Source:
         """Read a text.

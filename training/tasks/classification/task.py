@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import Architecture, SequenceModel, architecture_of, build
-from service.manifest import Inputs, Limits, Outputs, Quality
+from service.manifest import Inputs, Limits, Outputs, Profile, Quality
 from training.data.batches import Row, collate, split_validation
 from training.data.frames.augment import Augmentation, Augmenter
 from training.data.frames.dataset import Dataset, SequenceSet
@@ -174,9 +174,13 @@ class ClassificationTask(TrainingTask[Dataset, ClassificationObjective]):
                 baseline_accuracy=metrics["baselines"]["logistic regression"],
                 seeds=metrics["seeds"],
             ),
-            profile=profile_of(objective.learnt),
+            profile=self.profile(data, objective),
             audio=data.audio,
         )
+
+    def profile(self, data: Dataset, objective: ClassificationObjective) -> Profile:
+        """Of what is learnt from, the validation part left out."""
+        return profile_of(objective.learnt)
 
     def settings(self, data: Dataset) -> dict[str, Any]:
         """With the training split's size and the frames' settings."""

@@ -12,7 +12,7 @@ from torch import nn
 
 from models import Architecture, architecture_of, build
 from models.forecasting import Forecaster
-from service.manifest import Inputs, Limits, Outputs
+from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.forecasting.settings import Cycle, ForecastingSettings
 from service.tasks.forecasting.steps import USUAL, feature_names
 from service.tasks.forecasting.times import read_frequency
@@ -143,9 +143,13 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
             outputs=Outputs(values=1 + len(settings.quantiles), per_step=True),
             limits=Limits(max_length=settings.context + settings.horizon),
             quality=scores_of(metrics),
-            profile=profile_of(learnt_windows(data)),
+            profile=self.profile(data, objective),
             settings=settings,
         )
+
+    def profile(self, data: SeriesSet, objective: ForecastingObjective) -> Profile:
+        """Of the training part's windows."""
+        return profile_of(learnt_windows(data))
 
     def settings(self, data: SeriesSet) -> dict[str, Any]:
         """With the forecast's own."""

@@ -130,6 +130,12 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
             },
         }
 
+    def profile(self, data: TextSet, objective: TextObjective) -> Profile:
+        """Of the windows that it learns from, all of one length."""
+        return Profile(
+            length_quantiles={"0.5": float(objective.window)}, vocabulary_coverage=data.coverage
+        )
+
     def contract(
         self,
         run: Run,
@@ -147,10 +153,7 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
             outputs=Outputs(labels=data.symbols),
             limits=Limits(max_length=MAX_LENGTH),
             quality=scores_of(metrics),
-            profile=Profile(
-                length_quantiles={"0.5": float(objective.window)},
-                vocabulary_coverage=data.coverage,
-            ),
+            profile=self.profile(data, objective),
             settings=GenerationSettings(begin=_begin(data), unknown=data.unknown, cache=cache),
         )
 

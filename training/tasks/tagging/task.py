@@ -15,7 +15,7 @@ from models.tagging.tagger import TaggerArchitecture, build_tagger
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.tagging.spans import OUTSIDE, may_follow
-from training.data.profile import QUANTILES
+from training.data.profile import length_profile
 from training.data.texts.brown import load_brown
 from training.data.texts.conll import load_conll
 from training.data.texts.tagged import TaggedText, with_validation
@@ -140,22 +140,21 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
             settings.words: vocabulary.words.to_bytes(),
             settings.characters: vocabulary.characters.to_bytes(),
         }
-        known = [vocabulary.is_known(word) for sentence in data.test for word in sentence.words]
-        lengths = objective.lengths
         return Contract(
             inputs=Inputs(tokens=vocabulary.tokens()),
             outputs=Outputs(labels=objective.labels, per_step=True),
             limits=Limits(max_length=MAX_LENGTH),
             quality=scores_of(metrics),
-            profile=Profile(
-                length_quantiles={
-                    str(place): float(np.quantile(lengths, place)) for place in QUANTILES
-                },
-                vocabulary_coverage=float(np.mean(known)),
-            ),
+            profile=self.profile(data, objective),
             settings=settings,
             files={**files, TRANSITIONS_FILE: transitions} if transitions else files,
         )
+
+    def profile(self, data: TaggedText, objective: TaggingObjective) -> Profile:
+        """Of the training sentences."""
+        is_known = objective.vocabulary.is_known
+        known = [is_known(word) for sentence in data.test for word in sentence.words]
+        return length_profile(objective.lengths, float(np.mean(known)))
 
     def settings(self, data: TaggedText) -> dict[str, Any]:
         """With the parts' sizes."""

@@ -13,7 +13,7 @@ from models import Architecture, SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.classification.settings import TextClassificationSettings
 from service.tasks.text.characters import CharacterVocabulary
-from training.data.profile import QUANTILES
+from training.data.profile import length_profile
 from training.data.texts.labelled import LabelledText, with_validation
 from training.data.texts.languages import load_languages
 from training.data.texts.tsv import load_tsv
@@ -120,22 +120,21 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
         vocabulary = objective.vocabulary
         settings = TextClassificationSettings(buckets=vocabulary.buckets)
         characters = vocabulary.characters
-        known = [character in characters for item in data.test for character in item.text]
-        lengths = objective.lengths
         return Contract(
             inputs=Inputs(tokens=vocabulary.tokens()),
             outputs=Outputs(labels=objective.labels),
             limits=Limits(max_length=MAX_LENGTH),
             quality=scores_of(metrics),
-            profile=Profile(
-                length_quantiles={
-                    str(place): float(np.quantile(lengths, place)) for place in QUANTILES
-                },
-                vocabulary_coverage=float(np.mean(known)),
-            ),
+            profile=self.profile(data, objective),
             settings=settings,
             files={settings.characters: characters.to_bytes()},
         )
+
+    def profile(self, data: LabelledText, objective: TextObjective) -> Profile:
+        """Of the training texts."""
+        characters = objective.vocabulary.characters
+        known = [character in characters for item in data.test for character in item.text]
+        return length_profile(objective.lengths, float(np.mean(known)))
 
     def settings(self, data: LabelledText) -> dict[str, Any]:
         """With the parts' sizes."""

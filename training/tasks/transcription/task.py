@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from models import Architecture, SequenceModel, architecture_of, build
-from service.manifest import Inputs, Limits, Outputs
+from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.features import LogMel
 from service.tasks.transcription.ctc import log_softmax
 from service.tasks.transcription.settings import TranscriptionSettings
@@ -125,10 +125,14 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
             outputs=Outputs(labels=[*data.labels, "blank"], per_step=True),
             limits=Limits(max_length=longest(run.architecture["family"], data)),
             quality=scores_of(metrics),
-            profile=profile_of(_set_of(data.train)),
+            profile=self.profile(data, objective),
             settings=TranscriptionSettings(blank=objective.blank),
             audio=data.audio,
         )
+
+    def profile(self, data: ConnectedDigits, objective: CtcObjective) -> Profile:
+        """Of whole training sequences."""
+        return profile_of(_set_of(data.train))
 
     def settings(self, data: ConnectedDigits) -> dict[str, Any]:
         """With the number of sequences and the frames' settings."""

@@ -27,7 +27,7 @@ from training.data.pairs.cmudict import load_cmudict
 from training.data.pairs.dates import load_dates
 from training.data.pairs.ddtp import load_ddtp
 from training.data.pairs.pairs import Pair, Pairs, load_tables
-from training.data.profile import QUANTILES
+from training.data.profile import length_profile
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
 from training.tasks.translation.objective import Example, TranslationObjective, translate
@@ -217,6 +217,13 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             "baselines": {"copy of the source": copied[data.metric]},
         }
 
+    def profile(self, data: Texts, objective: TranslationObjective) -> Profile:
+        """Of the training sources."""
+        read = data.interpreter.read
+        test = np.concatenate([read(pair.source).numbers for pair in data.pairs.test])
+        lengths = [len(source) for source, _ in objective.learnt]
+        return length_profile(lengths, float(np.mean(test != UNKNOWN)))
+
     def contract(
         self,
         run: Run,
@@ -227,17 +234,12 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
     ) -> Contract:
         """Tokens of one vocabulary in, of the other out."""
         interpreter = data.interpreter
-        lengths = [len(source) for source, _ in objective.learnt]
-        test = np.concatenate([interpreter.read(pair.source).numbers for pair in data.pairs.test])
         return Contract(
             inputs=Inputs(tokens=[len(interpreter.source)]),
             outputs=Outputs(values=len(interpreter.target)),
             limits=Limits(max_length=data.max_source),
             quality=scores_of(metrics),
-            profile=Profile(
-                length_quantiles={str(at): float(np.quantile(lengths, at)) for at in QUANTILES},
-                vocabulary_coverage=float(np.mean(test != UNKNOWN)),
-            ),
+            profile=self.profile(data, objective),
             settings=TranslationSettings(
                 writing=interpreter.writing,
                 example=next(

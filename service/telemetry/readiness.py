@@ -1,0 +1,58 @@
+"""What is told of the repository: what is loaded, what is refused, whether the server is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+Refused = Callable[[], Iterable[tuple[str, str]]]
+
+
+class RepositoryMetrics:
+    """What is told of the repository.
+
+    Args:
+        registry: Of the server.
+        labels: Of a model's version.
+    """
+
+    def __init__(self, registry: CollectorRegistry, labels: Sequence[str]) -> None:
+        self.load_duration = Gauge(
+            "seqserve_model_load_seconds",
+            "Time to verify, check and warm a model",
+            labels,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.load_failures = Counter(
+            "seqserve_model_load_failures_total", "Bundles refused at load", registry=registry
+        )
+        self._refused = Gauge(
+            "seqserve_model_refused",
+            "1 while a version's files are refused, even if it serves as it was loaded before",
+            labels,
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._ready = Gauge(
+            "seqserve_ready",
+            "1 while readiness answers 200",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._shown: set[tuple[str, str]] = set()
+        self._is_ready: Callable[[], bool] = lambda: False
+        self._refused_now: Refused = tuple
+
+    def watch(self, is_ready: Callable[[], bool], refused: Refused) -> None:
+        """Follow these from now on: whether all is ready, and which versions are refused."""
+        self._is_ready, self._refused_now = is_ready, refused
+
+    def refresh(self) -> None:
+        """Bring what is followed up to now."""
+        self._ready.set(self._is_ready())
+        refused = {*self._refused_now()}
+        for version in self._shown | refused:
+            self._refused.labels(*version).set(version in refused)
+        self._shown |= refused
