@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.manifest import Precision
+from service.security.settings import SecuritySettings
 
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
 
@@ -23,7 +24,7 @@ Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
 """A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
-class Settings(BaseSettings):
+class Settings(SecuritySettings, BaseSettings):
     """Serve sequence models over HTTP.
 
     Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.
@@ -130,7 +131,8 @@ class Settings(BaseSettings):
     )
     allow_model_control: bool | None = Field(
         None,
-        description="let requests load and unload models; default: only on a loopback host",
+        description="let requests change models and logs; default: with API keys those with the "
+        "scope admin, without only on a loopback host",
     )
     max_upload_bytes: int = Field(
         256 << 20, ge=0, le=1 << 40, description="files of one request to load a model, in all"
@@ -149,9 +151,11 @@ class Settings(BaseSettings):
 
     @property
     def controls_models(self) -> bool:
-        """Whether requests may load and unload models."""
+        """Whether requests may load and unload models, and change what is logged."""
         if self.allow_model_control is not None:
             return self.allow_model_control
+        if self.api_keys is not None:
+            return True  # of a key with the scope for it
         try:
             return ip_address(self.host).is_loopback
         except ValueError:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace seqserve {
 
@@ -92,8 +93,9 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
   auto lines = data.substr(0, blank + kLineEnd.size());
   auto request = take_line(lines);
   if (!is_plain_request(request)) return std::nullopt;
-  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}};
+  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}, {}, false};
   std::optional<std::size_t> length;
+  bool has_authorization = false, has_api_key = false;
   while (!lines.empty()) {
     auto header = read_header(take_line(lines));
     if (!header) return std::nullopt;
@@ -103,6 +105,14 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
     } else if (name == "x-request-id") {
       if (!words.request_id.empty() || !is_fit_id(value)) return std::nullopt;
       words.request_id = value;
+    } else if (name == "authorization") {
+      if (std::exchange(has_authorization, true)) return std::nullopt;
+      words.authorization = value;
+    } else if (name == "x-api-key") {
+      if (std::exchange(has_api_key, true)) return std::nullopt;
+      words.api_key = value;
+    } else if (name == "origin") {
+      words.has_origin = true;
     } else if (matters(name)) {
       words.key.append(name).append(": ").append(value).append(kLineEnd);
     }

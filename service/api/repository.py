@@ -87,15 +87,16 @@ async def unload(request: Request) -> Response:
 
 
 def check_allowed(settings: Settings) -> None:
-    """Refuse to change the models where that is switched off.
+    """Refuse to change the models, or what is logged, where that is switched off.
 
     Raises:
         ForbiddenError: It is.
     """
     if not settings.controls_models:
         raise ForbiddenError(
-            "this server's models can't be changed by requests: it listens beyond this machine, "
-            "or allow_model_control is false; set SEQSERVE_ALLOW_MODEL_CONTROL=true to allow it"
+            "requests can't change this server's models and logs: it listens beyond this machine "
+            "without API keys, or allow_model_control is false; set api_keys, or "
+            "SEQSERVE_ALLOW_MODEL_CONTROL=true to allow it to all"
         )
 
 

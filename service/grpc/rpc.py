@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -16,6 +17,8 @@ from grpc.aio import ServicerContext
 from service.calls.exchange import REQUEST_ID, request_id_of
 from service.errors import InvalidRequestError, ServiceError
 from service.grpc.statuses import details_of, metadata_of, status_of
+from service.security.gate import Credentials, Gate
+from service.security.scopes import scope_of_method
 
 log = structlog.get_logger(__name__)
 
@@ -30,18 +33,21 @@ class Rpc(NamedTuple):
     Args:
         request_id: The caller's `x-request-id`, or a new one.
         deadline_s: When the caller stops to wait, by `time.perf_counter`; infinite if never.
+        credentials: Who the caller says to be.
     """
 
     request_id: str
     deadline_s: float
+    credentials: Credentials
 
     @classmethod
     def of(cls, context: ServicerContext) -> Rpc:
         """What its metadata and its deadline say."""
-        given = dict(context.invocation_metadata() or ()).get(ID_KEY, "")
+        metadata = dict(context.invocation_metadata() or ())
+        given = metadata.get(ID_KEY, "")
         left_s = context.time_remaining()
         deadline_s = math.inf if left_s is None else time.perf_counter() + left_s
-        return cls(request_id_of(given.encode()), deadline_s)
+        return cls(request_id_of(given.encode()), deadline_s, _credentials_of(metadata))
 
 
 class Rpcs:
@@ -49,21 +55,28 @@ class Rpcs:
 
     Args:
         access_log: Log a line for every one.
+        gate: What knows the API keys, where there are some.
     """
 
-    def __init__(self, access_log: bool) -> None:
+    def __init__(self, access_log: bool, gate: Gate | None = None) -> None:
         self._access_log = access_log
+        self._gate = gate
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(
-        self, method: str, context: ServicerContext, work: Callable[[Rpc], Awaitable[T]]
+        self,
+        method: str,
+        context: ServicerContext,
+        work: Callable[[Rpc], Awaitable[T]],
+        is_stream: bool = False,
     ) -> T:
-        """Serve one: what `work` raises is its status."""
+        """Serve one: what `work` raises is its status; a stream's messages are let in each."""
         self._hold_task()
         rpc, started_s = Rpc.of(context), time.perf_counter()
         status = StatusCode.CANCELLED
         try:
-            answer = await work(rpc)
+            with self._let_in(method, rpc, is_stream):
+                answer = await work(rpc)
             status = StatusCode.OK
         except ServiceError as raised:
             error = raised
@@ -83,6 +96,18 @@ class Rpcs:
         context.set_trailing_metadata((request_id,))
         return answer
 
+    @contextmanager
+    def _let_in(self, method: str, rpc: Rpc, is_stream: bool) -> Iterator[None]:
+        scope = scope_of_method(method.rpartition("/")[2])
+        if self._gate is None or scope is None:
+            yield
+        elif is_stream:
+            self._gate.identify(rpc.credentials, scope)
+            yield
+        else:
+            with self._gate.admit(rpc.credentials, scope):
+                yield
+
     async def wait(self, timeout_s: float) -> None:
         """Return when all have ended, their answers sent, or the time is over."""
         if self._tasks:
@@ -93,6 +118,12 @@ class Rpcs:
         assert task is not None, "an RPC is served in a task"
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _credentials_of(metadata: dict[str, str]) -> Credentials:
+    return Credentials(
+        metadata.get("authorization", "").encode(), metadata.get("x-api-key", "").encode()
+    )
 
 
 def decode(message_class: Any, body: bytes) -> Any:

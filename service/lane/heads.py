@@ -16,6 +16,7 @@ from service.api.predict import PREDICT
 from service.api.v2 import INFER
 from service.calls.asked import Handler
 from service.calls.exchange import READ_HEADERS, Head
+from service.security.gate import Credentials
 
 MAX_HEADS = 1_024
 
@@ -49,6 +50,10 @@ class FoundHead(NamedTuple):
     """Of the body that follows."""
     request_id: bytes
     """The caller's own; empty if there is none."""
+    credentials: Credentials
+    """Of this request alone: they are no part of what is known of a head."""
+    has_origin: bool
+    """A browser asks for another site's page."""
 
 
 class Heads:
@@ -66,14 +71,17 @@ class Heads:
         words = READER.read(data)
         if words is None:
             return None
-        key, num_bytes, body_bytes, request_id = words
+        key, num_bytes, body_bytes, request_id, authorization, api_key, has_origin = words
         try:
             hot = self._known[key]
         except KeyError:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             hot = self._known[key] = _read(key)
-        return hot and FoundHead(hot, num_bytes, body_bytes, request_id)
+        if hot is None:
+            return None
+        credentials = Credentials(authorization, api_key)
+        return FoundHead(hot, num_bytes, body_bytes, request_id, credentials, has_origin)
 
 
 class _Reader:

@@ -48,15 +48,20 @@ class Turn(Call):
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
+        self.began_s = lane.loop.time()
+        """When its head came."""
         self._lane = lane
         self._hot = hot
         self._words = words
         self._parts: list[bytes] = []
         self._body = b""
 
-    def begin(self, body: bytes) -> None:
-        """Go on with what of the body came with the head."""
-        self.enter()
+    def begin(self, body: bytes, refusal: ServiceError | None = None) -> None:
+        """Go on with what of the body came with the head; or answer this, and let the body pass."""
+        if refusal is None:
+            self.enter()
+        else:
+            self.fail(refusal)
         self.add(body)
 
     def add(self, part: bytes) -> None:

@@ -1,0 +1,294 @@
+"""What a connection is given time and room for: no client holds one for ever, or all of them.
+
+uvicorn makes and cancels a timer a request, and only for a connection that was answered; here one
+timer a connection looks now and then what it waits for, and since when.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+from collections.abc import Sized
+from typing import Any, NamedTuple
+
+import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.calls.exchange import Answer, refusal
+from service.calls.services import Services
+from service.errors import HeaderTooLargeError, RequestTimeoutError
+from service.lane.fast_path import header_lines
+
+log = structlog.get_logger(__name__)
+
+ROOM_PART = 64
+"""Of the connections, one in so many makes room at a time: to look at all takes long."""
+FRAMING = 16
+"""Bytes of a chunked body's framing for one of its own, at most."""
+
+
+class PipelineFlow(FlowControl):
+    """Reads no more while requests wait behind another: uvicorn's own lets them pile up.
+
+    Args:
+        transport: Of the connection.
+        waiting: The requests that wait; they are complete, but for the last one at most.
+    """
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read again, if nothing waits."""
+        if not self._waiting:
+            super().resume_reading()
+
+
+class Waiting(NamedTuple):
+    """What a connection waits for its client to do.
+
+    Args:
+        rank: Those with the lowest make room first.
+        since_s: On the loop's clock.
+        allowed_s: No longer.
+        what: That does not come, for a client that could be told; empty: it is just closed.
+    """
+
+    rank: int
+    since_s: float
+    allowed_s: float
+    what: str = ""
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's connection with an end to its patience."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._services: Services | None = self.app_state.get("services")
+        self._in_message = False  # the parser has begun with a message that is not complete
+        self._in_head = False
+        self._began_now = False  # with a message, in the bytes that are being read
+        self._head_bytes = self._message_bytes = self._body_bytes = 0
+        self._message_since_s = self._idle_since_s = self.loop.time()
+        self._stalled_since_s = self._closing_since_s = math.inf
+        self._was_answered = False
+
+    # what comes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin with a connection; if it is one too many, one that waits goes."""
+        super().connection_made(transport)
+        self.flow = PipelineFlow(transport, self.pipeline)
+        if self._services is not None:
+            if len(self.connections) > self._services.settings.max_connections:
+                self._make_room()
+            self._look_again_in(self._period_s)
+
+    def feed(self, data: bytes) -> None:
+        """Have uvicorn's parser read on."""
+        self._began_now = False
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_message and not self._began_now:
+            self._message_bytes += len(data)
+            # of what the parser keeps it tells only when it is whole
+            if self._message_bytes - FRAMING * self._body_bytes > self._max_header_bytes:
+                self._refuse(refusal(_too_large(self._max_header_bytes)))
+
+    def on_message_begin(self) -> None:
+        """The parser begins with a message."""
+        self._in_message = self._in_head = self._began_now = True
+        self._head_bytes = self._message_bytes = self._body_bytes = 0
+        self._message_since_s = self.loop.time()
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Note a part of the URL."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header; what trails a chunked body is none."""
+        self._count_head(len(name) + len(value) + 4)
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The parser is through with a message's head."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Note a part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The parser is through with a message."""
+        self._in_message = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser can't read, and what of it is too long."""
+        if self._head_bytes > self._max_header_bytes:
+            self._refuse(refusal(_too_large(self._max_header_bytes)))
+        else:
+            super().send_400_response(msg)
+
+    def _count_head(self, num_bytes: int) -> None:
+        self._head_bytes += num_bytes
+        if self._head_bytes > self._max_header_bytes:
+            raise _too_large(self._max_header_bytes)  # the parser stops, and calls it a 400
+
+    @property
+    def _max_header_bytes(self) -> int:
+        return self._services.settings.max_header_bytes if self._services else 1 << 20
+
+    # what goes
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._stalled_since_s = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client reads again."""
+        self._stalled_since_s = math.inf
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Go on with uvicorn's request that waits next, or be idle."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self.flow.resume_reading()
+            self._be_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
+    def _be_idle(self) -> None:
+        self._idle_since_s = self.loop.time()
+        self._was_answered = True
+
+    def _refuse(self, answer: Answer) -> None:
+        """Answer what did not come whole, and close; whoever reads of it is told that it ended."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            started = self.cycle.response_started
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if started:
+                self.transport.abort()
+                return
+        head = (
+            STATUS_LINE[answer.status],
+            header_lines(tuple(self.server_state.default_headers)),
+            header_lines(tuple(answer.headers)),
+            b"content-length: %d\r\nconnection: close\r\n\r\n" % len(answer.body),
+            answer.body,
+        )
+        self.transport.write(b"".join(head))
+        self.transport.close()
+
+    # how long
+
+    def waiting(self) -> Waiting | None:
+        """What is waited for; None while it is on us."""
+        if self._services is None:
+            return None
+        settings = self._services.settings
+        if self.flow.write_paused:
+            return Waiting(2, self._stalled_since_s, settings.transfer_timeout_s)
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        if self._in_message and not self.flow.read_paused:
+            if not self._in_head:
+                since_s, allowed_s = self._message_since_s, settings.transfer_timeout_s
+                return Waiting(2, since_s, allowed_s, "body")
+            if not is_busy:
+                return Waiting(0, self._message_since_s, settings.head_timeout_s, "head")
+        elif self._in_message:  # it is on us that the rest does not come
+            self._message_since_s = self.loop.time()
+        if is_busy:
+            return None
+        if not self._was_answered:
+            return Waiting(0, self._idle_since_s, settings.head_timeout_s)
+        return Waiting(1, self._idle_since_s, settings.keep_alive_s)
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Let the timer be: it looks again by itself."""
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End what takes too long."""
+        self.timeout_keep_alive_task = None
+        now_s, left_s = self.loop.time(), self._period_s
+        if self.transport.is_closing():
+            self._closing_since_s = min(self._closing_since_s, now_s)
+            assert self._services is not None, "only then there is a timer"
+            closed_s = self._closing_since_s + self._services.settings.transfer_timeout_s
+            if now_s >= closed_s:  # what was answered last is not taken
+                self.transport.abort()
+                return
+        elif (waiting := self.waiting()) is not None:
+            left_s = min(left_s, waiting.since_s + waiting.allowed_s - now_s)
+            if left_s <= 0:
+                self.on_timeout(waiting)
+        self._look_again_in(max(left_s, 0.0) or self._period_s)
+
+    def on_timeout(self, waiting: Waiting) -> None:
+        """End it."""
+        if waiting.what:
+            self._refuse(refusal(late(waiting)))
+        elif self.flow.write_paused:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    @property
+    def _period_s(self) -> float:
+        assert self._services is not None, "only then there is a timer"
+        settings = self._services.settings
+        return min(settings.keep_alive_s, settings.head_timeout_s, settings.transfer_timeout_s)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
+    # how many
+
+    def _make_room(self) -> None:
+        """Close those that wait longest for nothing much; if all are busy, this one."""
+        waiting: list[tuple[int, float, int, PatientProtocol]] = []
+        for other in self.connections:
+            if other is not self and isinstance(other, PatientProtocol):
+                found = other.waiting()
+                if found is not None:
+                    waiting.append((found.rank, found.since_s, id(other), other))
+        count = max(len(self.connections) // ROOM_PART, 1)
+        going = [entry[-1] for entry in heapq.nsmallest(count, waiting)] or [self]
+        log.warning("connections closed to make room", closed=len(going))
+        for connection in going:
+            self.connections.discard(connection)
+            connection.transport.abort()
+
+
+def late(waiting: Waiting) -> RequestTimeoutError:
+    """What a client is told that took too long."""
+    return RequestTimeoutError(
+        f"the request's {waiting.what} did not come whole within {waiting.allowed_s:g} s"
+    )
+
+
+def _too_large(max_header_bytes: int) -> HeaderTooLargeError:
+    return HeaderTooLargeError(f"the request's head exceeds the limit of {max_header_bytes} bytes")
