@@ -46,8 +46,12 @@ std::int64_t Quota::take_token(std::int64_t now_ns) {
   auto full_at = shared(words_[0]);
   std::int64_t seen = full_at.load();
   while (true) {
-    // no farther than an empty bucket, whatever the limits were when it was written
-    std::int64_t next_ns = std::clamp(seen, now_ns, now_ns + bucket_ns) + interval_ns;
+    // no farther than an empty bucket, if the limits were others when it was written
+    if (seen > now_ns + bucket_ns) {
+      if (full_at.compare_exchange_weak(seen, now_ns + bucket_ns)) seen = now_ns + bucket_ns;
+      continue;
+    }
+    std::int64_t next_ns = std::max(seen, now_ns) + interval_ns;
     if (next_ns - now_ns > bucket_ns) return next_ns - bucket_ns - now_ns;
     if (full_at.compare_exchange_weak(seen, next_ns)) return 0;
   }

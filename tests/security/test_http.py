@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import socket
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from tests.grpc.asking import GrpcServer
 from tests.http.payloads import frames, infer_body, infer_path, predict_body, predict_path
 from tests.http.raw import connect, exchange, request
 from tests.security.keyring import Keyring
+from tests.servers import wait_until
 
 LSTM = "digits-lstm"
 
@@ -151,11 +153,18 @@ def test_what_is_under_way_is_counted_and_given_back(server: GrpcServer, keyring
     def ask() -> httpx.Response:
         return client.post(path, json=body, headers=keyring.of("narrow"))
 
+    def num_admitted() -> str:
+        text = client.get("/metrics", headers=keyring.of("scraper")).text
+        return "".join(line for line in text.splitlines() if 'key="narrow",outcome="adm' in line)
+
+    def begin(connection: socket.socket) -> None:
+        before = num_admitted()
+        connection.sendall(whole[:-1])
+        wait_until(lambda: num_admitted() != before)
+
     with connect(server.process) as half:
-        half.sendall(whole[:-1])
+        begin(half)
         refused = ask()
-        while refused.status_code == 200:  # the half has not come
-            refused = ask()
         assert refused.status_code == 429
         assert refused.json()["code"] == "concurrency_limited"
         assert refused.headers["Retry-After"] == "1"
@@ -163,9 +172,8 @@ def test_what_is_under_way_is_counted_and_given_back(server: GrpcServer, keyring
         assert half.recv(1 << 16).startswith(b"HTTP/1.1 200")
     assert ask().status_code == 200
     with connect(server.process) as left:
-        left.sendall(whole[:-1])
-        while ask().status_code == 200:
-            pass
+        begin(left)
+        assert ask().status_code == 429
     while ask().status_code == 429:  # until it is seen that it left
         pass
     for _ in range(5):

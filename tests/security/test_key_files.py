@@ -79,7 +79,7 @@ def test_the_command_shows_a_token_once_and_keeps_its_hash(tmp_path: Path, name:
     tokens = [made.stdout.strip() for made in (first, second)]
     assert [key.sha256 for key in read_keys(path)] == [hash_of(token.encode()) for token in tokens]
     web, ops = read_keys(path)
-    assert (web.name, web.scopes, web.requests_per_s) == ("web", {Scope.INFER}, None)
+    assert (web.name, web.requests_per_s, set(web.scopes)) == ("web", None, {Scope.INFER})
     assert ops.scopes == {Scope.INFER, Scope.ADMIN}
     assert (ops.requests_per_s, ops.burst, ops.max_concurrent) == (2.5, 9, 3)
     assert not any(token in path.read_text() for token in tokens)
