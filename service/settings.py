@@ -178,6 +178,16 @@ class Settings(SecuritySettings, BaseSettings):
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "
                 f"max_queue_size ({self.max_queue_size}): such a request could never be taken"
             )
+        if self.max_body_bytes > self.max_bodies_bytes:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) exceeds max_bodies_bytes "
+                f"({self.max_bodies_bytes}): such a body could never be taken"
+            )
         if self.port and self.port == self.grpc_port:
             raise ValueError(f"port and grpc_port are both {self.port}")
         return self
+
+
+def max_load_bytes(settings: Settings) -> int:
+    """Of the body of a request to load a model, whose files are in base64."""
+    return settings.max_body_bytes + settings.max_upload_bytes * 4 // 3

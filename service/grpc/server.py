@@ -55,7 +55,9 @@ class Server:
         self._streams = Streams(self._inference, self._settings.max_body_bytes, state.gate)
         self._health = Health(state, ["", SERVICE.full_name])
         logging.getLogger("grpc._cython.cygrpc").addFilter(is_failure)
-        self._server = grpc.aio.server(options=options(self._settings))
+        self._server = grpc.aio.server(
+            options=options(self._settings), maximum_concurrent_rpcs=self._settings.max_rpcs
+        )
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
         generic = grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
         self._server.add_generic_rpc_handlers((generic,))

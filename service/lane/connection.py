@@ -21,6 +21,7 @@ from service.lane.fast_path import FastPath, header_lines
 from service.lane.heads import FoundHead, Heads, HotHead
 from service.lane.patience import PatientProtocol, Waiting, late
 from service.lane.turn import FastTurn, Turn
+from service.security.bodies import Holding
 from service.security.gate import Gate, Permit
 from service.security.keys import Scope
 
@@ -32,11 +33,13 @@ class Lane(PatientProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._has_cors = self._services is not None and bool(self._services.settings.cors_origins)
+        self._has_cors = bool(self._services.settings.cors_origins)
         self._fast: FastPath | None = self.app_state.get("fast_path")
         self._gate: Gate | None = self.app_state.get("gate")
         self._permit: Permit | None = None  # of the request under way here
         self._looks_first = self._gate is not None or self._has_cors
+        self._holding = Holding(self._services.bodies)  # of what was known by heart
+        self._unread_holding = Holding(self._services.bodies)  # of what is much
         self._turn: Turn | FastTurn | None = None  # under way here, or its body still comes
         self._unread = b""  # came behind its body
         self._going_on = False
@@ -67,7 +70,7 @@ class Lane(PatientProtocol):
             return
         self._going_on = True
         try:
-            while self._unread and self._turn is None and not self.flow.write_paused:
+            while self._unread and self._may_begin:
                 data, self._unread = self._unread, b""
                 if not self.transport.is_closing():
                     self._begin(data)
@@ -75,23 +78,29 @@ class Lane(PatientProtocol):
             self._going_on = False
         self._hold()
 
+    @property
+    def _may_begin(self) -> bool:
+        return self._turn is None and not self.pipeline and not self.flow.write_paused
+
     def _hold(self) -> None:
         """Read no more while much is unread, as of a client that does not wait for answers."""
         if len(self._unread) > HIGH_WATER_LIMIT:
             self._held = True
             self.flow.pause_reading()
+            self._unread_holding.release()
+            try:
+                self._unread_holding.add(len(self._unread))
+            except ServiceError:  # one of many such
+                self.transport.abort()
         elif self._held:  # uvicorn's own pauses are its own
             self._held = False
+            self._unread_holding.release()
             self.flow.resume_reading()
 
     def _begin(self, data: bytes) -> None:
         """Begin with the request, or go on with the message, that these bytes are of."""
         services = self._services
-        if (
-            services is not None
-            and not self._in_message
-            and (self.cycle is None or self.cycle.response_complete)
-        ):
+        if not self._in_message and (self.cycle is None or self.cycle.response_complete):
             found, refusal = None, None
             if self._looks_first:
                 found = self._find(data, services)
@@ -108,7 +117,7 @@ class Lane(PatientProtocol):
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length], refusal)
                 return
-        self.feed(data)
+        self._unread = self.feed(data) + self._unread
 
     def _find(self, data: bytes, services: Services) -> FoundHead | None:
         """The head that these bytes begin with, if its request is answered here."""
@@ -127,20 +136,25 @@ class Lane(PatientProtocol):
         return None
 
     def _give_back(self) -> None:
+        self._holding.release()
         if self._permit is not None:
             self._permit.release()
             self._permit = None
 
     def receive(self, data: bytes, waited_s: float = 0.0) -> bool:
         """Have the request run that these bytes begin with, if it is known by heart."""
-        if self._fast is None or self._services is None:
+        if self._fast is None:
             return False
+        if not self._services.bodies.has_room(len(data)):
+            return False  # worded where it is read
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
         num_bytes, hot, served, given_id, job, refusal = received
-        if self._turn is not None:  # which has gathered it
+        if isinstance(self._turn, Turn):  # which has gathered it
             self.tasks.discard(self._turn)
+            self._turn.holding.release()
+        self._holding.force(num_bytes)
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
         if refusal is not None:
@@ -195,10 +209,16 @@ class Lane(PatientProtocol):
         super().resume_writing()
         self.go_on()
 
+    def on_response_complete(self) -> None:
+        """Go on with what came behind uvicorn's request."""
+        super().on_response_complete()
+        self.go_on()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what the client waits for."""
         super().connection_lost(exc)
         self._unread = b""
+        self._unread_holding.release()
         if self._turn is not None:
             self.tasks.discard(self._turn)
             self._turn.drop()

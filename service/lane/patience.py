@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 ROOM_PART = 64
 """Of the connections, one in so many makes room at a time: to look at all takes long."""
+PIECE_BYTES = 2_048
 FRAMING = 16
 """Bytes of a chunked body's framing for one of its own, at most."""
 
@@ -68,7 +69,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._services: Services | None = self.app_state.get("services")
+        self._services: Services = self.app_state["services"]
         self._in_message = False  # the parser has begun with a message that is not complete
         self._in_head = False
         self._began_now = False  # with a message, in the bytes that are being read
@@ -83,19 +84,31 @@ class PatientProtocol(HttpToolsProtocol):
         """Begin with a connection; if it is one too many, one that waits goes."""
         super().connection_made(transport)
         self.flow = PipelineFlow(transport, self.pipeline)
-        if self._services is not None:
-            if len(self.connections) > self._services.settings.max_connections:
-                self._make_room()
-            self._look_again_in(self._period_s)
+        if len(self.connections) > self._services.settings.max_connections:
+            self._make_room()
+        self._look_again_in(self._period_s)
 
-    def feed(self, data: bytes) -> None:
-        """Have uvicorn's parser read on."""
+    def feed(self, data: bytes) -> bytes:
+        """Have uvicorn's parser read on.
+
+        It makes much of each small request, so no more is read once one waits behind another.
+
+        Returns:
+            What is not read yet.
+        """
+        at = 0
+        while at < len(data) and not self.transport.is_closing():
+            if self.pipeline:
+                return data[at:]
+            self._feed_piece(data[at : at + PIECE_BYTES])
+            at += PIECE_BYTES
+        return b""
+
+    def _feed_piece(self, piece: bytes) -> None:
         self._began_now = False
-        super().data_received(data)
-        if self.transport.is_closing():
-            return
-        if self._in_message and not self._began_now:
-            self._message_bytes += len(data)
+        super().data_received(piece)
+        if self._in_message and not self._began_now and not self.transport.is_closing():
+            self._message_bytes += len(piece)
             # of what the parser keeps it tells only when it is whole
             if self._message_bytes - FRAMING * self._body_bytes > self._max_header_bytes:
                 self._refuse(refusal(_too_large(self._max_header_bytes)))
@@ -147,7 +160,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     @property
     def _max_header_bytes(self) -> int:
-        return self._services.settings.max_header_bytes if self._services else 1 << 20
+        return self._services.settings.max_header_bytes
 
     # what goes
 
@@ -205,8 +218,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     def waiting(self) -> Waiting | None:
         """What is waited for; None while it is on us."""
-        if self._services is None:
-            return None
         settings = self._services.settings
         if self.flow.write_paused:
             return Waiting(2, self._stalled_since_s, settings.transfer_timeout_s)
@@ -234,7 +245,6 @@ class PatientProtocol(HttpToolsProtocol):
         now_s, left_s = self.loop.time(), self._period_s
         if self.transport.is_closing():
             self._closing_since_s = min(self._closing_since_s, now_s)
-            assert self._services is not None, "only then there is a timer"
             closed_s = self._closing_since_s + self._services.settings.transfer_timeout_s
             if now_s >= closed_s:  # what was answered last is not taken
                 self.transport.abort()
@@ -256,7 +266,6 @@ class PatientProtocol(HttpToolsProtocol):
 
     @property
     def _period_s(self) -> float:
-        assert self._services is not None, "only then there is a timer"
         settings = self._services.settings
         return min(settings.keep_alive_s, settings.head_timeout_s, settings.transfer_timeout_s)
 

@@ -67,6 +67,8 @@ class Turn(Call):
     def add(self, part: bytes) -> None:
         """Take the next part of the body; of one that is answered already, let it pass."""
         self.num_missing -= len(part)
+        if not self.over:
+            self._hold(len(part))
         if self.over:
             if not self.num_missing:
                 self._lane.go_on()
@@ -74,6 +76,13 @@ class Turn(Call):
             self._parts.append(part)
         else:
             self._go_on(b"".join([*self._parts, part]) if self._parts else part)
+
+    def _hold(self, num_bytes: int) -> None:
+        try:
+            self.holding.add(num_bytes)
+        except ServiceError as error:
+            self._parts.clear()
+            self.fail(error)
 
     def _go_on(self, body: bytes) -> None:
         """Read the request, now that it is whole; unless it is known by heart."""

@@ -31,6 +31,7 @@ from service.manifest import (
     read_graph,
 )
 from service.origin.signatures import Signatures
+from service.repository.room import Room, version_of
 from service.repository.served import Loaded, Served
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
@@ -72,15 +73,24 @@ class Loader:
         self._bounds = bounds
         self._precision = precision
         self._signatures = signatures
+        self._room = Room(bounds)
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
 
         Raises:
-            BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
-                is the one that answers by default.
+            BundleError: It is not as it should be, or there is no room for it; a bad variant
+                refuses itself alone, unless it is the one that answers by default.
         """
         check_inside(folder)
+        size = self._room.take(folder)
+        try:
+            return dataclasses.replace(self._load(folder), num_bytes=size)
+        except BaseException:
+            self._room.give(version_of(folder), size)
+            raise
+
+    def _load(self, folder: Path) -> Loaded:
         signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
             return Loaded(self._serve_tensors(folder), {})
@@ -105,6 +115,7 @@ class Loader:
                 self._engine.remove(served.scheduler)
                 if self._metrics.forget_model(served.scheduler.metrics):
                     self._metrics.model_info.labels(*served.labels).set(0)
+        self._room.give((loaded.served.name, loaded.served.version), loaded.num_bytes)
 
     def _serve_or_refuse(self, folder: Path, task: Task, precision: Precision) -> Served | str:
         try:

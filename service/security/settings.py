@@ -30,10 +30,16 @@ class SecuritySettings(BaseModel):
         32 << 10, ge=8_192, le=1 << 20, description="a longer head of a request gets 431"
     )
     max_bodies_bytes: int = Field(
-        512 << 20,
+        128 << 20,
         ge=1_024,
         le=1 << 40,
         description="bodies of all requests of a worker that are not answered; for more, 429",
+    )
+    max_memory_bytes: int | None = Field(
+        None,
+        ge=1 << 20,
+        le=1 << 50,
+        description="refuse to start if requests could hold more, by the other settings",
     )
     max_rpcs: int = Field(
         1_024, ge=1, le=1_000_000, description="gRPC calls of a worker at a time, streams too"
@@ -42,7 +48,7 @@ class SecuritySettings(BaseModel):
         256, ge=1, le=1_000_000, description="versions of models that serve at a time"
     )
     max_models_bytes: int = Field(
-        16 << 30, ge=1_024, le=1 << 50, description="graphs' files of those, in all"
+        16 << 30, ge=1_024, le=1 << 50, description="files of those, in all"
     )
     max_connections: int = Field(
         4_096,

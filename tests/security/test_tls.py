@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import httpx
@@ -25,7 +26,7 @@ from tests.servers import CHECKOUT, START_S, Server, serving, wait_until
 
 
 @contextmanager
-def serving_tls(context: ssl.SSLContext, **settings: object) -> Iterator[Server]:
+def serving_tls(context: ssl.SSLContext, **settings: Any) -> Iterator[Server]:
     with serving(ready=False, **settings) as server:
         assert server.base_url.startswith("https://")
         server.client = httpx.Client(base_url=server.base_url, verify=context, timeout=START_S)
@@ -33,7 +34,7 @@ def serving_tls(context: ssl.SSLContext, **settings: object) -> Iterator[Server]
         yield server
 
 
-def settings_of(pair: Pair) -> dict[str, object]:
+def settings_of(pair: Pair) -> dict[str, Any]:
     return {"tls_certificate": pair.certificate, "tls_key": pair.key}
 
 
@@ -70,7 +71,7 @@ def test_https_with_several_workers_and_grpc(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     pair = authority.issue("server")
     context = trusting(authority)
-    options = {"workers": 2, "engine_threads": 1, "grpc_port": 0}
+    options: dict[str, Any] = {"workers": 2, "engine_threads": 1, "grpc_port": 0}
     with serving_tls(context, **settings_of(pair), **options) as server:
         check_infers(server.client)
         answer = server.client.get("/v2/health/live")
