@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -35,8 +36,12 @@ MIB = 1 << 20
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    limits = {"keep_alive_s": SHORT_S, "head_timeout_s": SHORT_S, "transfer_timeout_s": LONG_S}
-    with serving(max_connections=MOST, max_header_bytes=16_384, **limits) as server:  # type: ignore[arg-type]
+    limits: dict[str, Any] = {
+        "keep_alive_s": SHORT_S,
+        "head_timeout_s": SHORT_S,
+        "transfer_timeout_s": LONG_S,
+    }
+    with serving(max_connections=MOST, max_header_bytes=16_384, **limits) as server:
         yield server
 
 
