@@ -99,6 +99,19 @@ verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer c
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py
 
+.PHONY: storm
+storm: .venv/ready ## Thousands of half-open connections at once, and a server filled to its bounds
+	SEQSERVE_STORM=4000 $(DEV)/python -m pytest tests/security/test_connections.py \
+		tests/security/test_memory.py
+
+.PHONY: audit
+audit: .venv/ready ## Hold every pinned package against the known vulnerabilities
+	./deploy/audit.sh
+
+.PHONY: release
+release: .venv/ready audit ## Audit, then the wheel and a bill of materials (CycloneDX) in build/release
+	./deploy/release.sh
+
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows
 	./deploy/lock.sh

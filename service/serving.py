@@ -20,6 +20,7 @@ from service.app import create_app
 from service.grpc.port import ReservedPort
 from service.lane.connection import Lane
 from service.port import Port
+from service.security.files import with_files
 from service.security.tls import Certificates
 from service.settings import Settings
 
@@ -161,7 +162,7 @@ def serve(settings: Settings) -> int:
         log.error(f"grpc_port: {error}")
         return STARTUP_FAILURE
     with grpc_port:
-        settings = settings.model_copy(update={"grpc_port": grpc_port.number})
+        settings = with_files(settings.model_copy(update={"grpc_port": grpc_port.number}))
         app = create_app(settings)
         Server(make_config(app, settings), app, settings.drain_delay_s).run()
     return 0

@@ -38,7 +38,7 @@ class Rpc(NamedTuple):
 
     request_id: str
     deadline_s: float
-    credentials: Credentials
+    credentials: Credentials = Credentials()
 
     @classmethod
     def of(cls, context: ServicerContext) -> Rpc:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from prometheus_client import Counter
 
 from service.errors import ForbiddenError, QuotaExceededError, UnauthenticatedError
 from service.security.keys import Key, Scope, hash_of, read_keys
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0
 """So often the file is looked at, while requests come."""
+ADMITTED = "admitted"
 NOBODY = ""  # in the metrics: tokens that no key has must not become labels
 
 
@@ -46,6 +48,8 @@ class Held(NamedTuple):
 
     key: Key
     quota: Quota | None
+    admitted: Counter
+    """Of its requests; looked up once."""
 
 
 class Permit:
@@ -134,7 +138,7 @@ class Gate:
             except QuotaExceededError as error:
                 self._metrics.count(held.key.name, error.code)
                 raise
-        self._metrics.count(held.key.name, "admitted")
+        held.admitted.inc()
         return Permit(held.quota)
 
     def _find(self, token: bytes) -> Held:
@@ -165,7 +169,10 @@ class Gate:
             log.info("key file read again", keys=len(self._held))
 
     def _hold(self, keys: list[Key]) -> dict[str, Held]:
-        return {key.sha256: Held(key, self._quotas.of(key)) for key in keys}
+        return {
+            key.sha256: Held(key, self._quotas.of(key), self._metrics.of(key.name, ADMITTED))
+            for key in keys
+        }
 
     def _look(self) -> tuple[int, ...]:
         """What is different when the file is."""

@@ -28,4 +28,8 @@ class KeyMetrics:
 
     def count(self, key: str, outcome: str) -> None:
         """Count a request."""
-        self._requests.labels(key, outcome).inc()
+        self.of(key, outcome).inc()
+
+    def of(self, key: str, outcome: str) -> Counter:
+        """The counter of a key's requests that ended so."""
+        return self._requests.labels(key, outcome)

@@ -26,6 +26,7 @@ from service.app import create_app
 from service.errors import DrainingError, ServiceError
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
+from service.security.files import with_files
 from service.serving import AppServer, forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
@@ -210,6 +211,7 @@ def main() -> int:
     configure_logs(settings.log_level, worker=int(index))
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    settings = with_files(settings)
     app = create_app(settings, worker=int(index))
     forget_raised_signals()
     supervisor = os.getppid()

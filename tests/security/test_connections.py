@@ -10,6 +10,8 @@ import json
 import os
 import resource
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ import pytest
 
 from tests.http.payloads import frames, infer_body, infer_path
 from tests.http.raw import Answers, RawAnswer, connect, exchange, request
-from tests.servers import Server, serving, wait_until
+from tests.servers import CHECKOUT, Server, serving, wait_until
 
 STORM = int(os.environ.get("SEQSERVE_STORM", "700"))
 MOST = 200
@@ -198,3 +200,21 @@ def test_requests_behind_others_are_answered_in_their_order(server: Server) -> N
         assert [answer.status for answer in answers] == [200] * len(order)
         for answer, (_, has) in zip(answers, order, strict=True):
             assert has in answer.body
+
+
+def test_where_few_files_may_be_open_there_are_fewer_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    code = (
+        "import resource, sys; from service.security.files import with_files; "
+        "from service.settings import Settings; "
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, int(sys.argv[1]))); "
+        "most = with_files(Settings(max_connections=500)).max_connections; "
+        "print(most, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    for allowed, most, files in ((300, 44, 300), (756, 500, 756), (1_000, 500, 756)):
+        told = subprocess.run(
+            [sys.executable, "-c", code, str(allowed)],
+            capture_output=True, text=True, check=True, cwd=CHECKOUT,
+        )  # fmt: skip
+        assert told.stdout.splitlines()[-1] == f"{most} {files}"
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
