@@ -2,7 +2,7 @@
 # The wheel, and a CycloneDX bill of what an environment that serves is made of, in build/release.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rm -rf build/release
+rm -rf build/release build/lib build/bdist.* # or the wheel would have it, too
 mkdir -p build/release
 PIP_BUILD_CONSTRAINT=constraints.txt .venv/bin/pip wheel --quiet --disable-pip-version-check \
   --no-deps --wheel-dir build/release .

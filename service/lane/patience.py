@@ -9,17 +9,16 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from collections.abc import Sized
 from typing import Any, NamedTuple
 
 import structlog
-from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.calls.exchange import Answer, refusal
 from service.calls.services import Services
 from service.errors import HeaderTooLargeError, RequestTimeoutError
 from service.lane.fast_path import header_lines
+from service.lane.flow import PipelineFlow
 
 log = structlog.get_logger(__name__)
 
@@ -28,24 +27,6 @@ ROOM_PART = 64
 PIECE_BYTES = 2_048
 FRAMING = 16
 """Bytes of a chunked body's framing for one of its own, at most."""
-
-
-class PipelineFlow(FlowControl):
-    """Reads no more while requests wait behind another: uvicorn's own lets them pile up.
-
-    Args:
-        transport: Of the connection.
-        waiting: The requests that wait; they are complete, but for the last one at most.
-    """
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read again, if nothing waits."""
-        if not self._waiting:
-            super().resume_reading()
 
 
 class Waiting(NamedTuple):
