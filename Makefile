@@ -99,10 +99,9 @@ verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer c
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py
 
-.PHONY: storm
-storm: .venv/ready ## Thousands of half-open connections at once, and a server filled to its bounds
-	SEQSERVE_STORM=4000 $(DEV)/python -m pytest tests/security/test_connections.py \
-		tests/security/test_memory.py
+.PHONY: security
+security: .venv/ready ## Every test of security: TLS, thousands of half-open clients, memory (2 minutes)
+	SEQSERVE_STORM=4000 $(DEV)/python -m pytest tests/security
 
 .PHONY: audit
 audit: .venv/ready ## Hold every pinned package against the known vulnerabilities

@@ -18,8 +18,9 @@ from service.calls.exchange import Answer
 from service.calls.services import Services
 from service.errors import ServiceError
 from service.lane.fast_path import FastPath, header_lines
+from service.lane.flow import Waiting, late
 from service.lane.heads import FoundHead, Heads, HotHead
-from service.lane.patience import PatientProtocol, Waiting, late
+from service.lane.patience import PatientProtocol
 from service.lane.turn import FastTurn, Turn
 from service.security.bodies import Holding
 from service.security.gate import Gate, Permit
@@ -91,7 +92,7 @@ class Lane(PatientProtocol):
             try:
                 self._unread_holding.add(len(self._unread))
             except ServiceError:  # one of many such
-                self.transport.abort()
+                self.abort()
         elif self._held:  # uvicorn's own pauses are its own
             self._held = False
             self._unread_holding.release()

@@ -9,44 +9,37 @@ from __future__ import annotations
 import asyncio
 import heapq
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from service.calls.exchange import Answer, refusal
 from service.calls.services import Services
-from service.errors import HeaderTooLargeError, RequestTimeoutError
+from service.errors import HeaderTooLargeError
 from service.lane.fast_path import header_lines
-from service.lane.flow import PipelineFlow
+from service.lane.flow import PipelineFlow, Waiting, late
 
 log = structlog.get_logger(__name__)
 
 ROOM_PART = 64
 """Of the connections, one in so many makes room at a time: to look at all takes long."""
+TELL_S = 1.0
 PIECE_BYTES = 2_048
 FRAMING = 16
 """Bytes of a chunked body's framing for one of its own, at most."""
 
 
-class Waiting(NamedTuple):
-    """What a connection waits for its client to do.
-
-    Args:
-        rank: Those with the lowest make room first.
-        since_s: On the loop's clock.
-        allowed_s: No longer.
-        what: That does not come, for a client that could be told; empty: it is just closed.
-    """
-
-    rank: int
-    since_s: float
-    allowed_s: float
-    what: str = ""
-
-
 class PatientProtocol(HttpToolsProtocol):
     """uvicorn's connection with an end to its patience."""
+
+    tell_again_s = -math.inf
+    """Of all connections: a storm of them need not be one of log lines."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -58,6 +51,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._message_since_s = self._idle_since_s = self.loop.time()
         self._stalled_since_s = self._closing_since_s = math.inf
         self._was_answered = False
+        self._running: RequestResponseCycle | None = None  # others may wait behind it
 
     # what comes
 
@@ -166,8 +160,24 @@ class PatientProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
             self._be_idle()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def abort(self) -> None:
+        """Leave the client at once; who would answer it is told."""
+        self._leave()
+        self.transport.abort()
+
+    def _leave(self) -> None:
+        # uvicorn tells only the last request that it has read
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """It is over."""
+        self._leave()
         super().connection_lost(exc)
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
@@ -179,11 +189,9 @@ class PatientProtocol(HttpToolsProtocol):
     def _refuse(self, answer: Answer) -> None:
         """Answer what did not come whole, and close; whoever reads of it is told that it ended."""
         if self.cycle is not None and not self.cycle.response_complete:
-            started = self.cycle.response_started
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-            if started:
-                self.transport.abort()
+            self._leave()
+            if self.cycle.response_started or self.cycle is not self._running:
+                self.abort()
                 return
         head = (
             STATUS_LINE[answer.status],
@@ -228,7 +236,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._closing_since_s = min(self._closing_since_s, now_s)
             closed_s = self._closing_since_s + self._services.settings.transfer_timeout_s
             if now_s >= closed_s:  # what was answered last is not taken
-                self.transport.abort()
+                self.abort()
                 return
         elif (waiting := self.waiting()) is not None:
             left_s = min(left_s, waiting.since_s + waiting.allowed_s - now_s)
@@ -241,7 +249,7 @@ class PatientProtocol(HttpToolsProtocol):
         if waiting.what:
             self._refuse(refusal(late(waiting)))
         elif self.flow.write_paused:
-            self.transport.abort()
+            self.abort()
         else:
             self.transport.close()
 
@@ -267,17 +275,13 @@ class PatientProtocol(HttpToolsProtocol):
                     waiting.append((found.rank, found.since_s, id(other), other))
         count = max(len(self.connections) // ROOM_PART, 1)
         going = [entry[-1] for entry in heapq.nsmallest(count, waiting)] or [self]
-        log.warning("connections closed to make room", closed=len(going))
+        now_s = self.loop.time()
+        if now_s >= PatientProtocol.tell_again_s:
+            PatientProtocol.tell_again_s = now_s + TELL_S
+            log.warning("connections closed to make room", closed=len(going))
         for connection in going:
             self.connections.discard(connection)
-            connection.transport.abort()
-
-
-def late(waiting: Waiting) -> RequestTimeoutError:
-    """What a client is told that took too long."""
-    return RequestTimeoutError(
-        f"the request's {waiting.what} did not come whole within {waiting.allowed_s:g} s"
-    )
+            connection.abort()
 
 
 def _too_large(max_header_bytes: int) -> HeaderTooLargeError:

@@ -1,6 +1,6 @@
 """Clients that open and do not ask, ask and do not end, or do not read: none of them stops others.
 
-SEQSERVE_STORM is how many open connections at once; `make storm` has thousands.
+SEQSERVE_STORM is how many open connections at once; `make security` has thousands.
 """
 
 from __future__ import annotations

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service import native
-from tests.http.payloads import frames, infer_body, infer_path
-from tests.security.keyring import Keyring
-from tests.servers import serving
 
 S = 1_000_000_000
 
@@ -96,17 +90,3 @@ def test_threads_take_no_token_twice() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(take, range(4))) == 500
-
-
-def test_workers_share_a_rate(tmp_path: Path) -> None:
-    keyring = Keyring(
-        tmp_path / "keys.toml", {"slow": {"scopes": ["infer"], "requests_per_s": 0.01, "burst": 6}}
-    )
-    body = json.dumps(infer_body(frames(3)))
-    headers = {"Content-Type": "application/json", **keyring.of("slow")}
-    with serving(workers=2, engine_threads=1, api_keys=keyring.path) as server:
-        statuses = Counter(
-            httpx.post(server.base_url + infer_path(), content=body, headers=headers).status_code
-            for _ in range(12)  # each on a connection of its own, of one worker or the other
-        )
-    assert statuses == {200: 6, 429: 6}
