@@ -128,6 +128,18 @@ monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fi
 	./deploy/prometheus.sh
 	$(DEV)/python -m pytest tests/monitoring/on_prometheus.py
 
+.PHONY: security
+security: .venv/ready ## Every test of security: TLS, thousands of half-open clients, memory (2 minutes)
+	SEQSERVE_STORM=4000 $(DEV)/python -m pytest tests/security
+
+.PHONY: audit
+audit: .venv/ready ## Hold every pinned package against the known vulnerabilities
+	./deploy/audit.sh
+
+.PHONY: release
+release: .venv/ready audit ## Audit, then the wheel and a bill of materials (CycloneDX) in build/release
+	./deploy/release.sh
+
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows
 	./deploy/lock.sh

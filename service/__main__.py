@@ -7,6 +7,8 @@ import sys
 from pydantic_settings import CliApp
 
 from service.origin.sources import check_repository
+from service.security.budget import check_memory
+from service.security.check import check_security
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 
@@ -16,6 +18,8 @@ def main() -> int:
     try:
         settings = CliApp.run(Settings)
         check_repository(settings)
+        check_security(settings)
+        check_memory(settings)
     except (ValueError, OSError) as error:
         sys.stderr.write(f"bad setting: {error}\n")
         return 2

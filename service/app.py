@@ -18,10 +18,12 @@ from starlette.exceptions import HTTPException
 
 from service.api import generate, health, predict, timeseries, v2
 from service.api import repository as repository_api
+from service.api.browsers import allow_origins
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
+from service.api.guard import Guard
 from service.api.metadata import is_ready
-from service.api.openapi import describe_tasks
+from service.api.openapi import declare_keys, describe_tasks
 from service.cache import ResultCache
 from service.calls.services import Services
 from service.engine.engine import Engine
@@ -34,7 +36,11 @@ from service.origin.sources import open_repository, open_signatures
 from service.repository.changes import Change
 from service.repository.repository import Repository
 from service.schedulers.bounds import Bounds
+from service.security.budget import memory_bounds
+from service.security.gate import Gate
+from service.security.tls import open_certificates
 from service.settings import Settings
+from service.telemetry.keys import KeyMetrics
 from service.telemetry.loop_lag import LoopLag
 from service.telemetry.metrics import Metrics
 
@@ -60,7 +66,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services | FastPath | None]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services | FastPath | Gate | None]]:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
@@ -87,6 +93,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         tracing = tracing_of(settings, worker)
         services = Services(settings, metrics, repository, engine, cache, tracing)
+        bounds_bytes = memory_bounds(settings)
+        log.info("memory bounded", total=bounds_bytes.total, **bounds_bytes._asdict())
         app.state.apply = partial(apply_here, repository)
         # what it takes is neither looked up in the cache nor logged
         fast_path = None if cache or settings.access_log else FastPath(services)
@@ -108,7 +116,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         gc.set_threshold(GC_ALLOCATIONS, 20, 100)  # a request leaves no cycles behind
         async with grpc_beside(app):
             # which the lane finds in each connection's state
-            yield {"services": services, "fast_path": fast_path}
+            yield {"services": services, "fast_path": fast_path, "gate": app.state.gate}
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down; the
         # engine first, as one that loads or unloads a model may wait for it
@@ -150,13 +158,32 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     describe_tasks(app)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.state.certificates = open_certificates(settings)
+    app.state.gate = gate = open_gate(settings, app.state.metrics, worker)
+    # the last one is asked first
+    if gate is not None:
+        app.add_middleware(Guard, gate=gate)
+        declare_keys(app)
     app.add_middleware(RequestContext, access_log=settings.access_log)
+    if settings.cors_origins:
+        allow_origins(app, settings.cors_origins)
     return app
 
 
 async def apply_here(repository: Repository, change: Change) -> None:
     """Make a change of the models, of one process that serves alone."""
     await asyncio.wrap_future(repository.apply(change))
+
+
+def open_gate(settings: Settings, metrics: Metrics, worker: int) -> Gate | None:
+    """What knows the API keys, if there are to be some.
+
+    Raises:
+        OSError, ValueError: Their file is bad.
+    """
+    if settings.api_keys is None:
+        return None
+    return Gate(settings.api_keys, KeyMetrics(metrics.registry), worker, settings.workers)
 
 
 def grpc_beside(app: FastAPI) -> AbstractAsyncContextManager[None]:

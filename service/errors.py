@@ -8,7 +8,13 @@ ServiceError 500
         NotFiniteError                 its answer is beyond float32
     NotFiniteOutputError 422           an answer that JSON has no number for; binary has
     UnfitTensorsError 422              well-formed tensors that the graph can't take
-    ForbiddenError 403                 switched off by a setting
+    UnauthenticatedError 401           no API key, or none that is known
+    ForbiddenError 403                 switched off by a setting, or beyond the key's scopes
+    RequestTimeoutError 408            the request's head or body took too long to come
+    HeaderTooLargeError 431            the request's head is over the limit
+    QuotaExceededError 429             of the caller's key
+        RateLimitedError               it asks too often
+        ConcurrencyLimitedError        it has too much under way
     ModelNotFoundError 404             unknown model or version
         ModelGoneError                 it was unloaded between the request's head and its run
     BundleRefusedError 400             the bundle to be loaded is not as it should be
@@ -157,11 +163,52 @@ class BundleRefusedError(ServiceError):
     code = "bundle_refused"
 
 
+class UnauthenticatedError(ServiceError):
+    """The caller has no API key, or none that is known."""
+
+    status_code = 401
+    code = "unauthenticated"
+
+
 class ForbiddenError(ServiceError):
-    """A setting forbids it."""
+    """A setting forbids it, or the caller's key does not allow it."""
 
     status_code = 403
     code = "forbidden"
+
+
+class RequestTimeoutError(ServiceError):
+    """A request that began to come did not come to its end in time."""
+
+    status_code = 408
+    code = "request_timeout"
+
+
+class HeaderTooLargeError(ServiceError):
+    """A request's head is larger than `max_header_bytes`."""
+
+    status_code = 431
+    code = "header_too_large"
+
+
+class QuotaExceededError(ServiceError):
+    """The caller's API key allows no more now."""
+
+    status_code = 429
+    code = "quota_exceeded"
+    retry_after_s = 1
+
+
+class RateLimitedError(QuotaExceededError):
+    """The key asks more often than it may."""
+
+    code = "rate_limited"
+
+
+class ConcurrencyLimitedError(QuotaExceededError):
+    """The key has as many requests under way as it may."""
+
+    code = "concurrency_limited"
 
 
 class ModelNotReadyError(ServiceError):

@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Buffer
 
 from service.errors import ServiceError
 
@@ -255,7 +256,9 @@ def write_numbers(values: Floats) -> bytes: ...
 
 class HeadReader:
     def __init__(self, names: Items[bytes]) -> None: ...
-    def read(self, data: bytes) -> tuple[bytes, int, int, bytes, str] | None: ...
+    def read(
+        self, data: bytes
+    ) -> tuple[bytes, int, int, bytes, str, bytes, bytes, bool] | None: ...
 
 class HotHead:
     def __init__(self, head_id: int, model: str, keep_alive: bool, json_bytes: int) -> None: ...
@@ -296,3 +299,17 @@ class FastPath:
         self, data: bytes, waited_s: float = 0.0
     ) -> tuple[int, int, bytes, Job | None, ServiceError | None, str] | None: ...
     def respond(self, job: Job) -> bytes | None: ...
+
+class Quota:
+    def __init__(
+        self,
+        *,
+        words: Buffer,
+        num_processes: int,
+        process: int,
+        requests_per_s: float,
+        burst: float,
+        max_concurrent: int,
+    ) -> None: ...
+    def take(self, now_ns: int) -> int | None: ...
+    def leave(self) -> None: ...

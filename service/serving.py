@@ -9,21 +9,27 @@ import socket
 import sys
 from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.main import STARTUP_FAILURE  # type: ignore[attr-defined]
 
+from service.api.browsers import SECURITY_HEADERS, TLS_HEADERS
 from service.app import create_app
 from service.grpc.port import ReservedPort
 from service.lane.connection import Lane
+from service.port import Port
+from service.security.files import with_files
+from service.security.tls import Certificates
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 TELL_S = 0.1  # for those who wait to be told that they wait in vain
+TICKS_PER_RENEWAL = 50  # of uvicorn, a tenth of a second each
+MAX_ADOPTIONS = 1_024
 
 
 class AppServer(uvicorn.Server):
@@ -37,10 +43,54 @@ class AppServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
+        self._adoptions: dict[asyncio.Task[None], None] = {}  # the first is the oldest
+        self._certificates: Certificates | None = app.state.certificates
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if self._certificates is not None and counter % TICKS_PER_RENEWAL == 0:
+            self._certificates.refresh()
+        return await super().on_tick(counter)
+
+    def adopt(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted elsewhere.
+
+        Those whose handshake is not over are no connections of uvicorn's yet; of too many, the one
+        that takes longest has to go.
+        """
+        if len(self._adoptions) >= MAX_ADOPTIONS:
+            next(iter(self._adoptions)).cancel()
+        task = asyncio.get_running_loop().create_task(self._adopt(connection))
+        self._adoptions[task] = None
+        task.add_done_callback(self._adoptions.pop)
+
+    async def _adopt(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {}
+        if self._certificates is not None:
+            timeout_s = self._app.state.settings.head_timeout_s
+            options = {
+                "ssl": self._certificates.context,
+                "ssl_handshake_timeout": timeout_s,
+                "ssl_shutdown_timeout": timeout_s,
+            }
+        try:
+            connection.setblocking(False)
+            await loop.connect_accepted_socket(self._make_protocol, connection, **options)
+        except (OSError, asyncio.CancelledError) as error:
+            connection.close()
+            log.debug("connection lost", reason=str(error))
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what came, over every protocol in the same time, then end."""
         self._app.state.stopping.set()
+        if self._adoptions:  # who came before the end is answered, who only opened has had its time
+            await asyncio.wait(self._adoptions, timeout=1.0)
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn drops what is under way, and the application too
             for task in list(self.server_state.tasks):
@@ -66,6 +116,32 @@ class Server(AppServer):
     def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float) -> None:
         super().__init__(config, app)
         self._drain_delay_s = drain_delay_s
+        self._port: Port | None = None  # uvicorn's own, but for TLS
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application and listen.
+
+        With TLS connections are adopted: of its own, uvicorn neither counts nor times out those
+        whose handshake does not come to its end.
+        """
+        if self._certificates is None:
+            await super().startup(sockets)
+            return
+        try:
+            self._port = Port(self.config.host, self.config.port)
+        except OSError as error:
+            log.error(str(error))
+            sys.exit(STARTUP_FAILURE)
+        await super().startup([])
+        self._port.set_open(True, self.adopt)
+        url = f"https://{self.config.host}:{self._port.number}"
+        log.info(f"Uvicorn running on {url} (Press CTRL+C to quit)")  # in its own words
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer who came, then end."""
+        if self._port is not None:
+            self._port.close(self.adopt)
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Answer 503 to readiness, serve on for `drain_delay_s`, then stop; a second signal now."""
@@ -91,6 +167,7 @@ def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
+        headers=SECURITY_HEADERS + (TLS_HEADERS if settings.tls_certificate else []),
     )
 
 
@@ -103,7 +180,7 @@ def serve(settings: Settings) -> int:
         log.error(f"grpc_port: {error}")
         return STARTUP_FAILURE
     with grpc_port:
-        settings = settings.model_copy(update={"grpc_port": grpc_port.number})
+        settings = with_files(settings.model_copy(update={"grpc_port": grpc_port.number}))
         app = create_app(settings)
         Server(make_config(app, settings), app, settings.drain_delay_s).run()
         end_well(app)

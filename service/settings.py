@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.graphs.settings import FaultSettings
 from service.manifest import Precision
+from service.security.settings import SecuritySettings
 from service.telemetry.settings import TelemetrySettings
 
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
@@ -25,7 +26,7 @@ Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
 """A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
-class Settings(FaultSettings, TelemetrySettings, BaseSettings):
+class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings):
     """Serve sequence models over HTTP.
 
     Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.
@@ -132,7 +133,8 @@ class Settings(FaultSettings, TelemetrySettings, BaseSettings):
     )
     allow_model_control: bool | None = Field(
         None,
-        description="let requests load and unload models; default: only on a loopback host",
+        description="let requests change models and logs; default: with API keys those with the "
+        "scope admin, without only on a loopback host",
     )
     max_upload_bytes: int = Field(
         256 << 20, ge=0, le=1 << 40, description="files of one request to load a model, in all"
@@ -151,9 +153,11 @@ class Settings(FaultSettings, TelemetrySettings, BaseSettings):
 
     @property
     def controls_models(self) -> bool:
-        """Whether requests may load and unload models."""
+        """Whether requests may load and unload models, and change what is logged."""
         if self.allow_model_control is not None:
             return self.allow_model_control
+        if self.api_keys is not None:
+            return True  # of a key with the scope for it
         try:
             return ip_address(self.host).is_loopback
         except ValueError:
@@ -176,6 +180,16 @@ class Settings(FaultSettings, TelemetrySettings, BaseSettings):
                 f"max_request_sequences ({self.max_request_sequences}) exceeds "
                 f"max_queue_size ({self.max_queue_size}): such a request could never be taken"
             )
+        if self.max_body_bytes > self.max_bodies_bytes:
+            raise ValueError(
+                f"max_body_bytes ({self.max_body_bytes}) exceeds max_bodies_bytes "
+                f"({self.max_bodies_bytes}): such a body could never be taken"
+            )
         if self.port and self.port == self.grpc_port:
             raise ValueError(f"port and grpc_port are both {self.port}")
         return self
+
+
+def max_load_bytes(settings: Settings) -> int:
+    """Of the body of a request to load a model, whose files are in base64."""
+    return settings.max_body_bytes + settings.max_upload_bytes * 4 // 3

@@ -24,7 +24,7 @@ import httpx
 CHECKOUT = Path(__file__).parent.parent
 REPOSITORY = CHECKOUT / "repository"
 START_S = STOP_S = 30.0
-LISTENS = re.compile(r"Uvicorn running on (http://\S+)")
+LISTENS = re.compile(r"Uvicorn running on (https?://\S+)")
 
 
 def bundles_folder() -> Path:

@@ -54,6 +54,16 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "trace_sample_ratio": [-0.1, 1.1, "nan"],
     "input_sample_share": [-0.1, 1.1, "nan"],
     "input_window": [99, 1_000_001],
+    "max_header_bytes": [8_191, (1 << 20) + 1],
+    "max_bodies_bytes": [1_023, (1 << 40) + 1],
+    "max_memory_bytes": [0, (1 << 50) + 1],
+    "max_rpcs": [0, 1_000_001],
+    "max_models": [0, 1_000_001],
+    "max_models_bytes": [1_023, (1 << 50) + 1],
+    "max_connections": [0, 1_000_001],
+    "keep_alive_s": [0, 3_601, "nan"],
+    "head_timeout_s": [0, 3_601, "nan"],
+    "transfer_timeout_s": [0, 3_601, "nan"],
 }
 
 

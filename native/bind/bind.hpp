@@ -18,6 +18,7 @@ using Floats = pybind11::array_t<float, pybind11::array::c_style | pybind11::arr
 void bind_schedule(pybind11::module_& module);
 void bind_engine(pybind11::module_& module);
 void bind_lane(pybind11::module_& module);
+void bind_security(pybind11::module_& module);
 
 // The service's error that says so.
 pybind11::object error_of(const Refusal& refusal);

@@ -5,4 +5,5 @@ PYBIND11_MODULE(native, module) {
   seqserve::bind_schedule(module);
   seqserve::bind_engine(module);
   seqserve::bind_lane(module);
+  seqserve::bind_security(module);
 }

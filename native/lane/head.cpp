@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include "lane/trace.hpp"
 
@@ -94,9 +95,9 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
   auto lines = data.substr(0, blank + kLineEnd.size());
   auto request = take_line(lines);
   if (!is_plain_request(request)) return std::nullopt;
-  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}};
+  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}, {}, {}, false};
   std::optional<std::size_t> length;
-  bool is_traced = false;
+  bool is_traced = false, has_authorization = false, has_api_key = false;
   while (!lines.empty()) {
     auto header = read_header(take_line(lines));
     if (!header) return std::nullopt;
@@ -109,6 +110,14 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
     } else if (name == "traceparent") {  // of two, none is to be believed
       words.trace_parent = is_traced ? std::string() : read_trace_parent(value);
       is_traced = true;
+    } else if (name == "authorization") {
+      if (std::exchange(has_authorization, true)) return std::nullopt;
+      words.authorization = value;
+    } else if (name == "x-api-key") {
+      if (std::exchange(has_api_key, true)) return std::nullopt;
+      words.api_key = value;
+    } else if (name == "origin") {
+      words.has_origin = true;
     } else if (matters(name)) {
       words.key.append(name).append(": ").append(value).append(kLineEnd);
     }

@@ -19,10 +19,14 @@ struct HeadWords {
   std::size_t body_bytes;
   std::string_view request_id;  // the caller's own, which may be sent back; empty: there is none
   std::string trace_parent;     // what it is a part of, well formed; empty if it does not say
+  // who the caller says to be: a part of no key, as one caller's must never count for another
+  std::string_view authorization, api_key;
+  bool has_origin;  // a browser asks for another site's page
 };
 
 // Reads plain heads alone, in none of which two readers of HTTP could see different requests: a
-// POST to a path, one line a header, one length, at most one `x-request-id` and that a fit one.
+// POST to a path, one line a header, one length, at most one `x-request-id` and that a fit one, at
+// most one of each header that says who asks.
 class HeadReader {
  public:
   // names: of the headers that matter, in lower case.

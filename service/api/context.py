@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.routes import to_response
+from service.api.routes import HOLDING, to_response
 from service.calls.exchange import REQUEST_ID, refusal, request_id_of
 from service.errors import DrainingError, ServiceError
 
@@ -59,6 +59,9 @@ class RequestContext:
             except asyncio.CancelledError:  # uvicorn's: the time to shut down is over
                 response = error_response(DrainingError("the server stopped before it answered"))
                 await response(scope, receive, send_with_id)
+            finally:
+                if (holding := scope["state"].get(HOLDING)) is not None:
+                    holding.release()
             if self._access_log:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
                 path, method = scope["path"], scope["method"]

@@ -12,10 +12,17 @@ from service.api.generate_documents import add_example
 from service.api.schemas import JSON_TYPE, json_of, responses, schema_of
 from service.api.timeseries import example_of
 from service.calls.services import Services
+from service.security.keys import Scope
+from service.security.scopes import scope_of_path
 from service.tasks.forecasting.task import Forecasting
 from service.tasks.generation.task import Generation
 from service.tasks.registry import TASKS
 from service.tasks.task import Task
+
+SCHEMES: dict[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 
 
 def describe_tasks(app: FastAPI) -> None:
@@ -40,6 +47,36 @@ def describe_tasks(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does
+
+
+def declare_keys(app: FastAPI) -> None:
+    """Have the document say that a key is needed, and how one is given."""
+    without = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = without()
+        document["components"]["securitySchemes"] = SCHEMES
+        document["security"] = [{name: []} for name in SCHEMES]
+        for path, operations in document["paths"].items():
+            scope = scope_of_path(path)
+            for operation in operations.values():
+                if scope is None:
+                    operation["security"] = []
+                else:
+                    told = {**operation["responses"], **responses_to_keys(scope)}
+                    operation["responses"] = told
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def responses_to_keys(scope: Scope) -> dict[str, Any]:
+    """What the keys of callers may be answered with."""
+    return {
+        "401": {"description": "no API key, or none that is known"},
+        "403": {"description": f"the key has not the scope {scope}, or a setting forbids it"},
+        "429": {"description": "asked too often, too much at a time, or the queue is full"},
+    }
 
 
 def _schemas() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
 from service.repository.changes import Load, Unload
-from service.settings import Settings
+from service.settings import Settings, max_load_bytes
 
 router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -60,8 +60,8 @@ async def load(request: Request) -> Response:
     """Load a model, or load it again: what serves goes on until the new one is warm."""
     settings: Settings = request.app.state.settings
     check_allowed(settings)
-    max_bytes = settings.max_body_bytes + settings.max_upload_bytes * 4 // 3  # base64
-    body = await read_body(request, max_bytes)
+    uploads = request.app.state.services.uploads
+    body = await read_body(request, max_load_bytes(settings), uploads)
     name = request.path_params["name"]
 
     def read() -> Load:
@@ -87,15 +87,16 @@ async def unload(request: Request) -> Response:
 
 
 def check_allowed(settings: Settings) -> None:
-    """Refuse to change the models where that is switched off.
+    """Refuse to change the models, or what is logged, where that is switched off.
 
     Raises:
         ForbiddenError: It is.
     """
     if not settings.controls_models:
         raise ForbiddenError(
-            "this server's models can't be changed by requests: it listens beyond this machine, "
-            "or allow_model_control is false; set SEQSERVE_ALLOW_MODEL_CONTROL=true to allow it"
+            "requests can't change this server's models and logs: it listens beyond this machine "
+            "without API keys, or allow_model_control is false; set api_keys, or "
+            "SEQSERVE_ALLOW_MODEL_CONTROL=true to allow it to all"
         )
 
 

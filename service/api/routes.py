@@ -13,8 +13,13 @@ from starlette.responses import Response
 from service.calls.asked import Handler
 from service.calls.call import Call
 from service.calls.exchange import TRACE_PARENT, TRACE_RESPONSE, Answer, Head, refusal
+from service.calls.services import Services
 from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
 from service.native import read_trace_parent
+from service.security.bodies import Bodies, Holding
+
+HOLDING = "holding"
+"""Where in a request's state its `Holding` is, if it has a body."""
 
 
 class RawRoute(APIRoute):
@@ -113,16 +118,25 @@ def to_response(answer: Answer) -> Response:
     return response
 
 
-async def read_body(request: Request, max_bytes: int) -> bytes:
-    """The whole body of an ASGI request.
+async def read_body(request: Request, max_bytes: int, bodies: Bodies | None = None) -> bytes:
+    """The whole body of an ASGI request, held until it is answered.
+
+    Args:
+        request: Whose it is.
+        max_bytes: No longer.
+        bodies: That it counts among; default: those of the server.
 
     Raises:
+        OverloadedError: Those take all room there is.
         PayloadTooLargeError: It is larger than `max_bytes`, by its header or by what came.
         CallerGoneError: The client left while it sent.
     """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise PayloadTooLargeError(f"the body has {declared} bytes, the limit is {max_bytes}")
+    services: Services = request.app.state.services
+    holding = Holding(services.bodies if bodies is None else bodies)
+    request.scope["state"][HOLDING] = holding
     parts: list[bytes] = []
     size = 0
     try:
@@ -130,6 +144,7 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
             size += len(part)
             if size > max_bytes:
                 raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes")
+            holding.add(len(part))
             parts.append(part)
     except ClientDisconnect:
         raise CallerGoneError("the client left while it sent the body") from None

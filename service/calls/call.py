@@ -35,6 +35,7 @@ from service.graphs.model import Arrays
 from service.repository.routes import Routed
 from service.repository.served import Served
 from service.schedulers.job import Job
+from service.security.bodies import Holding
 
 if TYPE_CHECKING:
     from service.telemetry.tracing import Tracing
@@ -80,6 +81,8 @@ class Call(ABC):
         self._key = b""
         self._job: Job | None = None
         self._done: native.Job | None = None
+        self.holding = Holding(services.bodies)
+        """What of it is held here; the transport may hold more."""
 
     @abstractmethod
     def send(self, answer: Answer) -> None:
@@ -216,7 +219,12 @@ class Call(ABC):
             self._read(body)
         else:
             max_bytes = self.settings.max_body_bytes
-            self._in_thread(partial(decompress, body, coding, max_bytes), self._read)
+            self._in_thread(partial(decompress, body, coding, max_bytes), self._read_plain)
+
+    def _read_plain(self, body: bytes) -> None:
+        """Go on with what was decompressed, which may be much longer."""
+        self.holding.add(len(body))
+        self._read(body)
 
     def _read(self, body: Any) -> None:
         asked = self._handler.read(self, body)
@@ -304,6 +312,7 @@ class Call(ABC):
     def _end(self, outcome: str) -> float:
         """Count how it ended, `ok` or the error's code; when that was."""
         self.over = True
+        self.holding.release()
         now_s = time.perf_counter()
         if self._services.tracing is not None:
             self._trace(self._services.tracing, outcome, now_s)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from service.codec.compression import WORTH_BYTES, accepted_coding, compress
-from service.errors import OverloadedError, ServiceError
+from service.errors import OverloadedError, ServiceError, UnauthenticatedError
 
 REQUEST_ID = "X-Request-ID"
 TRACE_PARENT, TRACE_RESPONSE = "traceparent", "traceresponse"
@@ -32,13 +32,15 @@ READ_HEADERS = frozenset(
 )
 """All that a hot route may read of its headers: requests that differ in others are taken as alike.
 
-Who comes to read another one adds it here; but one whose value is new in every request, such as a
-token, must be captured as the request's id is, or nothing would be known again.
+Who comes to read another one adds it here; but one whose value is new in every request must be
+captured as the request's id is, or nothing would be known again; and one that says who asks, as an
+API key, must be, or one caller's would count for another.
 """
 
 Headers = Sequence[tuple[bytes, bytes]]  # names in lower case
 
 JSON_HEADERS: Headers = ((b"content-type", b"application/json"),)
+CHALLENGE = (b"www-authenticate", b'Bearer realm="seqserve"')
 BINARY_TYPE = (b"content-type", b"application/octet-stream")
 
 
@@ -116,8 +118,10 @@ def _refusal(status: int, code: str, message: str, field: str, retry_after_s: in
     body = {"error": message, "code": code}
     if field:
         body["field"] = field
-    retry = [(b"retry-after", b"%d" % retry_after_s)] if retry_after_s else []
-    return Answer(msgspec.json.encode(body), status, (*retry, *JSON_HEADERS))
+    headers = [(b"retry-after", b"%d" % retry_after_s)] if retry_after_s else []
+    if status == UnauthenticatedError.status_code:
+        headers.append(CHALLENGE)
+    return Answer(msgspec.json.encode(body), status, (*headers, *JSON_HEADERS))
 
 
 _kept_refusal = lru_cache(64)(_refusal)

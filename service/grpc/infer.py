@@ -64,6 +64,15 @@ class MessageCall(Call):
         left_s = self._deadline_s - time.perf_counter()
         return min(super().timeout_s(wanted_s, field), left_s)
 
+    def take(self, received: Received) -> None:
+        """Go on with a message, if there is room for it."""
+        try:
+            self.holding.add(received.num_bytes)
+        except ServiceError as error:
+            self.fail(error)
+        else:
+            self.run(received)
+
     def send(self, answer: Answer) -> None:
         """Let the RPC return it."""
         self._settle(answer)
@@ -116,7 +125,7 @@ class Inference:
         self._calls.add(call)
         try:
             if call.enter():
-                call.run(received)
+                call.take(received)
             outcome = await call.outcome
         finally:
             call.drop()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import structlog
@@ -17,6 +18,8 @@ from service.calls.exchange import REQUEST_ID, TRACE_PARENT, request_id_of
 from service.errors import InvalidRequestError, ServiceError
 from service.grpc.statuses import details_of, metadata_of, status_of
 from service.native import read_trace_parent
+from service.security.gate import Credentials, Gate
+from service.security.scopes import scope_of_method
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +36,14 @@ class Rpc(NamedTuple):
         deadline_s: When the caller stops to wait, by `time.perf_counter`; infinite if never.
         trace_parent: What it is a part of; see `Call`.
         trailing: What else its end tells.
+        credentials: Who the caller says to be.
     """
 
     request_id: str
     deadline_s: float
     trace_parent: str
     trailing: list[tuple[str, str]]
+    credentials: Credentials = Credentials()
 
     @classmethod
     def of(cls, context: ServicerContext) -> Rpc:
@@ -47,7 +52,8 @@ class Rpc(NamedTuple):
         given, parent = metadata.get(ID_KEY, ""), metadata.get(TRACE_PARENT, "")
         left_s = context.time_remaining()
         deadline_s = math.inf if left_s is None else time.perf_counter() + left_s
-        return cls(request_id_of(given.encode()), deadline_s, read_trace_parent(parent), [])
+        trace_parent, credentials = read_trace_parent(parent), _credentials_of(metadata)
+        return cls(request_id_of(given.encode()), deadline_s, trace_parent, [], credentials)
 
 
 class Rpcs:
@@ -55,21 +61,28 @@ class Rpcs:
 
     Args:
         access_log: Log a line for every one.
+        gate: What knows the API keys, where there are some.
     """
 
-    def __init__(self, access_log: bool) -> None:
+    def __init__(self, access_log: bool, gate: Gate | None = None) -> None:
         self._access_log = access_log
+        self._gate = gate
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(
-        self, method: str, context: ServicerContext, work: Callable[[Rpc], Awaitable[T]]
+        self,
+        method: str,
+        context: ServicerContext,
+        work: Callable[[Rpc], Awaitable[T]],
+        is_stream: bool = False,
     ) -> T:
-        """Serve one: what `work` raises is its status."""
+        """Serve one: what `work` raises is its status; a stream's messages are let in each."""
         self._hold_task()
         rpc, started_s = Rpc.of(context), time.perf_counter()
         status = StatusCode.CANCELLED
         try:
-            answer = await work(rpc)
+            with self._let_in(method, rpc, is_stream):
+                answer = await work(rpc)
             status = StatusCode.OK
         except ServiceError as raised:
             error = raised
@@ -90,6 +103,18 @@ class Rpcs:
         context.set_trailing_metadata((request_id, *rpc.trailing))
         return answer
 
+    @contextmanager
+    def _let_in(self, method: str, rpc: Rpc, is_stream: bool) -> Iterator[None]:
+        scope = scope_of_method(method.rpartition("/")[2])
+        if self._gate is None or scope is None:
+            yield
+        elif is_stream:
+            self._gate.identify(rpc.credentials, scope)
+            yield
+        else:
+            with self._gate.admit(rpc.credentials, scope):
+                yield
+
     async def wait(self, timeout_s: float) -> None:
         """Return when all have ended, their answers sent, or the time is over."""
         if self._tasks:
@@ -100,6 +125,12 @@ class Rpcs:
         assert task is not None, "an RPC is served in a task"
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _credentials_of(metadata: dict[str, str]) -> Credentials:
+    return Credentials(
+        metadata.get("authorization", "").encode(), metadata.get("x-api-key", "").encode()
+    )
 
 
 def decode(message_class: Any, body: bytes) -> Any:

@@ -26,6 +26,7 @@ from service.grpc.methods import METHODS, refuse
 from service.grpc.port import address_of
 from service.grpc.rpc import Rpc, Rpcs, decode
 from service.grpc.stream import Streams
+from service.grpc.tls import credentials_of
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -49,12 +50,14 @@ class Server:
         services: Services = state.services
         self._state = state
         self._settings = services.settings
-        self._rpcs = Rpcs(self._settings.access_log)
+        self._rpcs = Rpcs(self._settings.access_log, state.gate)
         self._inference = Inference(services)
-        self._streams = Streams(self._inference, self._settings.max_body_bytes)
+        self._streams = Streams(self._inference, self._settings.max_body_bytes, state.gate)
         self._health = Health(state, ["", SERVICE.full_name])
         logging.getLogger("grpc._cython.cygrpc").addFilter(is_failure)
-        self._server = grpc.aio.server(options=options(self._settings))
+        self._server = grpc.aio.server(
+            options=options(self._settings), maximum_concurrent_rpcs=self._settings.max_rpcs
+        )
         handlers = {method.name: self._handler(method) for method in SERVICE.methods}
         generic = grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
         self._server.add_generic_rpc_handlers((generic,))
@@ -70,7 +73,11 @@ class Server:
         """
         assert self._settings.grpc_port is not None, "gRPC is on"
         address = address_of(self._settings.host, self._settings.grpc_port)
-        port = self._server.add_insecure_port(address)
+        certificates = self._state.certificates
+        if certificates is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, credentials_of(certificates))
         await self._health.refresh()
         await self._server.start()
         log.info("gRPC started", address=address_of(self._settings.host, port))
@@ -114,7 +121,7 @@ class Server:
     async def _serve_stream(
         self, path: str, _: AsyncIterator[bytes], context: grpc.aio.ServicerContext
     ) -> None:
-        await self._rpcs.serve(path, context, partial(self._streams.serve, context))
+        await self._rpcs.serve(path, context, partial(self._streams.serve, context), True)
 
     async def _answer(self, method: Any, body: bytes, _: Rpc) -> bytes:
         """The answer of a simple method."""

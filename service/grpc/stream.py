@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from grpc.aio import EOF, BaseError, ServicerContext
@@ -11,6 +12,8 @@ from tritonclient.grpc.service_pb2 import ModelStreamInferResponse
 from service.errors import CallerGoneError, DrainingError, ServiceError
 from service.grpc.infer import Inference, Received
 from service.grpc.rpc import Rpc
+from service.security.gate import Gate
+from service.security.keys import Scope
 
 MAX_IN_FLIGHT = 64
 """Requests of one stream whose answers are not sent; more are not read."""
@@ -22,11 +25,13 @@ class Streams:
     Args:
         inference: Answers their requests.
         max_bytes: Of one stream's requests in flight; more are not read.
+        gate: What lets each request in, where there are API keys.
     """
 
-    def __init__(self, inference: Inference, max_bytes: int) -> None:
+    def __init__(self, inference: Inference, max_bytes: int, gate: Gate | None) -> None:
         self.inference = inference
         self.max_bytes = max_bytes
+        self.gate = gate
         self._reading: set[asyncio.Task[None]] = set()
 
     async def serve(self, context: ServicerContext, rpc: Rpc) -> None:
@@ -64,6 +69,7 @@ class Stream:
     def __init__(self, streams: Streams, context: ServicerContext, rpc: Rpc) -> None:
         self._inference = streams.inference
         self._max_bytes = streams.max_bytes
+        self._gate = streams.gate
         self._context = context
         self._rpc = rpc
         self._num_requests = self._num_bytes = 0  # in flight
@@ -101,11 +107,17 @@ class Stream:
         self._num_bytes -= len(body)
         self._answered.set()
 
+    def _let_in(self) -> AbstractContextManager[None]:
+        if self._gate is None:
+            return nullcontext()
+        return self._gate.admit(self._rpc.credentials, Scope.INFER)
+
     async def _ask(self, body: bytes) -> bytes:
         message: Any = None
         try:
             message = await self._inference.decode(body)
-            return await self._inference.ask(Received(message, len(body), True), self._rpc)
+            with self._let_in():
+                return await self._inference.ask(Received(message, len(body), True), self._rpc)
         except ServiceError as error:
             response = ModelStreamInferResponse(error_message=error.message)
             if message is not None:

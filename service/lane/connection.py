@@ -7,63 +7,45 @@ request, goes uvicorn's ordinary way over the same connection. Both ways use the
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import Sized
 from typing import Any
 
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service import native
 from service.calls.asked import Asked
 from service.calls.exchange import Answer
 from service.calls.services import Services
+from service.errors import ServiceError
 from service.lane.fast_path import FastPath, header_lines
-from service.lane.heads import Heads, HotHead
+from service.lane.flow import Waiting, late
+from service.lane.heads import FoundHead, Heads, HotHead
+from service.lane.patience import PatientProtocol
 from service.lane.turn import FastTurn, Turn
+from service.security.bodies import Holding
+from service.security.gate import Gate, Permit
+from service.security.keys import Scope
 
 HEADS = Heads()
 
 
-class PipelineFlow(FlowControl):
-    """Reads no more while requests wait behind another: uvicorn's own lets them pile up.
-
-    Args:
-        transport: Of the connection.
-        waiting: The requests that wait; they are complete, but for the last one at most.
-    """
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read again, if nothing waits."""
-        if not self._waiting:
-            super().resume_reading()
-
-
-class Lane(HttpToolsProtocol):
+class Lane(PatientProtocol):
     """A connection that answers the hot routes itself."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._services: Services | None = self.app_state.get("services")
-        self._is_tracing = self._services is not None and self._services.tracing is not None
-        self._in_message = False  # the parser has begun with a message that is not complete
-        self._in_head = False
+        self._is_tracing = self._services.tracing is not None
+        self._has_cors = bool(self._services.settings.cors_origins)
         self._fast: FastPath | None = self.app_state.get("fast_path")
+        self._gate: Gate | None = self.app_state.get("gate")
+        self._permit: Permit | None = None  # of the request under way here
+        self._looks_first = self._gate is not None or self._has_cors
+        self._holding = Holding(self._services.bodies)  # of what was known by heart
+        self._unread_holding = Holding(self._services.bodies)  # of what is much
         self._turn: Turn | FastTurn | None = None  # under way here, or its body still comes
         self._unread = b""  # came behind its body
         self._going_on = False
         self._held = False
-        self._idle_since_s = math.inf
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin with a connection."""
-        super().connection_made(transport)
-        self.flow = PipelineFlow(transport, self.pipeline)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -90,7 +72,7 @@ class Lane(HttpToolsProtocol):
             return
         self._going_on = True
         try:
-            while self._unread and self._turn is None and not self.flow.write_paused:
+            while self._unread and self._may_begin:
                 data, self._unread = self._unread, b""
                 if not self.transport.is_closing():
                     self._begin(data)
@@ -98,49 +80,84 @@ class Lane(HttpToolsProtocol):
             self._going_on = False
         self._hold()
 
+    @property
+    def _may_begin(self) -> bool:
+        return self._turn is None and not self.pipeline and not self.flow.write_paused
+
     def _hold(self) -> None:
         """Read no more while much is unread, as of a client that does not wait for answers."""
         if len(self._unread) > HIGH_WATER_LIMIT:
             self._held = True
             self.flow.pause_reading()
+            self._unread_holding.release()
+            try:
+                self._unread_holding.add(len(self._unread))
+            except ServiceError:  # one of many such
+                self.abort()
         elif self._held:  # uvicorn's own pauses are its own
             self._held = False
+            self._unread_holding.release()
             self.flow.resume_reading()
 
     def _begin(self, data: bytes) -> None:
         """Begin with the request, or go on with the message, that these bytes are of."""
         services = self._services
-        if (
-            services is not None
-            and not self._in_message
-            and (self.cycle is None or self.cycle.response_complete)
-        ):
-            if self.receive(data):
-                return
-            found = HEADS.find(data)
-            if found is not None and found.body_bytes <= services.settings.max_body_bytes:
+        if not self._in_message and (self.cycle is None or self.cycle.response_complete):
+            found, refusal = None, None
+            if self._looks_first:
+                found = self._find(data, services)
+                refusal = found and self._let_in(found)
+            if not self._looks_first or (found is not None and refusal is None):
+                if self.receive(data):
+                    return
+                found = found or self._find(data, services)
+            if found is not None:
                 end, length = found.num_bytes, found.body_bytes
-                self._idle_since_s = math.inf
                 self._unread = data[end + length :]
                 about = found.hot, found.request_id, found.trace_parent
                 turn = Turn(self, services, *about, data[:end], length)
                 self._turn = turn
                 self.tasks.add(turn)  # type: ignore[arg-type]
-                turn.begin(data[end : end + length])
+                turn.begin(data[end : end + length], refusal)
                 return
-        super().data_received(data)
+        self._unread = self.feed(data) + self._unread
+
+    def _find(self, data: bytes, services: Services) -> FoundHead | None:
+        """The head that these bytes begin with, if its request is answered here."""
+        found = HEADS.find(data)
+        if found is None or found.body_bytes > services.settings.max_body_bytes:
+            return None
+        return None if found.has_origin and self._has_cors else found
+
+    def _let_in(self, found: FoundHead) -> ServiceError | None:
+        """Why this request may not go on, by its own key; never by what is known of its head."""
+        if self._gate is not None:
+            try:
+                self._permit = self._gate.admit(found.credentials, Scope.INFER)
+            except ServiceError as error:
+                return error
+        return None
+
+    def _give_back(self) -> None:
+        self._holding.release()
+        if self._permit is not None:
+            self._permit.release()
+            self._permit = None
 
     def receive(self, data: bytes, waited_s: float = 0.0) -> bool:
         """Have the request run that these bytes begin with, if it is known by heart."""
-        if self._fast is None or self._services is None:
+        if self._fast is None:
             return False
+        if not self._services.bodies.has_room(len(data)):
+            return False  # worded where it is read
         received = self._fast.receive(data, waited_s)
         if received is None:
             return False
         num_bytes, hot, served, given_id, job, refusal, trace_parent = received
-        if self._turn is not None:  # which has gathered it
+        if isinstance(self._turn, Turn):  # which has gathered it
             self.tasks.discard(self._turn)
-        self._idle_since_s = math.inf
+            self._turn.holding.release()
+        self._holding.force(num_bytes)
         if len(data) > num_bytes:
             self._unread = data[num_bytes:]
         if refusal is not None:
@@ -186,6 +203,7 @@ class Lane(HttpToolsProtocol):
 
     def _write(self, turn: Turn | FastTurn, response: bytes) -> None:
         self.tasks.discard(turn)
+        self._give_back()
         self.server_state.total_requests += 1
         self._be_idle()
         self.transport.write(response)
@@ -193,40 +211,25 @@ class Lane(HttpToolsProtocol):
             self.transport.close()
         self.go_on()
 
-    def on_message_begin(self) -> None:
-        """The parser begins with a message."""
-        self._in_message = self._in_head = True
-        super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header; what trails a chunked body is none."""
-        if self._in_head:
-            super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        """The parser is through with a message's head."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The parser is through with a message."""
-        self._in_message = False
-        super().on_message_complete()
-
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()
+        self.go_on()
+
+    def on_response_complete(self) -> None:
+        """Go on with what came behind uvicorn's request."""
+        super().on_response_complete()
         self.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what the client waits for."""
         super().connection_lost(exc)
         self._unread = b""
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
+        self._unread_holding.release()
         if self._turn is not None:
             self.tasks.discard(self._turn)
             self._turn.drop()
+        self._give_back()
 
     def shutdown(self) -> None:
         """Close the connection, once what is under way is answered."""
@@ -235,39 +238,21 @@ class Lane(HttpToolsProtocol):
         else:
             super().shutdown()
 
-    # uvicorn makes and cancels a timer a request; here one timer looks when it was idle last
+    def waiting(self) -> Waiting | None:
+        """What is waited for; None while it is on us."""
+        turn = self._turn
+        if turn is None or (turn.over and not turn.num_missing) or self.flow.write_paused:
+            return super().waiting()
+        if isinstance(turn, Turn) and turn.num_missing:
+            return Waiting(2, turn.began_s, turn.settings.transfer_timeout_s, "body")
+        return None
 
-    def on_response_complete(self) -> None:
-        """Go on with uvicorn's request that waits next, or be idle."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+    def on_timeout(self, waiting: Waiting) -> None:
+        """End it."""
+        turn = self._turn
+        if isinstance(turn, Turn) and turn.num_missing and not self.flow.write_paused:
+            turn.keep_alive = False
+            turn.fail(late(waiting))
+            self.transport.close()  # where it was answered before
         else:
-            self.flow.resume_reading()
-            self._be_idle()
-
-    def _be_idle(self) -> None:
-        self._idle_since_s = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._look_again_in(self.timeout_keep_alive)
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._idle_since_s = math.inf
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close a connection that was idle for so long."""
-        self.timeout_keep_alive_task = None
-        left_s = self._idle_since_s + self.timeout_keep_alive - self.loop.time()
-        if self._unread:  # not idle: it waits until the client has taken an answer
-            self._look_again_in(self.timeout_keep_alive)
-        elif left_s <= 0:
-            super().timeout_keep_alive_handler()
-        elif left_s < math.inf:
-            self._look_again_in(left_s)
-
-    def _look_again_in(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            seconds, self.timeout_keep_alive_handler
-        )
+            super().on_timeout(waiting)

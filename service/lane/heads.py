@@ -16,6 +16,7 @@ from service.api.predict import PREDICT
 from service.api.v2 import INFER
 from service.calls.asked import Handler
 from service.calls.exchange import READ_HEADERS, Head
+from service.security.gate import Credentials
 
 MAX_HEADS = 1_024
 
@@ -51,6 +52,10 @@ class FoundHead(NamedTuple):
     """The caller's own; empty if there is none."""
     trace_parent: str
     """What the request is a part of; empty if it does not say."""
+    credentials: Credentials
+    """Of this request alone: they are no part of what is known of a head."""
+    has_origin: bool
+    """A browser asks for another site's page."""
 
 
 class Heads:
@@ -68,14 +73,19 @@ class Heads:
         words = READER.read(data)
         if words is None:
             return None
-        key, num_bytes, body_bytes, request_id, trace_parent = words
+        key, num_bytes, body_bytes, request_id, trace_parent, *who, has_origin = words
         try:
             hot = self._known[key]
         except KeyError:
             if len(self._known) >= MAX_HEADS:
                 self._known.clear()
             hot = self._known[key] = _read(key)
-        return hot and FoundHead(hot, num_bytes, body_bytes, request_id, trace_parent)
+        if hot is None:
+            return None
+        credentials = Credentials(*who)
+        return FoundHead(
+            hot, num_bytes, body_bytes, request_id, trace_parent, credentials, has_origin
+        )
 
 
 class _Reader:

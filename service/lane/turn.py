@@ -51,20 +51,27 @@ class Turn(Call):
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
+        self.began_s = lane.loop.time()
+        """When its head came."""
         self._lane = lane
         self._hot = hot
         self._words = words
         self._parts: list[bytes] = []
         self._body = b""
 
-    def begin(self, body: bytes) -> None:
-        """Go on with what of the body came with the head."""
-        self.enter()
+    def begin(self, body: bytes, refusal: ServiceError | None = None) -> None:
+        """Go on with what of the body came with the head; or answer this, and let the body pass."""
+        if refusal is None:
+            self.enter()
+        else:
+            self.fail(refusal)
         self.add(body)
 
     def add(self, part: bytes) -> None:
         """Take the next part of the body; of one that is answered already, let it pass."""
         self.num_missing -= len(part)
+        if not self.over:
+            self._hold(len(part))
         if self.over:
             if not self.num_missing:
                 self._lane.go_on()
@@ -72,6 +79,13 @@ class Turn(Call):
             self._parts.append(part)
         else:
             self._go_on(b"".join([*self._parts, part]) if self._parts else part)
+
+    def _hold(self, num_bytes: int) -> None:
+        try:
+            self.holding.add(num_bytes)
+        except ServiceError as error:
+            self._parts.clear()
+            self.fail(error)
 
     def _go_on(self, body: bytes) -> None:
         """Read the request, now that it is whole; unless it is known by heart."""

@@ -32,6 +32,7 @@ from service.manifest import (
     read_graph,
 )
 from service.origin.signatures import Signatures
+from service.repository.room import Room, version_of
 from service.repository.served import Loaded, Served
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import calibrate
@@ -73,28 +74,37 @@ class Loader:
         self._bounds = bounds
         self._precision = precision
         self._signatures = signatures
+        self._room = Room(bounds)
         self._runs = Runs()
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
 
         Raises:
-            BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
-                is the one that answers by default.
+            BundleError: It is not as it should be, or there is no room for it; a bad variant
+                refuses itself alone, unless it is the one that answers by default.
             DrainingError: It was stopped.
         """
         watchdog, runs = self._engine.watchdog, Runs()
         self._runs = runs
         too_long = BundleError(f"a run took longer than max_hang_s, {watchdog.max_hang_s:g} s")
         with watchdog.watching(runs, partial(runs.end, too_long)):
-            return self._load(folder)
+            return self._load_into_room(folder)
 
     def stop(self) -> None:
         """Have what is being loaded run no more; by any thread."""
         self._runs.end(DrainingError("the server is stopping"))
 
-    def _load(self, folder: Path) -> Loaded:
+    def _load_into_room(self, folder: Path) -> Loaded:
         check_inside(folder)
+        size = self._room.take(folder)
+        try:
+            return dataclasses.replace(self._load(folder), num_bytes=size)
+        except BaseException:
+            self._room.give(version_of(folder), size)
+            raise
+
+    def _load(self, folder: Path) -> Loaded:
         signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
             return Loaded(self._serve_tensors(folder), {})
@@ -119,6 +129,7 @@ class Loader:
                 self._engine.remove(served.scheduler)
                 if self._metrics.forget_model(served.scheduler.metrics):
                     self._metrics.model_info.labels(*served.labels).set(0)
+        self._room.give((loaded.served.name, loaded.served.version), loaded.num_bytes)
 
     def _serve_or_refuse(self, folder: Path, task: Task, precision: Precision) -> Served | str:
         try:

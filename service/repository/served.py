@@ -92,6 +92,8 @@ class Loaded:
     """What answers a request that asks for no precision."""
     others: dict[str, Served | str]
     """Its other precisions, each serving or why it does not."""
+    num_bytes: int = 0
+    """Of its files."""
 
     def get(self, precision: str | None = None, field: str = "precision") -> Served:
         """The model computing with this precision; without one, as it does by default.

@@ -21,6 +21,8 @@ class Bounds:
     max_queue_size: int
     max_queue_cells: int
     calibration_ms: float
+    max_models: int = 256
+    max_models_bytes: int = 16 << 30
 
     def of_decoders(self) -> Bounds:
         """The same, with as many rows as a decoder runs at a time."""

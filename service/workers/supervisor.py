@@ -22,6 +22,7 @@ import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
 from service.grpc.port import ReservedPort
+from service.port import Port
 from service.settings import Settings
 from service.workers.agreement import Agreements
 from service.workers.balance import Share, choose
@@ -36,7 +37,6 @@ from service.workers.channel import (
     send_connection,
 )
 from service.workers.counters import hold, make_folder
-from service.workers.port import Port
 
 log = structlog.get_logger(__name__)
 
@@ -264,7 +264,8 @@ def supervise(settings: Settings, flags: list[str]) -> int:
         log.error(str(error))
         return START_FAILED
     # in uvicorn's words, so that there is one line to look for
-    log.info(f"Uvicorn running on http://{settings.host}:{port.number} (Press CTRL+C to quit)")
+    scheme = "http" if settings.tls_certificate is None else "https"
+    log.info(f"Uvicorn running on {scheme}://{settings.host}:{port.number} (Press CTRL+C to quit)")
     if grpc_port.number is not None:  # of two flags the later one counts
         flags = [*flags, f"--grpc-port={grpc_port.number}"]
     with (

@@ -11,7 +11,7 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -26,6 +26,7 @@ from service.app import create_app
 from service.errors import DrainingError, ServiceError
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
+from service.security.files import with_files
 from service.serving import AppServer, end_well, forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
@@ -81,7 +82,6 @@ class WorkerServer(AppServer):
     def __init__(self, config: uvicorn.Config, app: FastAPI, channel: socket.socket) -> None:
         super().__init__(config, app)
         self._channel = channel
-        self._adoptions: set[asyncio.Task[None]] = set()
         self._taken = 0
         self._reported: Report | None = None
         self._wishes: dict[int, asyncio.Future[bytes]] = {}
@@ -107,12 +107,6 @@ class WorkerServer(AppServer):
             metrics.refresh()
         return await super().on_tick(counter)
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what came, then end."""
-        if self._adoptions:
-            await asyncio.wait(self._adoptions)
-        await super().shutdown(sockets)
-
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Leave the first signal to the supervisor, which many a sender of signals tells too."""
         if self.should_exit:
@@ -134,19 +128,19 @@ class WorkerServer(AppServer):
             self._app.state.draining = self.should_exit = True
             self._leave_wishes()
         elif isinstance(order, Change):
-            self._keep(self._changes, self._change(order))
+            task = asyncio.get_running_loop().create_task(self._change(order))
+            self._changes.add(task)
+            task.add_done_callback(self._changes.discard)
         elif isinstance(order, Done):
             self._answer_wish(order)
         else:
             assert not isinstance(order, bytes), "there are no others"
             self._taken += 1
-            self._keep(self._adoptions, self._adopt(order))
+            if order is None:
+                log.warning("connection lost", reason="out of file descriptors")
+            else:
+                self.adopt(order)
             self._report()  # before a byte of it is read: nobody else may serve it now
-
-    def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
 
     async def _wish(self, change: Load | Unload) -> None:
         """Have all workers make a change; return when all have.
@@ -195,22 +189,6 @@ class WorkerServer(AppServer):
         with contextlib.suppress(OSError):  # the supervisor is gone
             send_done(self._channel, Done(order.number, failure))
 
-    async def _adopt(self, connection: socket.socket | None) -> None:
-        """Serve a connection as if it had been accepted here."""
-        try:
-            if connection is None:  # the kernel dropped it
-                raise OSError("out of file descriptors")
-            connection.setblocking(False)
-            loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(self._make_protocol, connection)
-        except OSError as error:
-            log.warning("connection lost", reason=str(error))
-
-    def _make_protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-
     def _report(self) -> None:
         repository: Repository = self._app.state.repository
         num_open = len(self.server_state.connections) + len(self._adoptions)
@@ -235,6 +213,7 @@ def main() -> int:
     hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
+    settings = with_files(settings)
     app = create_app(settings, worker=int(index))
     forget_raised_signals()
     supervisor = os.getppid()

@@ -124,7 +124,7 @@ def test_what_is_under_way_at_the_end_is_told_so(server: Inside, model: EchoMode
 def test_on_a_stream_the_answer_is_wrapped(server: Inside) -> None:
     async def ask(inference: Inference, on_stream: bool) -> bytes:
         asked = await inference.decode(body(4, 2, id="x"))
-        return await inference.ask(Received(asked, 10**9, on_stream), FOREVER)
+        return await inference.ask(Received(asked, 1 << 20, on_stream), FOREVER)
 
     plainly = ModelInferResponse.FromString(run(server, lambda it: ask(it, False)))
     streamed = ModelStreamInferResponse.FromString(run(server, lambda it: ask(it, True)))

@@ -68,7 +68,9 @@ SAID = {  # headers that matter, and what they mostly say
     b"Connection": [b"keep-alive", b"close", b"Close", b"close ", b"x, close", b"upgrade"],
     b"Proxy-Connection": [b"keep-alive", b"close"],
     b"Inference-Header-Content-Length": [b"", b"0", b"7", b"99999"],
-    b"Authorization": [b"Bearer x"],
+    b"Authorization": [b"Bearer x", b"Bearer y ", b"Basic z", b""],
+    b"X-API-Key": [b"x", b"y z", b""],
+    b"Origin": [b"http://a.example", b"null", b""],
 }
 NOT_PLAIN = {
     b"Expect": [b"100-continue", b"x"],

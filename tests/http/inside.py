@@ -51,6 +51,9 @@ class Transport(asyncio.Transport):
         self.reader.feed(bytes(data))
         self.news.set()
 
+    def abort(self) -> None:
+        self.close()
+
     def close(self) -> None:
         self.is_closed = True
         self.news.set()
@@ -123,7 +126,7 @@ class Inside:
     def __init__(
         self, folder: Path, models: Sequence[EchoModel], num_threads: int = 1, **settings: Any
     ) -> None:
-        self.settings = Settings(**settings)
+        self.settings = Settings(**{"max_connections": 1_000_000, **settings})
         self._served: list[Served] = []
         self.metrics = Metrics()
         self.engine = Engine(num_threads)

@@ -32,7 +32,7 @@ def check(head: bytes) -> bool:
     words = READER.read(head)
     if words is None:
         return False
-    key, num_bytes, body_bytes, request_id, _ = words
+    key, num_bytes, body_bytes, request_id, _, authorization, api_key, has_origin = words
     kept, whole = Parsed(), Parsed()
     if any(re.search(rb"^%b:" % name, key, re.MULTILINE) for name in NOT_HERE):
         return True  # the lane leaves those alone
@@ -48,13 +48,20 @@ def check(head: bytes) -> bool:
     assert list(map(int, whole.values(b"content-length"))) == [body_bytes]
     assert whole.values(b"x-request-id") == ([request_id] if request_id else [])
     assert not request_id or request_id_of(request_id).encode() == request_id
+    for name, value in ((b"authorization", authorization), (b"x-api-key", api_key)):
+        assert len(whole.values(name)) <= 1, "which of them is it?"
+        assert b"".join(whole.values(name)) == value
+        assert not any(given == name for given, _ in kept.fields), "it would count for others"
+    assert has_origin == bool(whole.values(b"origin"))
     return True
 
 
 @settings(max_examples=500, deadline=None)
 @given(lines(7, odd=False))
 def test_every_way_to_say_a_plain_head_is_read(said: bytes) -> None:
-    assert check(POST + said)
+    names = [line.partition(b":")[0].lower() for line in said.split(b"\r\n")]
+    says_twice_who_asks = any(names.count(name) > 1 for name in (b"authorization", b"x-api-key"))
+    assert check(POST + said) != says_twice_who_asks
 
 
 @settings(max_examples=800, deadline=None)
@@ -138,12 +145,20 @@ def test_what_is_not_plain_is_left_to_httptools(head: bytes) -> None:
     assert READER.read(head) is None
 
 
+def test_who_asks_is_told_of_each_request_and_kept_of_none() -> None:
+    said = b"Authorization: Bearer one\r\nX-API-KEY: two\r\nOrigin: http://a\r\n\r\n"
+    words = READER.read(PLAIN[:-2] + said)
+    assert words is not None
+    assert words[0] == POST + b"\r\n"
+    assert words[4:] == ("", b"Bearer one", b"two", True)
+
+
 def test_only_what_matters_is_kept() -> None:
     said = b"A: b\r\ncontent-TYPE:  x y \r\nX-Request-ID: mine\r\nconnection: close\r\n"
     said += b"TraceParent: " + PARENT.encode() + b"\r\n"
     words = READER.read(PLAIN[:-2] + said + b"\r\nbody behind")
     kept = POST + b"content-type: x y \r\nconnection: close\r\n\r\n"
-    assert words == (kept, len(PLAIN + said), 5, b"mine", PARENT)
+    assert words == (kept, len(PLAIN + said), 5, b"mine", PARENT, b"", b"", False)
 
 
 def test_of_two_parents_none_is_believed() -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from service.api.extensions.documents import LOGGING_DOCUMENT, SET_LOGGING_DOCUMENT
+from service.api.repository import check_allowed
 from service.api.routes import read_body
 from service.calls.services import Services
 from service.codec.bodies import decode_json
@@ -57,9 +58,11 @@ def change_logging(settings: Settings, wanted: LogSettings) -> dict[str, object]
     """Log more or less from now on; the settings that hold then.
 
     Raises:
+        ForbiddenError: Requests may not.
         InvalidRequestError: One severity can't be logged without another.
         UnsupportedError: What is wanted can't be set here.
     """
+    check_allowed(settings)
     if settings.workers > 1:
         raise UnsupportedError("a request reaches one of several workers: restart with --log-level")
     if wanted.log_file:

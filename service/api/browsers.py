@@ -1,0 +1,41 @@
+"""What browsers are told: which other sites' pages may ask, and what answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+SECURITY_HEADERS = [("X-Content-Type-Options", "nosniff"), ("X-Frame-Options", "DENY")]
+TLS_HEADERS = [("Strict-Transport-Security", "max-age=31536000")]
+
+ASKED_HEADERS = [
+    "accept-encoding",
+    "authorization",
+    "content-encoding",
+    "content-type",
+    "inference-header-content-length",
+    "x-api-key",
+    "x-request-id",
+]
+TOLD_HEADERS = ["inference-header-content-length", "retry-after", "x-request-id"]
+PREFLIGHT_S = 600
+
+
+def allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Let pages of these sites ask.
+
+    Args:
+        app: The application.
+        origins: Such as `https://a.example`; `*` for all. Keys travel in headers, never in cookies,
+            so no site needs credentials.
+    """
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=ASKED_HEADERS,
+        expose_headers=TOLD_HEADERS,
+        max_age=PREFLIGHT_S,
+    )

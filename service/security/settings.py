@@ -1,0 +1,78 @@
+"""The settings of security."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field, model_validator
+
+
+class SecuritySettings(BaseModel):
+    """Who may ask, over what, and how much a server holds for those who do."""
+
+    api_keys: Path | None = Field(
+        None,
+        description="TOML or JSON file of API keys; then all but health needs one "
+        "(`python -m service.security` makes them)",
+    )
+    tls_certificate: Path | None = Field(
+        None, description="PEM file of the server's certificate chain; then HTTPS, for gRPC too"
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key")
+    tls_client_ca: Path | None = Field(
+        None, description="PEM file of authorities; then clients need a certificate by one of them"
+    )
+    cors_origins: list[str] = Field(
+        [], description='sites whose pages may ask, as JSON: ["https://a.example"], or ["*"]'
+    )
+
+    max_header_bytes: int = Field(
+        32 << 10, ge=8_192, le=1 << 20, description="a longer head of a request gets 431"
+    )
+    max_bodies_bytes: int = Field(
+        128 << 20,
+        ge=1_024,
+        le=1 << 40,
+        description="bodies of all requests of a worker that are not answered; for more, 429",
+    )
+    max_memory_bytes: int | None = Field(
+        None,
+        ge=1 << 20,
+        le=1 << 50,
+        description="refuse to start if requests could hold more, by the other settings",
+    )
+    max_rpcs: int = Field(
+        1_024, ge=1, le=1_000_000, description="gRPC calls of a worker at a time, streams too"
+    )
+    max_models: int = Field(
+        256, ge=1, le=1_000_000, description="versions of models that serve at a time"
+    )
+    max_models_bytes: int = Field(
+        16 << 30, ge=1_024, le=1 << 50, description="files of those, in all"
+    )
+    max_connections: int = Field(
+        4_096,
+        ge=1,
+        le=1_000_000,
+        description="open connections of each worker; for one more, one that sends nothing goes",
+    )
+    keep_alive_s: float = Field(
+        5.0, gt=0, le=3_600, description="a connection may be idle this long"
+    )
+    head_timeout_s: float = Field(
+        10.0, gt=0, le=3_600, description="a request's head must have come whole within this time"
+    )
+    transfer_timeout_s: float = Field(
+        60.0,
+        gt=0,
+        le=3_600,
+        description="a request's body within this, and what is sent must be read within it",
+    )
+
+    @model_validator(mode="after")
+    def _has_whole_tls(self) -> SecuritySettings:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key belong together: set both or neither")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        return self

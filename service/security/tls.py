@@ -1,0 +1,88 @@
+"""TLS: the server's certificate, whose clients' certificates count, and what renews them."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import structlog
+
+from service.security.settings import SecuritySettings
+
+log = structlog.get_logger(__name__)
+
+
+class Certificates:
+    """The files of a server that speaks TLS, and the context that connections are made with.
+
+    Args:
+        settings: With `tls_certificate` and `tls_key`.
+
+    Raises:
+        OSError, ValueError: A file can't be read, or is not as it should be.
+    """
+
+    def __init__(self, settings: SecuritySettings) -> None:
+        assert settings.tls_certificate is not None, "it speaks TLS"
+        assert settings.tls_key is not None, "each certificate has a key"
+        self.certificate, self.key = settings.tls_certificate, settings.tls_key
+        self.client_ca = settings.tls_client_ca
+        self.context = _context(self.certificate, self.key, self.client_ca)
+        self._seen = self._look()
+        self.generation = 0
+        """One more each time that the certificate was renewed."""
+
+    def refresh(self) -> None:
+        """Take a renewed certificate for the connections to come; one that is bad changes nothing.
+
+        What clients are trusted by stays as it was at the start.
+        """
+        seen = self._look()
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            _context(self.certificate, self.key, None)  # of a pair that does not fit, half would do
+            self.context.load_cert_chain(self.certificate, self.key, password=_no_password)
+        except (OSError, ValueError) as error:
+            log.error("certificate is bad: the one before it stays", reason=str(error))
+        else:
+            self.generation += 1
+            log.info("certificate read again")
+
+    def _look(self) -> tuple[object, ...]:
+        return tuple(_stamp(path) for path in (self.certificate, self.key))
+
+
+def open_certificates(settings: SecuritySettings) -> Certificates | None:
+    """The certificates, if the server speaks TLS; see there for what it raises."""
+    return None if settings.tls_certificate is None else Certificates(settings)
+
+
+def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except ssl.SSLError as error:
+        raise ValueError(f"tls_certificate {certificate} with tls_key {key}: {error}") from None
+    if client_ca is not None:
+        try:
+            context.load_verify_locations(client_ca)
+        except ssl.SSLError as error:
+            raise ValueError(f"tls_client_ca {client_ca}: {error}") from None
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("tls_key is encrypted: give one that is not, readable by the server alone")
+
+
+def _stamp(path: Path) -> object:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,130 @@
+"""A server that is filled to its bounds holds no more than it said it could."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.security.budget import memory_bounds
+from service.settings import Settings
+from tests.http.payloads import frames, infer_body, infer_path, predict_body, predict_path
+from tests.http.raw import connect, exchange, request
+from tests.servers import Server, serving, wait_until
+
+MIB = 1 << 20
+LIMITS: dict[str, Any] = {
+    "max_body_bytes": 4 * MIB,
+    "max_bodies_bytes": 16 * MIB,
+    "max_connections": 64,
+    "max_upload_bytes": 0,
+}
+PARTS = 60
+NATURAL = 48 * MIB
+"""What a server takes besides, when it first does what it did not before: threads, arenas."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving(**LIMITS) as server:
+        warm = infer_body(*[frames(40)] * 64)
+        for _ in range(3):
+            assert server.client.post(infer_path(), json=warm).status_code == 200
+        yield server
+
+
+def memory(server: Server, which: str) -> int:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    found = re.search(rf"{which}:\s+(\d+) kB", status)
+    assert found
+    return int(found[1]) << 10
+
+
+def forget_peak(server: Server) -> int:
+    """Measure from now on; what it has now."""
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    return memory(server, "VmRSS")
+
+
+def ask_all(server: Server, wholes: list[bytes]) -> Counter[int]:
+    with ThreadPoolExecutor(len(wholes)) as pool:
+        answers = pool.map(lambda whole: exchange(server, [whole], 1), wholes)
+        return Counter(answer.status for found in answers for answer in found)
+
+
+def test_parts_of_bodies_share_one_room(server: Server) -> None:
+    before = forget_peak(server)
+    body = json.dumps(predict_body(frames(3))).encode()
+    fine = request(predict_path(), body)
+    beginning = request(predict_path(), b" " * 3 * MIB)[:-MIB]
+    lock, refused = threading.Lock(), 0
+    with contextlib.ExitStack() as stack:
+
+        def begin(_: int) -> None:
+            nonlocal refused
+            connection = connect(server)
+            with lock:
+                stack.callback(connection.close)
+            connection.sendall(beginning)
+            connection.settimeout(0.5)
+            with contextlib.suppress(TimeoutError):
+                assert connection.recv(1 << 16).startswith(b"HTTP/1.1 429")
+                with lock:
+                    refused += 1
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(begin, range(PARTS)))
+        assert refused >= PARTS - 8, "2 MiB each: eight fill it"
+        (answer,) = exchange(server, [fine + b""], 1)
+        assert answer.status in (200, 429)
+        (answer,) = exchange(server, [request("/v2/health/ready", method="GET")], 1)
+        assert answer.status == 200
+        grown = memory(server, "VmHWM") - before
+    allowed = LIMITS["max_bodies_bytes"] + PARTS * MIB // 4 + NATURAL
+    assert grown < allowed, f"{grown >> 20} MiB more, {allowed >> 20} allowed"
+    # who has left holds nothing any more
+    wait_until(lambda: exchange(server, [fine], 1)[0].status == 200)
+
+
+def test_the_worst_that_a_body_can_be_fits_what_was_said(server: Server) -> None:
+    said = server.wait_for_event("memory bounded")
+    settings = Settings(**LIMITS)
+    assert said["total"] == memory_bounds(settings).total
+    before = forget_peak(server)
+    room = LIMITS["max_body_bytes"] - 64
+    lists = b'{"sequences": [[' + b"[]," * (room // 3 - 8) + b"[]]]}"
+    numbers = b'{"sequences": [[[' + b"1," * (room // 2 - 12) + b"1]]]}"
+    deep = json.dumps(infer_body(*[frames(200)] * 20)).encode()
+    bombs = gzip.compress(lists), gzip.compress(numbers)
+    coded = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
+    for kinds in (
+        [request(predict_path(), body) for body in (lists, numbers)],
+        [request(predict_path(), bomb, coded) for bomb in bombs],
+        [request(infer_path(), deep)],
+        [request("/v1/timeseries/forecast", lists), request("/v2/repository/index", lists)],
+    ):
+        statuses = ask_all(server, kinds * 12)
+        assert statuses.keys() <= {200, 400, 404, 422, 429}, statuses
+    grown = memory(server, "VmHWM") - before
+    allowed = said["total"] + NATURAL
+    assert grown < allowed, f"{grown >> 20} MiB more, {allowed >> 20} allowed"
+    assert server.client.post(infer_path(), json=infer_body(frames(3))).status_code == 200
+    print(f"{grown >> 20} MiB of {allowed >> 20}")  # noqa: T201
+
+
+def test_a_budget_that_the_settings_exceed_stops_the_start() -> None:
+    from service.security.budget import check_memory
+
+    total = memory_bounds(Settings()).total
+    check_memory(Settings(max_memory_bytes=total))
+    with pytest.raises(ValueError, match=rf"max_memory_bytes.*{2 * total}.*connections \d+"):
+        check_memory(Settings(max_memory_bytes=2 * total - 1, workers=2))
