@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def _compare(cores: int, one: Result, place: int) -> tuple[list[float], list[flo
     cost = calibrated(cores, alone_s, one["full"]["throughput"], one["full"]["batch"])
     said_s = np.quantile(latencies_s(cost, load["rate"]), [0.5, 0.9, 0.99])
     measured = [load[f"{name}_s"] / alone_s for name in ("p50", "p90", "p99")]
-    bound = mean_bound_s(cost, load["rate"]) / alone_s
+    bound = mean_bound_s(cost, load["rate"]) / alone_s if cores == 1 else math.nan
     return measured, [float(value) / alone_s for value in said_s], bound
 
 

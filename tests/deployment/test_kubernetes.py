@@ -114,8 +114,9 @@ def test_probes_ask_what_the_server_answers(folder: str, server: Server) -> None
 
 
 def image_settings() -> dict[str, Any]:
-    """What the image sets by itself."""
-    found = re.findall(r"^\s+SEQSERVE_(\w+)=(\S+?)\s*\\?$", DOCKERFILE, re.MULTILINE)
+    """What the image, which is the Dockerfile's last stage, sets by itself."""
+    stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    found = re.findall(r"^\s+SEQSERVE_(\w+)=(\S+?)\s*\\?$", stage, re.MULTILINE)
     settings = Settings.model_validate({name.lower(): value for name, value in found})
     return settings.model_dump()
 
