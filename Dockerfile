@@ -1,12 +1,15 @@
 # Seqserve's runtime: Python, onnxruntime, the service and its bundles. No torch, no training.
 #   docker build -t seqserve .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --cap-drop ALL seqserve
+# And what trains, with torch for CPUs, on request:
+#   docker build --target training -t seqserve-training .
+#   docker run --rm -v "$PWD/work:/work" --user "$(id -u)" seqserve-training train --help
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 WORKDIR /build
 
-# g++ (with it comes `strip`) and Python's headers, if the base has none; nothing of this stage but
+# g++ (with it comes `strip`) and Python's headers, if the base has none; of all build stages only
 # the venv goes further.
 COPY deploy/toolchain.sh ./
 RUN ./toolchain.sh python
@@ -19,17 +22,6 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /opt/seqserve \
     && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], sep='\n')" > requirements.txt \
     && pip --python /opt/seqserve/bin/python install -q --no-compile -c constraints.txt -r requirements.txt
-
-# What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
-# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
-# that three wheels bring.
-RUN cd /opt/seqserve/lib/python3.*/site-packages \
-    && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
-        onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
-        simdjson/*.cpp simdjson/*.h \
-    && find . -type d -name tests -prune -exec rm -rf {} + \
-    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
-    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
 
 # The native part alone, so that a change of the Python code does not compile it again: the install
 # below finds it in build/, newer than its sources.
@@ -48,6 +40,20 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps .
 
+
+FROM build AS build-runtime
+# What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
+# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
+# that three wheels bring.
+RUN cd /opt/seqserve/lib/python3.*/site-packages \
+    && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
+        onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
+        numpy/distutils numpy/_core/_simd.*.so numpy/_core/_*_tests.*.so \
+        simdjson/*.cpp simdjson/*.h \
+    && find . -type d -name tests -prune -exec rm -rf {} + \
+    && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
+    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
+
 # Compile exactly what a start imports, the standard library's part too (the official images come
 # without its bytecode), because a read-only container could never keep it.
 WORKDIR /
@@ -56,6 +62,35 @@ import http.client, service.__main__, service.workers.supervisor, service.worker
 settings = main.Settings(repository='/tmp'); \
 config = main.make_config(main.create_app(settings), settings); \
 config.load(); config.get_loop_factory()"
+
+
+FROM build AS build-training
+WORKDIR /build
+# PyPI's torch brings a gigabyte of CUDA along. Empty for that one.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY models/ models/
+COPY training/ training/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
+    pip --python /opt/seqserve/bin/python install -q --no-compile \
+        ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} '.[train]'
+
+
+FROM ${BASE_IMAGE} AS training
+RUN groupadd --gid 10001 seqserve \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work --shell /usr/sbin/nologin \
+        --no-log-init seqserve \
+    && mkdir /work && chown 10001:10001 /work
+COPY --from=build-training /opt/seqserve /opt/seqserve
+# Data sets, runs and bundles all go into /work; pictures need a place for their fonts' cache.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/seqserve/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    SEQSERVE_DATA_DIR=/work/data
+USER 10001:10001
+WORKDIR /work
+ENTRYPOINT ["python", "-m", "training"]
 
 
 FROM ${BASE_IMAGE}
@@ -73,7 +108,7 @@ RUN groupadd --gid 10001 seqserve \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv --shell /usr/sbin/nologin \
         --no-log-init seqserve
 
-COPY --from=build /opt/seqserve /opt/seqserve
+COPY --from=build-runtime /opt/seqserve /opt/seqserve
 COPY repository/ /srv/repository/
 
 # onnxruntime would report to its maker from the moment it is imported, before any call can stop it.

@@ -23,6 +23,13 @@ help: ## List the targets
 	$(PIP_ENV) $(RUN)/pip install --quiet -e .
 	@touch $@
 
+# Ray pins much of what it needs, so it has an environment of its own.
+.venv-ray/ready: constraints.txt pyproject.toml $(NATIVE)
+	./deploy/toolchain.sh $(PYTHON)
+	$(PYTHON) -m venv .venv-ray
+	$(PIP_ENV) .venv-ray/bin/pip install --quiet -e '.[ray]'
+	@touch $@
+
 .venv/ready: constraints.txt pyproject.toml $(NATIVE)
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
@@ -96,6 +103,14 @@ bench-peers: .venv/ready ## Install the peers that bench measures; one that can'
 verify-load: .venv/ready ## 60 s of concurrent mixed-length load, every answer checked
 	$(DEV)/python -m benchmarks.verify_load
 
+.PHONY: chaos
+chaos: .venv/ready ## Faults under load: workers killed, disks full, graphs that hang, … (a few minutes)
+	$(DEV)/python -m chaos
+
+.PHONY: soak
+soak: .venv/ready ## All tasks at once for SOAK_S seconds (300): does memory grow, or handles?
+	$(DEV)/python -m chaos.soak --seconds $(or $(SOAK_S),300)
+
 .PHONY: docker-test
 docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, look, stop
 	$(DEV)/python deploy/docker_test.py
@@ -104,6 +119,14 @@ docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, 
 monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fire and clear, on a real Prometheus
 	./deploy/prometheus.sh
 	$(DEV)/python -m pytest tests/monitoring/on_prometheus.py
+
+.PHONY: ray-test
+ray-test: .venv-ray/ready ## Scale, lose a node and roll out on a Ray cluster of four nodes, under load
+	.venv-ray/bin/python deploy/ray_test.py
+
+.PHONY: capacity
+capacity: .venv/ready ## Measure costs and waiting, write the tables of docs/scaling.md (6 minutes)
+	$(DEV)/python -m benchmarks.capacity
 
 .PHONY: lock
 lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows

@@ -20,7 +20,7 @@ from dashboard import dashboard_queries
 from docker_stack import ROOT, Stack, fetch, run, say, wait_for
 
 INSIDE = ROOT / "deploy" / "docker_inside.py"
-DEMO_LOAD = ROOT / "examples" / "demo_load.py"
+DEMO_LOAD = ROOT / "deploy" / "demo_load.py"
 RECORDING = ROOT / "examples" / "7_jackson_3.wav"
 GRACE_S = 40.0  # stop_grace_period in docker-compose.yml
 
@@ -91,11 +91,15 @@ def read_logs(stack: Stack) -> None:
     say(f"logs: {len(lines)} lines, all JSON")
 
 
-def predict(stack: Stack, sent: Counter[str]) -> None:
-    """Every model by its own example; of a seven's recording most must hear a seven."""
+def predict(stack: Stack, sent: Counter[str]) -> str:
+    """Every model by its own example; of a seven's recording most must hear a seven.
+
+    Returns:
+        A model that hears recordings.
+    """
     recording = RECORDING.read_bytes()
     paths = fetch(f"{stack.url}/openapi.json")[1]["paths"]
-    heard = {}
+    heard: dict[str, Any] = {}
     for model in fetch(f"{stack.url}/v1/models")[1]["models"]:
         name, path = model["name"], f"/v1/models/{model['name']}/predict"
         if model["task"] == "classification":
@@ -113,6 +117,7 @@ def predict(stack: Stack, sent: Counter[str]) -> None:
         raise RuntimeError(f"{RECORDING.name} is not heard as a seven: {heard}")
     for name, answer in heard.items():
         say(f"  {name}: {answer['label']} ({answer['probability']:.3f})")
+    return next(iter(heard))
 
 
 def find_in_prometheus(stack: Stack, sent: Counter[str]) -> None:
@@ -131,7 +136,7 @@ def check_dashboard(stack: Stack) -> None:
     """Each query of the dashboard finds data while the demo load, good and bad, comes in."""
     # drift is told over hundreds of sequences: `make monitoring-test` waits for it
     queries = [(name, asked) for name, asked in dashboard_queries() if "stability" not in asked]
-    command = [sys.executable, str(DEMO_LOAD), "--url", stack.url, "--seconds", "900"]
+    command = [sys.executable, str(DEMO_LOAD), stack.url, "--seconds", "900"]
     load = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         for name, expression in queries:
@@ -197,10 +202,10 @@ def main() -> int:
         build(stack)
         container = start(stack)
         look_inside(stack, container)
-        predict(stack, sent)
+        hearing = predict(stack, sent)
         find_in_prometheus(stack, sent)
         check_dashboard(stack)
-        stop(stack, container, model=next(iter(sent)))
+        stop(stack, container, model=hearing)
         read_logs(stack)
     except (RuntimeError, OSError) as error:
         say(f"FAILED: {error}")

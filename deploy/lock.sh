@@ -6,7 +6,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 ./deploy/toolchain.sh python3
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet --disable-pip-version-check '.[train,dev]'
+"$folder/bin/pip" install --quiet --disable-pip-version-check '.[train,dev,ray]'
 {
   echo "# Written by \`make lock\` with $(python3 --version); pip reads it with -c."
   # a build's local label (torch's +cpu) is left out, so that the pin holds on any platform

@@ -128,7 +128,8 @@ def architecture_of(
     """The family's defaults, with any of `Architecture`'s other fields given by name.
 
     Raises:
-        ValueError: Unknown family or field, or a cell that the family does not run over.
+        ValueError: Unknown family or field, a cell that the family does not run over, or a head
+            that it has not.
     """
     if family not in FAMILIES:
         raise ValueError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
@@ -140,6 +141,8 @@ def architecture_of(
     cells = FAMILIES[family].cells
     if cells and architecture.cell not in cells:
         raise ValueError(f"{family} runs over {', '.join(cells)}, not {architecture.cell}")
+    if family == "attention" and architecture.head == "per_step":
+        raise ValueError("attention pools a whole sequence; hybrid attends at each step")
     return architecture
 
 

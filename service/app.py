@@ -27,8 +27,9 @@ from service.calls.services import Services
 from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
+from service.graphs.session import limit_memory
 from service.lane.fast_path import FastPath
-from service.memory import keep_freed_memory
+from service.memory import available_bytes, keep_freed_memory
 from service.origin.sources import open_repository, open_signatures
 from service.repository.changes import Change
 from service.repository.repository import Repository
@@ -44,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 
 GC_ALLOCATIONS = 20_000
+CLOSE_S = 1.0  # for runs that nobody waits for, to end; again as long for those that were told to
 SWITCH_INTERVAL_S = 0.0005
 """After so long a thread that returns from a run gets Python's lock; by default it is ten times as
 much, in which an event loop that reads one request after the other lets a core stand idle."""
@@ -63,7 +65,13 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
         keep_freed_memory()
-        engine = Engine(bounds.engine_threads, cores if settings.pin_threads else ())
+        limit_memory(settings.max_graph_bytes or available_bytes() * 3 // 4 // settings.workers)
+        engine = Engine(
+            bounds.engine_threads,
+            cores if settings.pin_threads else (),
+            settings.max_hang_s,
+            settings.quarantine_s,
+        )
         metrics: Metrics = app.state.metrics
         folder, refresh = open_repository(settings)
         repository = Repository(
@@ -102,9 +110,10 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             # which the lane finds in each connection's state
             yield {"services": services, "fast_path": fast_path}
         lag.close()
-        # off the loop, which meanwhile lets go of requests that outlast the time to shut down
+        # off the loop, which meanwhile lets go of requests that outlast the time to shut down; the
+        # engine first, as one that loads or unloads a model may wait for it
+        app.state.has_ended = await asyncio.to_thread(engine.close, CLOSE_S)
         await asyncio.to_thread(repository.close)
-        await asyncio.to_thread(engine.close)
         await asyncio.to_thread(metrics.monitor.close)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -121,6 +130,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.metrics = Metrics(settings)
     app.state.draining = False  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
+    app.state.hurrying = asyncio.Event()  # what came is not answered any more
+    app.state.has_ended = True  # no thread of the engine is left
     app.state.others_loading = False  # other workers on this port
     for part in (
         health,

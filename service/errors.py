@@ -13,6 +13,9 @@ ServiceError 500
         ModelGoneError                 it was unloaded between the request's head and its run
     BundleRefusedError 400             the bundle to be loaded is not as it should be
     ModelNotReadyError 503             loading, or refused at load
+    QuarantinedError 503               a run of the model hung: it is left alone for a while
+    OutOfMemoryError 503               a run needed more memory than the graphs may have
+    StorageError 507                   there is no room for the files of an upload
     OverloadedError 429                the queue is full, or the deadline can't be met
     DrainingError 503                  the server is stopping: try another replica
     CallerGoneError 499                the client closed its connection: counted, read by nobody
@@ -167,6 +170,29 @@ class ModelNotReadyError(ServiceError):
     status_code = 503
     code = "model_not_ready"
     retry_after_s = 1
+
+
+class QuarantinedError(ServiceError):
+    """A run of the model took longer than `max_hang_s`; for a while it gets nothing to run."""
+
+    status_code = 503
+    code = "model_quarantined"
+    retry_after_s = 60
+
+
+class OutOfMemoryError(ServiceError):
+    """A run of the model needed more memory than there is for graphs."""
+
+    status_code = 503
+    code = "out_of_memory"
+    retry_after_s = 1
+
+
+class StorageError(ServiceError):
+    """The files that a request brought can't be kept: the disk is full, or may not be written."""
+
+    status_code = 507
+    code = "no_storage"
 
 
 class OverloadedError(ServiceError):

@@ -1,13 +1,29 @@
-"""How the C library keeps memory that was freed."""
+"""How much memory there is, and how the C library keeps what was freed."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import resource
 from contextlib import suppress
+from pathlib import Path
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3  # of malloc.h
 KEPT_BYTES = 64 << 20
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def available_bytes(cgroup: Path = CGROUP) -> int:
+    """Memory that this process may have: of the machine, its container, its own limit."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        found.append(soft)
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of cgroup versions 2 and 1
+        with suppress(OSError, ValueError):  # of version 2, "max" is no limit
+            found.append(int((cgroup / name).read_text()))
+    return min(found)
 
 
 def keep_freed_memory() -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
+import sys
 from functools import partial
 from types import FrameType
+from typing import NoReturn
 
 import structlog
 import uvicorn
@@ -19,6 +22,8 @@ from service.lane.connection import Lane
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+TELL_S = 0.1  # for those who wait to be told that they wait in vain
 
 
 class AppServer(uvicorn.Server):
@@ -37,6 +42,22 @@ class AppServer(uvicorn.Server):
         """Answer what came, over every protocol in the same time, then end."""
         self._app.state.stopping.set()
         await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn drops what is under way, and the application too
+            for task in list(self.server_state.tasks):
+                task.cancel()
+            await asyncio.sleep(TELL_S)
+            await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; a second time, answer nothing more but that; a third, end where it stands."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+        elif not self.force_exit:
+            self.force_exit = True
+            hurrying = self._app.state.hurrying
+            asyncio.get_running_loop().call_soon_threadsafe(hurrying.set)
+        else:
+            end_process(1)
 
 
 class Server(AppServer):
@@ -85,7 +106,24 @@ def serve(settings: Settings) -> int:
         settings = settings.model_copy(update={"grpc_port": grpc_port.number})
         app = create_app(settings)
         Server(make_config(app, settings), app, settings.drain_delay_s).run()
+        end_well(app)
     return 0
+
+
+def end_well(app: FastAPI) -> None:
+    """Let the process end, though a thread of its engine may be stuck in a run."""
+    if not app.state.has_ended:
+        log.warning("ended while a graph still runs")
+        end_process(0)
+
+
+def end_process(code: int) -> NoReturn:
+    """End without a word to other threads.
+
+    One that comes out of a run into an interpreter that is being taken down aborts the process.
+    """
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def forget_raised_signals() -> None:

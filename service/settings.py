@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.graphs.settings import FaultSettings
 from service.manifest import Precision
 from service.telemetry.settings import TelemetrySettings
 
@@ -24,7 +25,7 @@ Location = Annotated[Path | str, BeforeValidator(_path_or_url)]
 """A folder or, always as a text, a URL: a path would lose one of its slashes."""
 
 
-class Settings(TelemetrySettings, BaseSettings):
+class Settings(TelemetrySettings, FaultSettings, BaseSettings):
     """Serve sequence models over HTTP.
 
     Every flag is also an environment variable, SEQSERVE_HOST for --host; a flag wins.

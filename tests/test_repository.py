@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from onnx import TensorProto
 
 from service.app import bounds_of
 from service.engine.engine import Engine
-from service.errors import ModelNotFoundError, ModelNotReadyError
+from service.errors import ModelNotFoundError, ModelNotReadyError, StorageError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
+from service.repository.policy import ServingConfig
 from service.repository.repository import Repository
 from service.repository.routes import Entry
+from service.repository.uploads import unpack
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from tests.engine.harness import predict
@@ -270,3 +273,9 @@ def test_loading_stops_when_the_server_does(server: Server) -> None:
     server.close()
     assert [entry.state for entry in server.repository.index()] == ["LOADING"] * 2
     assert not server.repository.is_ready(strict=False)
+
+
+def test_files_that_there_is_no_room_for_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/no-such-folder")
+    with pytest.raises(StorageError, match="No such file"):
+        unpack("sums", {"1/model.onnx": b""}, ServingConfig())

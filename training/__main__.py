@@ -15,9 +15,10 @@ import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
+from models import FAMILIES
 from service.errors import BundleError
 from training.campaign import train_bundles
-from training.compare import TABLE_FILE, all_families, compare
+from training.compare import TABLE_FILE, compare, families_of
 from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -88,6 +89,11 @@ def make_parser() -> argparse.ArgumentParser:
     bundles.add_argument("--run-dir", type=Path, default=Path("runs"))
     bundles.add_argument("--repository", type=Path, default=REPOSITORY)
     bundles.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
+    own = bundles.add_argument_group("your own files, with all else as one recipe says")
+    own.add_argument("--name", help="of the bundle")
+    own.add_argument("--train", help="file to learn from, in the format of the recipe's task")
+    own.add_argument("--valid", help="file that decides when to stop; else a share of --train")
+    own.add_argument("--test", help="file to score, once")
     bundles.set_defaults(run=lambda options: _bundles(bundles, options))
 
     one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
@@ -100,7 +106,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     side = commands.add_parser("compare", help="train families side by side on a recipe's data")
     side.add_argument("name", help="of the recipe, or its file")
-    side.add_argument("--families", nargs="+", choices=all_families(), default=all_families())
+    side.add_argument(
+        "--families", nargs="+", choices=list(FAMILIES), help="default: all that the task has"
+    )
     side.add_argument("--seeds", type=int, default=3, help="of each family (default 3)")
     side.add_argument("--folder", type=Path, default=Path("runs/compare"))
     side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
@@ -172,11 +180,24 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
 
 
 def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    names = options.names or all_recipes()
     try:
+        own = (options.name, options.train, options.test)
+        names = [_on_own_files(options)] if any(own) else options.names or all_recipes()
         train_bundles(names, options.run_dir, options.repository, options.jobs)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _on_own_files(options: argparse.Namespace) -> str:
+    """The file of a recipe for the user's files."""
+    if not (options.name and options.train and options.test and len(options.names) == 1):
+        raise ValueError("own files need one recipe, --name, --train and --test")
+    recipe = read_recipe(options.names[0])
+    recipe = recipe.on_files(options.name, options.train, options.test, options.valid)
+    options.run_dir.mkdir(parents=True, exist_ok=True)
+    path: Path = options.run_dir / f"{recipe.name}.json"
+    path.write_text(recipe.model_dump_json(indent=1) + "\n")
+    return str(path)
 
 
 def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -184,7 +205,8 @@ def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         parser.error(f"argument --seeds: {options.seeds} is not above 0")
     try:
         recipe = read_recipe(options.name)
-        compare(recipe, options.families, options.seeds, options.folder, options.jobs)
+        families = options.families or families_of(recipe)
+        compare(recipe, families, options.seeds, options.folder, options.jobs)
     except ValueError as error:
         parser.error(str(error))
     print((options.folder / TABLE_FILE).read_text())

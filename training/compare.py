@@ -23,6 +23,7 @@ from training.export.bundle import export_run
 from training.export.variant import cpu_name
 from training.recipe_file import RecipeFile
 from training.run import finished_metrics
+from training.tasks import TASKS
 
 BATCH_SIZES = (1, 32)
 BUDGET_S = 1.0  # to measure one graph at one size
@@ -94,9 +95,18 @@ def compare(
     return compared
 
 
-def all_families() -> list[str]:
-    """Those that there are."""
-    return list(FAMILIES)
+def families_of(recipe: RecipeFile) -> list[str]:
+    """Those that the recipe's task has for its data."""
+    data = recipe.load()
+    return [family for family in FAMILIES if _is_known(recipe, data, family)]
+
+
+def _is_known(recipe: RecipeFile, data: Any, family: str) -> bool:
+    try:
+        TASKS[recipe.task].default_architecture(family, data)
+    except ValueError:
+        return False
+    return True
 
 
 def table_of(compared: list[Compared]) -> str:

@@ -24,6 +24,7 @@ The bundle is named after the file. The same in JSON does too.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import tomllib
 from pathlib import Path
@@ -65,6 +66,23 @@ class RecipeFile(BaseModel):
             return TASKS[self.task].load(**(self.data | changes))  # type: ignore[no-any-return]
         except TypeError as error:
             raise ValueError(f"[data]: {error}") from error
+
+    def on_files(self, name: str, train: str, test: str, valid: str | None) -> RecipeFile:
+        """This recipe for a user's own files, as a bundle of this name.
+
+        How many steps to train is the task's own choice: the recipe's is for its data.
+
+        Raises:
+            ValueError: The task reads no such files.
+        """
+        task = TASKS[self.task]
+        files = {"train": train, "test": test} | ({"valid": valid} if valid else {})
+        known = inspect.signature(task.load).parameters
+        if missing := [f"--{key}" for key in files if key not in known]:
+            raise ValueError(f"{self.task} takes no {' or '.join(missing)}: write a recipe")
+        kept = {key: value for key, value in self.data.items() if key in task.own_options}
+        fit = {key: value for key, value in self.fit.items() if key != "steps"}
+        return self.model_copy(update={"name": name, "data": kept | files, "fit": fit, "also": {}})
 
     def run(self, data: Data, seed: int, also: str | None = None) -> Run:
         """The run of one seed on this data set.

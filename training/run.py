@@ -13,7 +13,7 @@ from typing import Any
 
 from accelerate.utils import set_seed
 
-from models.tables import round_tables
+from models.halves import round_weights
 from service.manifest import Provenance
 from training.card import Card, save_run
 from training.fit.checkpoints import remove_checkpoints
@@ -58,7 +58,7 @@ def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> di
         trainer.fit(reporter.watch)
         reporter.watch(trainer.progress, trainer.progress.history[-1]["train_loss"])
     progress, model = trainer.progress, model.cpu()
-    round_tables(model)
+    round_weights(model)
     measured = task.measure(model, data, objective)
     metrics = {
         "name": run.name,

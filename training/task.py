@@ -69,6 +69,8 @@ class TrainingTask(ABC, Generic[D, O]):
     """One task."""
 
     name: ClassVar[TaskName]
+    own_options: ClassVar[frozenset[str]] = frozenset()
+    """Keys of `[data]` that mean as much for a user's `train`, `valid` and `test` files."""
 
     @abstractmethod
     def load(self, **data: Any) -> D:

@@ -35,9 +35,17 @@ void complete(Engine& engine, const Taken& taken, const std::vector<py::array>& 
 
 py::object error_of(const Refusal& refusal) {
   auto errors = py::module_::import("service.errors");
-  if (refusal.is_gone) return errors.attr("ModelGoneError")(refusal.message, "name");
-  auto type = errors.attr("OverloadedError");
-  return type(refusal.message, "", static_cast<long>(std::ceil(refusal.retry_after_s)));
+  bool is_known = std::isfinite(refusal.retry_after_s);
+  py::object retry_after_s = py::none();
+  if (is_known) retry_after_s = py::int_(static_cast<long>(std::ceil(refusal.retry_after_s)));
+  switch (refusal.kind) {
+    case Refusal::Kind::kGone:
+      return errors.attr("ModelGoneError")(refusal.message, "name");
+    case Refusal::Kind::kQuarantined:
+      return errors.attr("QuarantinedError")(refusal.message, "name", retry_after_s);
+    default:
+      return errors.attr("OverloadedError")(refusal.message, "", retry_after_s);
+  }
 }
 
 void raise_if(const std::optional<Refusal>& refusal) {
@@ -74,6 +82,7 @@ void bind_engine(py::module_& module) {
                         double timeout_s) { raise_if(it.submit(scheduler, job, timeout_s)); })
       .def("give_up", &Engine::give_up)
       .def("expire", &Engine::expire)
+      .def("give_up_all", &Engine::give_up_all)
       .def_property_readonly("next_deadline_s", &Engine::next_deadline_s)
       .def("collect", &Engine::collect)
       .def("give_up_failed", &Engine::give_up_failed)

@@ -253,6 +253,8 @@ void bind_schedule(py::module_& module) {
       .def("enqueue", &Scheduler::enqueue)
       .def("forget", &Scheduler::forget)
       .def("take", &Scheduler::take)
+      .def("quarantine", &Scheduler::quarantine)
+      .def_property_readonly("quarantine_left_s", &Scheduler::quarantine_left_s)
       .def("prepare", &Scheduler::prepare)
       .def("tensors", &tensors)
       .def("complete",

@@ -17,9 +17,15 @@ constexpr double kCaution = 1.5;
 
 // Why a request is not let in.
 struct Refusal {
+  enum class Kind {
+    kOverloaded,
+    kGone,         // the model was removed: its name may lead to another by now
+    kQuarantined,  // a run of it hung
+  };
+
   std::string message;
   double retry_after_s;
-  bool is_gone = false;  // the model was removed: its name may lead to another by now
+  Kind kind = Kind::kOverloaded;
 };
 
 // All admitted work that is not answered yet, and how fast it is worked off.

@@ -67,7 +67,12 @@ std::optional<Refusal> Engine::submit(const SchedulerPtr& scheduler, const JobPt
     std::lock_guard held(doors_lock_);
     auto door = doors_.find(scheduler.get());
     if (door == doors_.end() || door->second.is_closed) {
-      return Refusal{"the model was unloaded before the request could run", 0.0, true};
+      return Refusal{"the model was unloaded before the request could run", 0.0,
+                     Refusal::Kind::kGone};
+    }
+    if (double left_s = scheduler->quarantine_left_s(); left_s > 0.0) {
+      return Refusal{"the model is quarantined: a run of it hung", left_s,
+                     Refusal::Kind::kQuarantined};
     }
     if (auto refusal = door->second.admission.enter(*job, timeout_s)) return refusal;
   }
@@ -101,6 +106,15 @@ std::vector<JobPtr> Engine::expire(double now_s) {
   }
   for (const auto& job : late) give_up(job);
   return late;
+}
+
+std::vector<JobPtr> Engine::give_up_all(const Scheduler& scheduler) {
+  std::vector<JobPtr> jobs;
+  for (const auto& job : under_way_) {
+    if (job->scheduler.get() == &scheduler) jobs.push_back(job);
+  }
+  for (const auto& job : jobs) give_up(job);
+  return jobs;
 }
 
 double Engine::next_deadline_s() const {
@@ -173,7 +187,11 @@ std::optional<Taken> Engine::take_locked() {
         busy_.begin(), busy_.end(),
         [](const auto& one, const auto& other) { return one->next_due() < other->next_due(); });
     SchedulerPtr scheduler = *first;
-    RunPtr run = scheduler->next_due() < kNever ? scheduler->take() : nullptr;
+    RunPtr run;
+    // of a model that is quarantined, all that waits is about to be given up
+    if (scheduler->next_due() < kNever && scheduler->quarantine_left_s() <= 0.0) {
+      run = scheduler->take();
+    }
     if (run) {
       if (scheduler->next_due() < kNever || busy_.size() > 1) {  // more than one run's worth
         std::lock_guard also_held(inbox_lock_);
@@ -191,6 +209,7 @@ void Engine::complete(const Taken& taken, const Outputs& outputs) {
   std::vector<JobPtr> answered;
   {
     std::lock_guard held(lock_);
+    if (!taken.second->be_over()) return;
     answered = taken.first->complete(*taken.second, outputs);
     be_busy(taken.first);
   }
@@ -212,6 +231,7 @@ std::vector<JobPtr> Engine::fail(const Taken& taken) {
   std::vector<JobPtr> failed;
   {
     std::lock_guard held(lock_);
+    if (!taken.second->be_over()) return {};
     failed = taken.first->fail(*taken.second);
     be_busy(taken.first);
   }

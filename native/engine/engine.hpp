@@ -48,6 +48,8 @@ class Engine {
   bool give_up(const JobPtr& job);
   // Jobs whose deadline is past, which it lets go of.
   std::vector<JobPtr> expire(double now_s);
+  // Let go of all jobs of a model; these.
+  std::vector<JobPtr> give_up_all(const Scheduler& scheduler);
   // The next deadline of any job under way; kNever if there is none.
   double next_deadline_s() const;
   // Jobs that were answered since, and that were not let go of.
@@ -66,9 +68,10 @@ class Engine {
   std::optional<Taken> next();
   // The run of the model whose first sequence is due first, if there is one.
   std::optional<Taken> take();
-  // A run is over: what it answered can be collected.
+  // A run is over: what it answered can be collected. Nothing happens if it was failed before.
   void complete(const Taken& taken, const Outputs& outputs);
-  // A run failed; the jobs that had a sequence in it.
+  // A run failed, or is given up while it goes on; the jobs that had a sequence in it. None if it
+  // is over already.
   std::vector<JobPtr> fail(const Taken& taken);
 
  private:

@@ -80,7 +80,8 @@ Received FastPath::receive(std::string_view data, double waited_s) {
   received.job->keep_alive = hot.keep_alive;
   received.refusal = engine_.submit(plan->second->scheduler, received.job, left_s);
   if (received.refusal) received.trace_parent = received.job->trace_parent;
-  if (received.refusal && received.refusal->is_gone) return {};  // about to be forgotten
+  if (received.refusal && received.refusal->kind == Refusal::Kind::kGone)
+    return {};  // about to be forgotten
   return received;
 }
 

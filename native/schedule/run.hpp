@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "schedule/job.hpp"
@@ -23,6 +24,8 @@ struct Run {
   void be_prepared();
   // Have a sequence end with this run; by its thread, as no one else touches what runs.
   void finish(std::size_t row) { sequences.at(row)->left = counts.at(row); }
+  // Note, under the engine's lock, that it is over; false if it was already.
+  bool be_over() { return !std::exchange(is_over_, true); }
 
   std::vector<SequencePtr> sequences;
   std::vector<long> counts;
@@ -35,6 +38,7 @@ struct Run {
 
  private:
   double begun_cpu_s_ = 0.0;
+  bool is_over_ = false;
 };
 using RunPtr = std::shared_ptr<Run>;
 

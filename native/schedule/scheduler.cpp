@@ -52,6 +52,13 @@ void Scheduler::forget(Job& job) {
   });
 }
 
+void Scheduler::quarantine(double seconds) { quarantined_until_s_ = now_s() + seconds; }
+
+double Scheduler::quarantine_left_s() const {
+  double until_s = quarantined_until_s_;
+  return until_s == 0.0 ? 0.0 : until_s - now_s();  // most were never quarantined
+}
+
 double Scheduler::work_s(const Job& job) const {
   return static_cast<double>(job.num_cells) * cost->cell_s();
 }

@@ -74,6 +74,11 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   // Give up the jobs that had a sequence in this run, and no other; those that somebody waits for.
   std::vector<JobPtr> fail(const Run& run);
 
+  // Refuse what comes for so many seconds, from now on; infinite: until it is set anew.
+  void quarantine(double seconds);
+  // Seconds that are left of that, at most 0 if there are none; may be asked by any thread.
+  double quarantine_left_s() const;
+
   // When the first sequence that could run is due; kNever if there is none.
   double next_due() const { return pool_.empty() ? kNever : pool_.front()->job->due_s; }
 
@@ -112,6 +117,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
   std::shared_ptr<RunTally> tally_;
   unsigned long serial_ = 0;
+  std::atomic<double> quarantined_until_s_{0.0};
 };
 using SchedulerPtr = std::shared_ptr<Scheduler>;
 

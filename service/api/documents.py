@@ -127,7 +127,7 @@ def _control(refusals: list[str], **examples: Any) -> dict[str, Any]:
 
 
 LOAD_DOCUMENT = _control(
-    ["400", "403", "404", "413"],
+    ["400", "403", "404", "413", "507"],
     versions={
         "summary": "With the two highest versions",
         "value": {"parameters": {"config": '{"versions": {"latest": 2}}'}},

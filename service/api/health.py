@@ -64,10 +64,11 @@ async def model_ready(request: Request) -> JSONResponse:
     repository: Repository = request.app.state.repository
     name = request.path_params["name"]
     try:
-        repository.get(name, request.path_params.get("version"))
+        served = repository.get(name, request.path_params.get("version"))
+        is_ready = not served.scheduler.is_quarantined
     except ModelNotReadyError:
-        return JSONResponse({"name": name, "ready": False}, 503)
-    return JSONResponse({"name": name, "ready": True})
+        is_ready = False
+    return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
 
 @router.get(

@@ -55,10 +55,11 @@ def model_metadata(served: Served, versions: list[str]) -> dict[str, Any]:
 
 
 def repository_index(repository: Repository, only_ready: bool) -> list[dict[str, str]]:
-    """Name, version, state and, where a bundle was refused, the reason."""
+    """Name, version, state and, where a bundle was refused or is quarantined, the reason."""
+    entries = [entry.as_seen() for entry in repository.index()]
     return [
         {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
-        for e in repository.index()
+        for e in entries
         if e.state == "READY" or not only_ready
     ]
 

@@ -27,8 +27,9 @@ REFUSALS = {
     "429": "The queue is full; see Retry-After",
     "500": "The graph failed",
     "501": "A part of the protocol that is not here",
-    "503": "The model is loading, refused, or the server is stopping",
+    "503": "The model is loading, refused, quarantined or out of memory, or the server is stopping",
     "504": "The deadline passed",
+    "507": "There is no room for the files of an upload",
 }
 
 

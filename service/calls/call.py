@@ -28,6 +28,7 @@ from service.errors import (
     InvalidSequenceError,
     ModelGoneError,
     NotFiniteInputError,
+    OutOfMemoryError,
     ServiceError,
 )
 from service.graphs.model import Arrays
@@ -202,6 +203,8 @@ class Call(ABC):
             step(value)
         except ServiceError as error:
             self.fail(error)
+        except MemoryError:
+            self.fail(OutOfMemoryError("there is no memory for this request"))
         except Exception:
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))

@@ -7,16 +7,29 @@ and for whom is settled without Python's lock. The loop is told once, however ma
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 from service import native
 from service.engine.deadlines import Deadlines
+from service.engine.quarantine import Quarantine
 from service.engine.threads import pin_this_thread
-from service.errors import DrainingError, InferenceError, InferenceTimeoutError
+from service.engine.watchdog import Watchdog
+from service.errors import (
+    DrainingError,
+    InferenceError,
+    InferenceTimeoutError,
+    QuarantinedError,
+    ServiceError,
+)
+from service.graphs.runs import Runs
 from service.schedulers.job import NORMAL_PRIORITY, Job
 from service.schedulers.scheduler import Scheduler
 
@@ -25,28 +38,49 @@ log = structlog.get_logger(__name__)
 Taken = tuple[native.Scheduler, native.Run]
 
 
+@dataclasses.dataclass(eq=False)
+class _Place:
+    """One thread's; another thread takes over if a run of it hangs."""
+
+    index: int
+    thread: threading.Thread = dataclasses.field(init=False)
+    runs: Runs = dataclasses.field(default_factory=Runs)
+    taken: Taken | None = None
+    hung: Scheduler | None = None
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+
+
 class Engine:
     """Some threads, and the schedulers of every loaded model.
 
     Args:
         num_threads: Threads that compute; each runs one batch at a time.
         pin_to: Cores to keep them on, one each in turn; without any the system places them.
+        max_hang_s: A run of a graph may take so long; then it is given up, another thread takes
+            the place of the one that makes it, and its model is quarantined.
+        quarantine_s: How long that is, at first.
     """
 
-    def __init__(self, num_threads: int, pin_to: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        num_threads: int,
+        pin_to: Sequence[int] = (),
+        max_hang_s: float = math.inf,
+        quarantine_s: float = 60.0,
+    ) -> None:
         self.core = native.Engine(num_threads)
+        self.watchdog = Watchdog(max_hang_s)
+        self._quarantine = Quarantine(quarantine_s)
         self._pin_to = pin_to
         self._schedulers: dict[native.Scheduler, Scheduler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that asks
         # under way: `native/` holds a job, but not what Python has hung on it, whom to tell
         self._jobs: set[native.Job] = set()
         self._deadlines = Deadlines(self.core, self._on_late)
-        self.threads = [
-            threading.Thread(target=self._start, args=(index,), name=f"engine-{index}", daemon=True)
-            for index in range(num_threads)
-        ]
-        for thread in self.threads:
-            thread.start()
+        self._places: set[_Place] = set()  # and those whose run hangs still
+        self._starting = threading.Lock()
+        for index in range(num_threads):
+            self._start(index)
 
     def add(self, scheduler: Scheduler) -> None:
         """Run this model's batches too."""
@@ -69,11 +103,29 @@ class Engine:
         """How full this model's queue is, from 0 to about 1: at 1 it takes nothing more."""
         return self.core.fill(scheduler.core)
 
-    def close(self) -> None:
-        """Take no new work, finish what was submitted, then end the threads."""
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """Those that take runs."""
+        return [place.thread for place in self._all_places() if place.hung is None]
+
+    def close(self, patience_s: float = math.inf) -> bool:
+        """Take no new work, finish what was submitted, then end the threads.
+
+        Args:
+            patience_s: After so long what runs is ended, as nobody waits for it any more; and after
+                as long again, what can't be ended is left to itself.
+
+        Returns:
+            Whether all threads have ended.
+        """
         self.core.close()
-        for thread in self.threads:
-            thread.join()
+        places = self._all_places()
+        if not _join(places, patience_s):
+            for place in places:
+                place.runs.end(DrainingError("the server stopped before it answered"))
+            _join(places, patience_s)
+        self.watchdog.close()
+        return not any(place.thread.is_alive() for place in places)
 
     def check_room(self, timeout_s: float) -> None:
         """Refuse what comes when not even what is there can be done in time; before it is read.
@@ -102,13 +154,15 @@ class Engine:
             asked: What it makes a job of, checked.
             timeout_s: As long as it may take.
             on_done: Told on the loop, once: the job has results or failed, with InferenceError
-                (the graph failed on a batch with a part of it) or InferenceTimeoutError.
+                (the graph failed on a batch with a part of it), InferenceTimeoutError,
+                OutOfMemoryError or QuarantinedError.
             priority: 1 (first) to 3.
 
         Raises:
             OverloadedError: The queue is full, or the deadline can't be met.
             DrainingError: The engine is closed.
             ModelGoneError: The model was removed.
+            QuarantinedError: A run of the model hung.
             InferenceTimeoutError: There is no time left.
         """
         if timeout_s <= 0:  # reading the request took all its time: compute nothing for it
@@ -143,7 +197,7 @@ class Engine:
         waited_s = job.deadline_s - job.submitted_s
         self._tell(job, InferenceTimeoutError(f"no answer within {waited_s:.3g} s"))
 
-    def _on_failed(self, jobs: list[native.Job], failure: InferenceError) -> None:
+    def _on_failed(self, jobs: list[native.Job], failure: ServiceError) -> None:
         for job in self.core.give_up_failed(jobs):
             self._tell(job, failure)
 
@@ -159,12 +213,34 @@ class Engine:
             log.exception("a caller failed on its answer")
 
     def _start(self, index: int) -> None:
+        place = _Place(index)
+        name = f"engine-{index}"
+        place.thread = threading.Thread(target=self._work, args=(place,), name=name, daemon=True)
+        with self._starting:
+            self._places.add(place)
+            place.thread.start()
+
+    def _all_places(self) -> list[_Place]:
+        with self._starting:
+            return list(self._places)
+
+    def _work(self, place: _Place) -> None:
         if self._pin_to:
-            pin_this_thread(self._pin_to[index % len(self._pin_to)])
+            pin_this_thread(self._pin_to[place.index % len(self._pin_to)])
         workspace = native.Workspace()
-        while (taken := self.core.next(workspace)) is not None:
-            self.run(taken, workspace)
-            del taken  # while it waits, a thread must not hold a model that is removed
+        runs = place.runs
+        with self.watchdog.watching(runs, partial(self._on_hung, place)):
+            while runs.ended_by is None and (taken := self.core.next(workspace)) is not None:
+                place.taken = taken
+                self.run(taken, workspace)
+                place.taken = None
+                del taken  # while it waits, a thread must not hold a model that is removed
+        with place.lock:
+            if place.hung is not None:
+                log.warning("hung run ended", model=place.hung.name, version=place.hung.version)
+                self._quarantine.end(place.hung)
+                with self._starting:
+                    self._places.discard(place)
 
     def run(self, taken: Taken, workspace: native.Workspace) -> None:
         """Make a run, whose tensors lie in the workspace, and say what came of it."""
@@ -176,13 +252,60 @@ class Engine:
 
     def fail(self, taken: Taken, error: Exception) -> None:
         """Fail the jobs that had a sequence in a run, and no other."""
-        scheduler = self._schedulers[taken[0]]
-        log.error("batch failed", model=scheduler.name, version=scheduler.version, exc_info=error)
-        failure = InferenceError(f"{scheduler.name} failed on this batch")
-        failure.__cause__ = error
+        scheduler = self._schedulers.get(taken[0])
+        if scheduler is None:  # this run was given up, and its model removed meanwhile
+            return
+        if isinstance(error, ServiceError):
+            failure = error
+            log.error(
+                "batch not run",
+                model=scheduler.name,
+                version=scheduler.version,
+                reason=error.message,
+            )
+        else:
+            log.error(
+                "batch failed", model=scheduler.name, version=scheduler.version, exc_info=error
+            )
+            failure = InferenceError(f"{scheduler.name} failed on this batch")
+            failure.__cause__ = error
         jobs = self.core.fail(taken)
+        self._call_soon(self._on_failed, jobs, failure)
+
+    def _on_hung(self, place: _Place, number: int) -> None:
+        """Give a run up, of this number; on the watchdog's thread."""
+        taken = place.taken
+        scheduler = self._schedulers.get(taken[0]) if taken is not None else None
+        if taken is None or scheduler is None:
+            return
+        about = f"a run of {scheduler.name} took longer than {self.watchdog.max_hang_s:g} s"
+        failure = QuarantinedError(about, "name")
+        with place.lock:  # the thread ends no sooner
+            if not place.runs.end(failure, number):  # it did not hang after all
+                return
+            place.hung = scheduler
+            self._quarantine.begin(scheduler)
+        log.error("run hung", model=scheduler.name, version=scheduler.version, thread=place.index)
+        self.core.fail(taken)  # whether or not it heeds that it is to end
+        self._call_soon(self._on_quarantined, scheduler, failure)
+        self._start(place.index)
+
+    def _on_quarantined(self, scheduler: Scheduler, failure: QuarantinedError) -> None:
+        for job in self.core.give_up_all(scheduler.core):
+            self._tell(job, failure)
+
+    def _call_soon(self, function: Callable[..., None], *arguments: Any) -> None:
         assert self._loop is not None, "what runs was submitted on a loop"
         try:
-            self._loop.call_soon_threadsafe(self._on_failed, jobs, failure)
+            self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed: nobody waits any more
-            log.warning("failures without an event loop", jobs=len(jobs))
+            log.warning("failures without an event loop")
+
+
+def _join(places: Sequence[_Place], timeout_s: float) -> bool:
+    """Wait until the threads have ended; false if the time is over before."""
+    stop_s = time.monotonic() + timeout_s
+    for place in places:
+        left_s = stop_s - time.monotonic()
+        place.thread.join(max(left_s, 0.0) if math.isfinite(left_s) else None)
+    return not any(place.thread.is_alive() for place in places)

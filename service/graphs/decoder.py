@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.datatypes import DATATYPES, ONNX_TYPES
 from service.errors import BundleError
 from service.graphs.model import Arrays
+from service.graphs.runs import run_graph
 from service.graphs.spec import FLOAT, StateSpec
 
 IDS = np.dtype(np.int64)
@@ -196,7 +197,7 @@ def _run(
     shape: tuple[int, ...],
 ) -> Arrays:
     names = list(outputs)
-    found: Arrays = dict(zip(names, session.run(names, feed), strict=True))
+    found: Arrays = dict(zip(names, run_graph(session.run, names, feed), strict=True))
     for name, array in found.items():
         dtype, axes = outputs[name]
         fits = array.dtype == dtype and array.ndim == len(axes) and array.shape[0] == shape[0]

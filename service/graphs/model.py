@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.datatypes import DATATYPES, ONNX_TYPES
 from service.errors import BundleError
+from service.graphs.runs import run_graph
 from service.graphs.spec import SequenceSpec
 
 Arrays = dict[str, NDArray[Any]]
@@ -61,7 +62,9 @@ class OnnxModel:
         feed: Arrays = {self.spec.inputs: inputs, **state}
         if self.spec.lengths:
             feed[self.spec.lengths] = lengths
-        return dict(zip(self._outputs, self.session.run(self._outputs, feed), strict=True))
+        return dict(
+            zip(self._outputs, run_graph(self.session.run, self._outputs, feed), strict=True)
+        )
 
     def _check_signature(self) -> None:
         spec = self.spec

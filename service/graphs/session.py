@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
+import threading
 from pathlib import Path
 
 import onnxruntime
 
 from service.errors import BundleError
+
+_memory_made = threading.Event()
 
 
 def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
@@ -24,7 +26,7 @@ def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    _share_memory()
+    limit_memory(0)
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_mem_pattern = False  # shapes vary, patterns would only be re-planned
     options.log_severity_level = 3
@@ -35,8 +37,18 @@ def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
         raise BundleError(f"onnxruntime can't load the graph: {error}") from error
 
 
-@cache
-def _share_memory() -> None:
+def limit_memory(max_bytes: int) -> None:
+    """Have all sessions of this process share one memory of this size, as the first call says.
+
+    Args:
+        max_bytes: For weights and runs; a run that needs more fails. 0: no limit.
+    """
+    if not _memory_made.is_set():
+        _memory_made.set()
+        _share_memory(max_bytes)
+
+
+def _share_memory(max_bytes: int) -> None:
     """Make the one memory pool that all sessions of this process work in.
 
     Each would otherwise keep a pool of its own, as large as its largest run ever was.
@@ -44,5 +56,5 @@ def _share_memory() -> None:
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
     # growing in powers of two: by the size asked for, it fragments as shapes vary
-    growth = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 0})
+    growth = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 0, "max_mem": max_bytes})
     onnxruntime.create_and_register_allocator(place, growth)

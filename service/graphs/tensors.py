@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.datatypes import ONNX_TYPES
 from service.errors import BundleError
 from service.graphs.model import Arrays
+from service.graphs.runs import run_graph
 from service.graphs.spec import Signature, TensorSpec
 
 BF16_ELEMENT = 16  # onnx.TensorProto.BFLOAT16
@@ -55,10 +56,14 @@ class TensorModel:
             Its outputs by name.
 
         Raises:
+            OutOfMemoryError: It needs more memory than there is.
             Exception: onnxruntime's own, of a graph that can't take these.
         """
-        run = self._run_bf16 if self._has_bf16 else self.session.run
-        return dict(zip(self._names, run(self._names, tensors), strict=True))
+        if self._has_bf16:
+            outputs = self._run_bf16(self._names, tensors)
+        else:
+            outputs = run_graph(self.session.run, self._names, tensors)
+        return dict(zip(self._names, outputs, strict=True))
 
     def _run_bf16(self, names: list[str], tensors: Arrays) -> list[Any]:
         """As `session.run`, where NumPy has no type for a tensor: its bits travel as uint16."""
@@ -70,7 +75,8 @@ class TensorModel:
             else make.ortvalue_from_numpy(array)
             for name, array in tensors.items()
         }
-        return list(map(_array, self.session.run_with_ort_values(names, values)))
+        outputs = run_graph(self.session.run_with_ort_values, names, values)
+        return list(map(_array, outputs))
 
 
 def _array(value: onnxruntime.OrtValue) -> NDArray[Any]:

@@ -38,10 +38,10 @@ async def server_ready(state: State, request: Any) -> dict[str, Any]:
 async def model_ready(state: State, request: Any) -> dict[str, Any]:
     """Whether this model answers; one that is not there does not."""
     try:
-        _served(state, request)
+        served = _served(state, request)
     except (ModelNotFoundError, ModelNotReadyError):
         return {"ready": False}
-    return {"ready": True}
+    return {"ready": not served.scheduler.is_quarantined}
 
 
 async def server_metadata(state: State, request: Any) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -84,7 +84,7 @@ class Server:
         timeout_s = self._settings.shutdown_timeout_s
         refusing = asyncio.create_task(self._server.stop(timeout_s + 2 * FLUSH_S))
         self._streams.stop_reading()
-        await self._rpcs.wait(timeout_s)
+        await first_of(self._rpcs.wait(timeout_s), self._state.hurrying.wait())
         self._inference.fail(DrainingError("the server stopped before it answered"))
         await self._rpcs.wait(FLUSH_S)
         await self._server.stop(FLUSH_S)  # who watches health, too
@@ -126,6 +126,14 @@ class Server:
         # not all that REST says has a field
         encoded: bytes = ParseDict(fields, message, ignore_unknown_fields=True).SerializeToString()
         return encoded
+
+
+async def first_of(*waits: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of them is over."""
+    tasks = [asyncio.ensure_future(it) for it in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
 
 
 def is_failure(record: logging.LogRecord) -> bool:

@@ -14,7 +14,7 @@ from service import native
 from service.api.v2 import INFER
 from service.calls.asked import Asked
 from service.calls.services import Services
-from service.errors import OverloadedError, ServiceError
+from service.errors import ServiceError
 from service.lane.heads import READER, HotHead
 from service.repository.served import Served
 
@@ -22,7 +22,7 @@ MAX_HEADS = 4_096
 TIMES_AS_FAST = 8
 """As Python's decoders: on the event loop it reads so many times what those may."""
 
-Received = tuple[int, HotHead, Served, bytes, native.Job | None, OverloadedError | None, str]
+Received = tuple[int, HotHead, Served, bytes, native.Job | None, ServiceError | None, str]
 
 
 class FastPath:

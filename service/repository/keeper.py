@@ -96,6 +96,7 @@ class Keeper:
             ModelNotFoundError: There is none of this name.
             InvalidRequestError: A file's name or the configuration is not as it should be.
             BundleRefusedError: A version is not as it should be; what served goes on serving.
+            StorageError: There is no room for the files that came with it.
         """
         try:
             if isinstance(change, Load):

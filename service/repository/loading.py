@@ -11,13 +11,14 @@ import structlog
 
 from service.description import Description, read_description
 from service.engine.engine import Engine
-from service.errors import BundleError
+from service.errors import BundleError, DrainingError
 from service.graphs.batchable import find_obstacle
 from service.graphs.decoder import Decoder
 from service.graphs.decoder_check import check_decoder
 from service.graphs.described import describe
 from service.graphs.invariance import TOLERANCE, check_invariance, probe
 from service.graphs.model import OnnxModel
+from service.graphs.runs import Runs, check_not_ended
 from service.graphs.session import open_session
 from service.graphs.spec import spec_of
 from service.graphs.tensors import TensorModel
@@ -72,6 +73,7 @@ class Loader:
         self._bounds = bounds
         self._precision = precision
         self._signatures = signatures
+        self._runs = Runs()
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
@@ -79,7 +81,19 @@ class Loader:
         Raises:
             BundleError: It is not as it should be; a bad variant refuses itself alone, unless it
                 is the one that answers by default.
+            DrainingError: It was stopped.
         """
+        watchdog, runs = self._engine.watchdog, Runs()
+        self._runs = runs
+        too_long = BundleError(f"a run took longer than max_hang_s, {watchdog.max_hang_s:g} s")
+        with watchdog.watching(runs, partial(runs.end, too_long)):
+            return self._load(folder)
+
+    def stop(self) -> None:
+        """Have what is being loaded run no more; by any thread."""
+        self._runs.end(DrainingError("the server is stopping"))
+
+    def _load(self, folder: Path) -> Loaded:
         check_inside(folder)
         signed = self._signatures.check(folder)
         if not (folder / MANIFEST_FILE).exists():
@@ -174,6 +188,7 @@ class Loader:
 
     def _begin(self, served: Served) -> Served:
         """Have the engine run it, and its metrics follow it."""
+        check_not_ended()
         scheduler = served.scheduler
         if served.manifest is not None:
             inputs = scheduler.metrics.look_at_inputs(served.manifest)
@@ -184,6 +199,7 @@ class Loader:
             lambda: self._engine.num_waiting(scheduler),
             lambda: scheduler.core.num_active,
             lambda: self._engine.fill(scheduler),
+            lambda: scheduler.is_quarantined,
         )
         self._metrics.model_info.labels(*served.labels).set(1)
         return served

@@ -66,9 +66,9 @@ class Repository:
         self._random = random or Random()
         self._stopping = threading.Event()
         self._scanned = threading.Event()
-        loader = Loader(engine, metrics, bounds, precision, signatures)
+        self._loader = Loader(engine, metrics, bounds, precision, signatures)
         self._keeper = Keeper(
-            folder, self._catalog, loader, metrics, refresh, self._stopping.is_set
+            folder, self._catalog, self._loader, metrics, refresh, self._stopping.is_set
         )
         self._thread = ThreadPoolExecutor(1, "repository")
         self._poll_s = poll_s
@@ -90,8 +90,9 @@ class Repository:
             self._watcher = Watcher(self._poll_s, self._look)
 
     def close(self) -> None:
-        """Stop loading after the bundle in hand."""
+        """Stop loading."""
         self._stopping.set()
+        self._loader.stop()
         if self._watcher is not None:
             self._watcher.close()
         self._thread.shutdown(cancel_futures=True)

@@ -14,6 +14,7 @@ from service.repository.policy import ServingConfig
 from service.repository.served import Loaded
 
 UNLOADED = "unloaded"
+QUARANTINED = "quarantined: a run of it hung"
 LEFT_OUT = "not among the versions that are to serve"
 
 
@@ -28,6 +29,12 @@ class Entry:
     loaded: Loaded | None = None
     stamp: Stamp = ()
     """Of the files that were last tried."""
+
+    def as_seen(self) -> Entry:
+        """As who asks sees it at this moment: one that is quarantined does not answer."""
+        if self.loaded is None or not self.loaded.served.scheduler.is_quarantined:
+            return self
+        return dataclasses.replace(self, state="UNAVAILABLE", reason=QUARANTINED)
 
     @property
     def is_absent(self) -> bool:

@@ -95,6 +95,8 @@ class Update:
         started_s = time.perf_counter()
         try:
             loaded = self.loader.load(self.source.folder / old.version)
+        except DrainingError:
+            raise
         except BundleError as error:
             return self._refuse(old, stamp, str(error))
         except Exception as error:  # noqa: BLE001 - one bad bundle must not stop the others

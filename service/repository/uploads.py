@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.errors import InvalidRequestError
+from service.errors import InvalidRequestError, StorageError
 from service.repository.files import Source
 from service.repository.policy import ServingConfig
 
@@ -24,6 +24,7 @@ def unpack(name: str, files: Mapping[str, bytes], config: ServingConfig) -> Sour
 
     Raises:
         InvalidRequestError: A path is none of this form (named).
+        StorageError: There is no room for them.
     """
     for path in files:
         if not PATH.fullmatch(path):
@@ -33,10 +34,17 @@ def unpack(name: str, files: Mapping[str, bytes], config: ServingConfig) -> Sour
                 "dots, dashes and underscores",
                 field,
             )
-    upload = TemporaryDirectory(prefix="seqserve-upload-")
-    source = Source(Path(upload.name) / name, config, upload)
-    for path, content in files.items():
-        file = source.folder / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+    try:
+        upload = TemporaryDirectory(prefix="seqserve-upload-")
+        source = Source(Path(upload.name) / name, config, upload)
+        try:
+            for path, content in files.items():
+                file = source.folder / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(content)
+        except OSError:
+            source.discard()
+            raise
+    except OSError as error:
+        raise StorageError(f"the files can't be kept: {error.strerror}") from error
     return source

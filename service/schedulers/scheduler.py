@@ -44,6 +44,11 @@ class Scheduler(ABC):
         self.name, self.version = metrics.name, metrics.version
         self.stages = metrics.tally.stages
 
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether it gets nothing to run for now, since a run of it hung."""
+        return self.core.quarantine_left_s > 0
+
     @abstractmethod
     def make_job(
         self, asked: Any, on_done: Callable[[Job], None], priority: int, timeout_s: float

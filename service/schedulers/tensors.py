@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from service import native
-from service.errors import InvalidRequestError, UnfitTensorsError
+from service.errors import InvalidRequestError, ServiceError, UnfitTensorsError
 from service.graphs.batchable import AXIS_SIZES, made_rows
 from service.graphs.model import Arrays
 from service.graphs.tensors import TensorModel
@@ -53,7 +53,7 @@ class TensorJob(Job):
         self.failure: Exception | None = None
         self.tensors = tensors
         self.num_rows = num_rows
-        self.answer: Arrays | UnfitTensorsError | None = None
+        self.answer: Arrays | ServiceError | None = None
 
 
 class TensorScheduler(Scheduler):
@@ -143,6 +143,8 @@ class TensorScheduler(Scheduler):
     def _run_alone(self, job: TensorJob) -> None:
         try:
             job.answer = self.model.run(job.tensors)
+        except ServiceError as error:  # not the tensors' fault
+            job.answer = error
         except Exception as error:  # noqa: BLE001 - the graph takes other tensors, not these
             job.answer = UnfitTensorsError(self.name, error)
 
@@ -155,9 +157,10 @@ class TensorScheduler(Scheduler):
 
         Raises:
             UnfitTensorsError: The graph failed on its tensors.
+            ServiceError: It could not be run.
         """
         assert isinstance(job, TensorJob)
-        if isinstance(job.answer, UnfitTensorsError):
+        if isinstance(job.answer, ServiceError):
             raise job.answer
         assert job.answer is not None, "only answered jobs have results"
         return job.answer

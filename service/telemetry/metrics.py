@@ -27,6 +27,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from service import native
 from service.manifest import Manifest
 from service.telemetry.cache import CacheMetrics
+from service.telemetry.hangs import HangMetrics
 from service.telemetry.inputs.metrics import InputMetrics
 from service.telemetry.inputs.model import ModelInputs
 from service.telemetry.inputs.monitor import InputMonitor
@@ -171,6 +172,7 @@ class Metrics:
         self.inputs = InputMetrics(registry, ENGINE)
         self.monitor = InputMonitor(self.inputs, settings)
         self.repository = RepositoryMetrics(registry, MODEL)
+        self.hangs = HangMetrics(registry, ENGINE)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
@@ -261,6 +263,8 @@ class ModelMetrics:
         self._padded = ShownTotal(metrics.cells.labels(*labels, "padded"))
         self._queue_depth = metrics.queue_depth.labels(*labels)
         self._active = metrics.active_sequences.labels(*labels)
+        self.hung_runs = metrics.hangs.hung_runs.labels(*labels)
+        self._quarantined = metrics.hangs.quarantined.labels(*labels)
         self._fill = metrics.queue_fill.labels(*labels)
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
         self._all_tokens = metrics.tokens
@@ -310,9 +314,15 @@ class ModelMetrics:
         waiting: Callable[[], float],
         active: Callable[[], float],
         fill: Callable[[], float],
+        quarantined: Callable[[], float],
     ) -> None:
-        """Have the queue's depth, the active sequences and the queue's fill follow these."""
-        self._watched = [(self._queue_depth, waiting), (self._active, active), (self._fill, fill)]
+        """Have the gauges follow the scheduler."""
+        self._watched = [
+            (self._queue_depth, waiting),
+            (self._active, active),
+            (self._fill, fill),
+            (self._quarantined, quarantined),
+        ]
 
     def refresh(self) -> None:
         """Bring what is asked for only now and then up to now."""

@@ -16,8 +16,6 @@ import socket
 import sys
 import time
 from collections import deque
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 import uvloop
@@ -37,6 +35,7 @@ from service.workers.channel import (
     receive_message,
     send_connection,
 )
+from service.workers.counters import hold, make_folder
 from service.workers.port import Port
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,6 @@ log = structlog.get_logger(__name__)
 START_FAILED = 3  # uvicorn's code for it, which one process alone ends with
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0
 STABLE_S = 60.0  # a worker that lived this long has not failed to start
-SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclasses.dataclass
@@ -257,11 +255,11 @@ def supervise(settings: Settings, flags: list[str]) -> int:
         settings: The server's.
         flags: That they were read from; the workers read them again.
     """
-    folder = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
     try:
         port = Port(settings.host, settings.port)
         grpc_port = ReservedPort(settings.host, settings.grpc_port)
-        counters = TemporaryDirectory(prefix="seqserve-", dir=folder)
+        counters = make_folder()
+        hold(counters.name)
     except OSError as error:
         log.error(str(error))
         return START_FAILED

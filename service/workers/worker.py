@@ -26,7 +26,7 @@ from service.app import create_app
 from service.errors import DrainingError, ServiceError
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
-from service.serving import AppServer, forget_raised_signals, make_config
+from service.serving import AppServer, end_well, forget_raised_signals, make_config
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
@@ -45,6 +45,7 @@ from service.workers.channel import (
     send_wish,
     write_file,
 )
+from service.workers.counters import hold
 
 log = structlog.get_logger(__name__)
 
@@ -231,6 +232,7 @@ def main() -> int:
     descriptor, index, *flags = sys.argv[1:]
     settings = CliApp.run(Settings, cli_args=flags)
     configure_logs(settings.log_level, worker=int(index))
+    hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
     app = create_app(settings, worker=int(index))
@@ -241,6 +243,7 @@ def main() -> int:
         WorkerServer(make_config(app, settings), app, channel).run(sockets=[])
     if os.getppid() != supervisor:  # it died, and can't remove what the workers counted in
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    end_well(app)
     return 0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.bundles.some import serving_some
@@ -65,11 +66,22 @@ def test_a_text_answers_alike_in_any_company_and_white_space(
     assert [together[0]["label"], together[2]["label"]] == ["fr", "de"]
 
 
+def occluded(text: str) -> list[str]:
+    return [f"{text[:place]}\ufffd{text[place + 1 :]}" for place in range(len(text))]
+
+
 @pytest.mark.parametrize("model", CLASSIFIERS)
 def test_attention_is_shown_where_there_is_any(client: httpx.Client, model: str) -> None:
     (prediction,) = ask(client, model, texts="ein Spiel", explain=True)
     if model == "languages-gru":
         assert prediction["attention"] is None
+        without = ask(client, model, texts=occluded("ein Spiel"), top_k=15)
+        found = [
+            rank["probability"] for each in without for rank in each["top"] if rank["label"] == "de"
+        ]
+        lost = prediction["probability"] - np.array(found)
+        assert prediction["label"] == "de"
+        np.testing.assert_allclose(prediction["occlusion"], lost, atol=1e-5)
     else:
         assert len(prediction["attention"]) == len("ein Spiel")
         assert sum(prediction["attention"]) == pytest.approx(1, abs=1e-5)

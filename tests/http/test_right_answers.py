@@ -32,7 +32,9 @@ from tests.http.payloads import (
     samples_of,
     to_base64,
 )
+from tests.http.refusals import refuse
 
+EXPLAINED = {"attention", "occlusion"}
 TOLERANCE = 5e-5
 """Of a probability: batches of other shapes add up in another order, an RNN goes on with that."""
 
@@ -55,7 +57,7 @@ def post_at_once(client: httpx.Client, posts: Sequence[tuple[str, Any]]) -> list
 
 
 def check(prediction: dict[str, Any], sequence: Frames, alone: Alone) -> None:
-    """Hold one prediction of /v1 (all labels asked for, explained) against the graph alone."""
+    """Hold one prediction of /v1 (all labels asked for, attention if any) against the graph."""
     expected = alone(sequence)
     got = {ranked["label"]: ranked["probability"] for ranked in prediction["top"]}
     probabilities = [got[label] for label in alone.labels]
@@ -63,9 +65,7 @@ def check(prediction: dict[str, Any], sequence: Frames, alone: Alone) -> None:
     ranked = [ranked["probability"] for ranked in prediction["top"]]
     assert ranked == sorted(ranked, reverse=True)
     assert prediction["top"][0] == {key: prediction[key] for key in ("label", "probability")}
-    if expected.weights is None:
-        assert prediction["attention"] is None
-    else:
+    if expected.weights is not None:
         assert len(prediction["attention"]) == len(sequence)
         assert sum(prediction["attention"]) == pytest.approx(1.0, abs=1e-4)
         np.testing.assert_allclose(
@@ -83,7 +83,7 @@ def test_rows_in_concurrent_mixed_batches_equal_the_rows_alone(
         asked = [
             [frames(length, seed + row) for row, length in enumerate(request)] for request in wanted
         ]
-        options = {"top_k": 10, "explain": True}
+        options = {"top_k": 10, "explain": model in EXPLAINING}
         posts = [(predict_path(model), predict_body(*request, **options)) for request in asked]
         for request, answer in zip(asked, post_at_once(client, posts), strict=True):
             assert (answer["model"], answer["version"]) == (model, "1")
@@ -100,7 +100,7 @@ def test_models_under_load_together_do_not_mix(
 ) -> None:
     asked = [(model, frames(length, seed)) for model, length in wanted]
     posts = [
-        (predict_path(model), predict_body(sequence, top_k=10, explain=True))
+        (predict_path(model), predict_body(sequence, top_k=10, explain=model in EXPLAINING))
         for model, sequence in asked
     ]
     for (model, sequence), answer in zip(asked, post_at_once(client, posts), strict=True):
@@ -194,16 +194,43 @@ def test_several_recordings_are_answered_in_order(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("model", FAMILIES)
-def test_attention_is_shown_only_where_there_is_any(client: httpx.Client, model: str) -> None:
-    sequences = [frames(5), frames(2)]
+def test_what_an_answer_hangs_on_is_shown_if_asked(
+    client: httpx.Client, alone: dict[str, Alone], model: str
+) -> None:
+    sequences = [frames(5), frames(50)]
     silent = client.post(predict_path(model), json=predict_body(*sequences)).json()
-    assert all("attention" not in prediction for prediction in silent["predictions"])
+    assert all(prediction.keys().isdisjoint(EXPLAINED) for prediction in silent["predictions"])
     told = client.post(predict_path(model), json=predict_body(*sequences, explain=True)).json()
-    shown = [prediction["attention"] for prediction in told["predictions"]]
-    if model in EXPLAINING:
-        assert [len(weights) for weights in shown] == [5, 2]
-    else:
-        assert shown == [None, None]
+    for sequence, prediction in zip(sequences, told["predictions"], strict=True):
+        if model in EXPLAINING:
+            assert len(prediction["attention"]) == len(sequence)
+            assert "occlusion" not in prediction
+        else:
+            assert prediction["attention"] is None
+            np.testing.assert_allclose(
+                prediction["occlusion"], occlusion_of(sequence, alone[model]), atol=TOLERANCE
+            )
+
+
+def occlusion_of(sequence: Frames, alone: Alone) -> list[float]:
+    """What the label loses without each step's window: windows of `size` steps, 16 at most."""
+    size = next(size for size in range(1, len(sequence) + 1) if 16 * size >= len(sequence))
+    whole = alone(sequence).probabilities
+    lost = []
+    for step in range(len(sequence)):
+        occluded = sequence.copy()
+        first = step - step % size
+        occluded[first : first + size] = sequence.mean(axis=0)
+        lost.append(whole.max() - alone(occluded).probabilities[whole.argmax()])
+    return lost
+
+
+def test_so_many_sequences_are_explained_and_no_more(client: httpx.Client) -> None:
+    sequences = [frames(3)] * 9
+    body = predict_body(*sequences, explain=True)
+    refuse(client, predict_path(), body, 400, "explain", "8 sequences explained, not 9")
+    answer = client.post(predict_path(), json=predict_body(*sequences[:8], explain=True))
+    assert len(answer.json()["predictions"]) == 8
 
 
 @pytest.mark.parametrize(("top_k", "listed"), [(1, 1), (3, 3), (10, 10), (1_000, 10)])

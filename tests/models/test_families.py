@@ -29,11 +29,16 @@ def test_defaults_build_and_take_a_ragged_batch(family: str) -> None:
 
 @every_family
 def test_settings_replace_defaults(family: str) -> None:
-    architecture = architecture_of(family, 3, 4, hidden_size=12, num_layers=4, head="per_step")
+    architecture = architecture_of(family, 3, 4, hidden_size=12, num_layers=4, head="mean")
     assert (architecture.hidden_size, architecture.num_layers) == (12, 4)
     recurrent = build(architecture).encoder
     if family in ("rnn", "lstm", "gru"):
         assert recurrent.state_shapes()["hidden"] == (4, 12)  # type: ignore[operator]
+
+
+def test_attention_has_no_answer_at_each_step() -> None:
+    with pytest.raises(ValueError, match="hybrid attends at each step"):
+        architecture_of("attention", 3, 4, head="per_step")
 
 
 def test_one_signature_for_all() -> None:

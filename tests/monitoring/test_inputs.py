@@ -18,7 +18,8 @@ from tests.http.scrape import Scrape
 from tests.monitoring.test_bins import index_of, shares_of
 from tests.servers import REPOSITORY, Server, serving, wait_until
 
-LSTM, TRANSFORMER, WINDOW = "digits-lstm", "digits-transformer", 100
+LSTM, TRANSFORMER = "digits-lstm", "digits-transformer"
+SENT = 100  # a window's half: however often somebody looks meanwhile, it then has these alone
 RECORDINGS = sorted(EXAMPLES.glob("*.wav"))
 FP32 = {"model": LSTM, "precision": "fp32"}
 
@@ -33,7 +34,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(repository: Path) -> Iterator[Server]:
-    with serving(repository, engine_threads=1, input_sample_share=1, input_window=WINDOW) as server:
+    with serving(
+        repository, engine_threads=1, input_sample_share=1, input_window=2 * SENT
+    ) as server:
         yield server
 
 
@@ -46,10 +49,10 @@ def quieter(path: Path) -> bytes:
 
 
 def send(server: Server, bodies: list[bytes], model: str = LSTM) -> None:
-    """Ask until the window is full of them, and somebody has looked."""
+    """Ask until the window has nothing else, and somebody has looked."""
     before = Scrape(server)("seqserve_input_sequences_total", model=model)
     count = 0
-    while count < WINDOW:
+    while count < SENT:
         for body in bodies:
             answer = server.client.post(predict_path(model), content=body, headers=WAV)
             answer.raise_for_status()
@@ -140,7 +143,7 @@ def test_a_share_of_none_looks_at_nothing(repository: Path) -> None:
 
 def test_workers_tell_of_what_all_of_them_were_given(repository: Path) -> None:
     with serving(
-        repository, workers=2, engine_threads=1, input_sample_share=1, input_window=WINDOW
+        repository, workers=2, engine_threads=1, input_sample_share=1, input_window=2 * SENT
     ) as server:
         send(server, [path.read_bytes() for path in RECORDINGS])
         send(server, [quieter(path) for path in RECORDINGS])

@@ -10,7 +10,8 @@ import pytest
 
 from tests.training.made import write_recipe
 from training.__main__ import main
-from training.compare import Compared, pareto, table_of
+from training.compare import Compared, families_of, pareto, table_of
+from training.recipe_file import read_recipe
 
 FAST = Compared("rnn", "accuracy", True, [0.9, 0.92], 1_000, 8_000, {1: 0.5, 32: 0.1}, 10.0)
 BETTER = dataclasses.replace(FAST, family="gru", seeds=[0.95, 0.97], latency_ms={1: 0.7, 32: 0.2})
@@ -43,6 +44,29 @@ def test_a_family_is_trained_exported_and_measured(tmp_path: Path) -> None:
     assert found["graph_bytes"] == graph.stat().st_size
     assert (folder / "comparison.png").stat().st_size > 5_000
     assert "| rnn |" in (folder / "comparison.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "families"),
+    [
+        (
+            "classification",
+            "@univariate true\n@classLabel true a b\n@data\n1,2,3:a\n3,2,1:b\n",
+            ["rnn", "lstm", "gru", "birnn", "attention", "transformer", "hybrid"],
+        ),
+        ("generation", "to be or not to be\n" * 9, ["rnn", "lstm", "gru", "transformer"]),
+    ],
+)
+def test_a_task_says_which_families_it_has(
+    tmp_path: Path, task: str, content: str, families: list[str]
+) -> None:
+    suffix = "ts" if task == "classification" else "txt"
+    own = tmp_path / f"own.{suffix}"
+    own.write_text(content)
+    recipe = tmp_path / "own.json"
+    data = {"train": str(own), "test": str(own)}
+    recipe.write_text(json.dumps({"task": task, "family": "rnn", "data": data}))
+    assert families_of(read_recipe(str(recipe))) == families
 
 
 def test_none_of_a_family_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from hashlib import sha256
@@ -12,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from training.data.batches import Row
@@ -20,8 +22,8 @@ from training.data.texts.characters import TRAIN_SHARE, TextSet, load_texts, loa
 from training.recipe import Recipe
 from training.task import Run
 from training.tasks.generation.ngrams import ngram_nats
-from training.tasks.generation.objective import TextObjective, nats_per_character
-from training.tasks.generation.task import GenerationTask
+from training.tasks.generation.objective import STRETCHES, TextObjective, nats_per_character
+from training.tasks.generation.task import GenerationTask, LanguageModel
 
 TASK = GenerationTask()
 SIZES = {
@@ -106,43 +108,70 @@ def test_ngrams_are_those_of_their_definition(train: str, test: str, order: int)
     assert ngram_nats(counted, scored_text, len(symbols), order) == pytest.approx(expected)
 
 
+def windows_of(objective: TextObjective, place: int, steps: int) -> list[tuple[list[int], bool]]:
+    examples = [objective.example(Row(9, (0, step, place))) for step in range(steps)]
+    return [(text.tolist(), goes_on) for text, goes_on in examples]
+
+
 def test_rows_read_on_round_the_text() -> None:
     text = np.arange(50)
     objective = TextObjective(text, text, window=8, batch_size=2, reads_on=True)
     assert len(objective.lengths) == 6
-    windows = [[objective.example(Row(9, (0, step, place))) for place in (0, 1)] for step in (0, 1)]
-    assert windows[0][1].tolist() == list(range(25, 34))
-    assert windows[1][0].tolist() == list(range(8, 17))
-    around = objective.example(Row(0, (0, 3, 1))).tolist()
-    assert around == [49, *range(8)]
-    inputs, targets = objective.collate(windows[0])
-    assert (targets == inputs + 1).all()
+    windows = windows_of(objective, place=3, steps=200)
+    for (before, _), (after, goes_on) in itertools.pairwise(windows):
+        assert after == [(after[0] + place) % 50 for place in range(9)]
+        if goes_on:
+            assert after[0] == before[-1]
+    inputs, targets, _ = objective.collate([objective.example(Row(0, (0, 1, 0)))])
+    assert (targets == (inputs + 1) % 50).all()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_row_begins_again_after_its_stretch(place: int) -> None:
+    text = np.arange(1_000)
+    objective = TextObjective(text, text, window=8, batch_size=5, reads_on=True)
+    windows = windows_of(objective, place, steps=600)
+    begun = [step for step, (_, goes_on) in enumerate(windows) if not goes_on]
+    assert {b - a for a, b in itertools.pairwise(begun)} == {STRETCHES[place % 4]}
+    assert len({windows[step][0][0] for step in begun}) > 1
 
 
 def test_windows_from_anywhere_are_of_the_seed() -> None:
     text = np.arange(50)
     objective = TextObjective(text, text, window=8, batch_size=2, reads_on=False)
-    starts = {int(objective.example(Row(0, (1, step, 0)))[0]) for step in range(40)}
-    assert len(starts) > 20
-    first, again = (objective.example(Row(0, (1, 2, 3))) for _ in range(2))
-    assert (first == again).all()
+    windows = windows_of(objective, place=0, steps=40)
+    assert len({text[0] for text, _ in windows}) > 20
+    assert windows == windows_of(objective, place=0, steps=40)
 
 
 def test_reading_on_goes_on_with_the_state() -> None:
     run, data = make_run("lstm")
     model, objective = TASK.begin(run, data)
+    texts: list[list[NDArray[np.int64]]] = []
     losses = []
-    for step in (0, 1):
+    for step in (3, 4):  # in which the first row's stretch ends
         rows = [objective.example(Row(0, (0, step, place))) for place in range(4)]
+        texts.append([text for text, _ in rows])
+        assert [goes_on for _, goes_on in rows] == [step == 3, True, True, True]
         losses.append(objective.learn(model, objective.collate(rows), torch.Tensor.backward))
-    whole = np.stack([objective.text[len(objective.text) * row // 4 :][:33] for row in range(4)])
-    inputs = torch.from_numpy(whole[:, :-1])
+    expected = [
+        [nats(model, texts[0][place]) for place in range(4)],
+        [nats(model, texts[1][0])]
+        + [
+            2 * nats(model, np.concatenate([texts[0][place], texts[1][place][1:]]))
+            - nats(model, texts[0][place])
+            for place in (1, 2, 3)
+        ],
+    ]
+    np.testing.assert_allclose(losses, np.mean(expected, axis=1), rtol=1e-5)
+
+
+def nats(model: LanguageModel, text: NDArray[np.int64]) -> float:
+    """The mean loss of a text's characters but the first, from no state."""
     with torch.no_grad():
-        logits = model(inputs, torch.full((4,), 32)).logits.flatten(0, 1)
-    every = functional.cross_entropy(
-        logits, torch.from_numpy(whole[:, 1:]).flatten(), reduction="none"
-    ).reshape(4, 2, 16)
-    np.testing.assert_allclose(losses, every.mean(dim=(0, 2)), rtol=1e-5)
+        inputs = torch.from_numpy(text)[None, :-1]
+        logits = model(inputs, torch.tensor([inputs.shape[1]])).logits[0]
+    return float(functional.cross_entropy(logits, torch.from_numpy(text[1:])))
 
 
 @every_family

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from models import SequenceModel, fuse
 from service.manifest import ParityCell, StatePair
 from training.card import Card, load_run
-from training.export.tables import halve_tables
+from training.export.halves import halve
 
 OPSET = 20
 SAMPLE_BATCH, SAMPLE_TIME = 3, 11
@@ -150,13 +150,13 @@ def _write_graph(run_folder: Path, path: Path) -> None:
 
 
 def strip(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Take out, in place, paths of the machine that exported it, and what a table needs twice."""
+    """Take out, in place, paths of the machine that exported it, and halve what can be."""
     del graph.graph.value_info[:]  # inner shapes; a runtime infers its own
     parts = [graph.graph.node, graph.graph.input, graph.graph.output, graph.graph.initializer]
     for part in (graph, graph.graph, *(item for items in parts for item in items)):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    return halve_tables(graph)
+    return halve(graph)
 
 
 @contextmanager

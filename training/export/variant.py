@@ -24,6 +24,7 @@ from service.manifest import (
 from training.data.frames.dataset import Dataset
 from training.export.bundle import publish
 from training.export.company import Floats, Runner, in_company
+from training.export.halves import widen
 from training.export.lint import ExportError, lint_variant
 from training.export.quantize import Range, quantisable, quantize
 
@@ -115,7 +116,7 @@ def make_variant(
         ExportError: The data are not the bundle's, or the quantised graph is malformed.
     """
     _check_width(manifest, [*evidence.calibration, *evidence.judged])
-    original = onnx.load_from_string(graph)
+    original = widen(onnx.load_from_string(graph))
     if not quantisable(original):
         raise VariantRefusedError("onnxruntime has no int8 form of any of its operators")
     ranges = calibrate(original, manifest, evidence.calibration)

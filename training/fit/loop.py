@@ -2,6 +2,8 @@
 
 Processes and devices are accelerate's: `accelerate launch -m training train ...` parts each batch
 among them, so that which sequences meet at which step is the same for any number of processes.
+On CPUs: `ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 -m training ...`;
+with `--cpu` accelerate starts one process, whatever number it is given.
 """
 
 from __future__ import annotations

@@ -18,12 +18,17 @@ class Ranked(TypedDict):
 
 
 class Prediction(TypedDict):
-    """The answer to one sequence; `attention`, with `explain`, sums to 1 over its steps."""
+    """The answer to one sequence.
+
+    With `explain`, a number for each of its steps: `attention`, which sums to 1, or null where the
+    family has none; then `occlusion`, what the label's probability loses without the steps there.
+    """
 
     label: str
     probability: float
     top: list[Ranked]
     attention: NotRequired[list[float] | None]
+    occlusion: NotRequired[list[float]]
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

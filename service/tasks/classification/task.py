@@ -1,7 +1,8 @@
-"""Classification of frames: labels with probabilities, and attention where the family has it."""
+"""Classification of frames: labels with probabilities, and which steps they hang on."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,8 +10,10 @@ from msgspec import Meta
 
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
-from service.tasks.classification.ranking import MAX_TOP_K, Prediction, classify
-from service.tasks.frames import FramesRequest, FramesTask, example_frames
+from service.tasks.classification.occlusion import importances, with_occluded
+from service.tasks.classification.ranking import MAX_TOP_K, Prediction, classify, softmax
+from service.tasks.frames import Frames, FramesRequest, FramesTask, example_frames
+from service.tasks.task import Work
 
 
 class ClassificationRequest(FramesRequest, kw_only=True):
@@ -47,9 +50,35 @@ class Classification(FramesTask):
             prediction["attention"] = None if weights is None else np.asarray(weights)
         return prediction
 
+    def _work(self, request: ClassificationRequest, sequences: list[Frames], field: str) -> Work:
+        """What is asked; to explain without attention, the occluded copies too."""
+        work = super()._work(request, sequences, field)
+        if not request.explain or self.manifest.outputs.weights:
+            return work
+        asked = with_occluded(sequences, self.manifest.limits.max_length, occlude)
+        return work._replace(
+            asked=asked, answer=partial(self._explain, work, [*map(len, sequences)])
+        )
+
+    def _explain(self, work: Work, lengths: list[int], results: Arrays) -> list[dict[str, Any]]:
+        predictions = work.answer(results)
+        probabilities = softmax(results[self.manifest.outputs.logits])
+        for prediction, importance in zip(
+            predictions, importances(probabilities, lengths), strict=True
+        ):
+            prediction["occlusion"] = importance
+        return predictions
+
     def describe(self) -> dict[str, Any]:
         """Its labels."""
         return {**super().describe(), "labels": self.manifest.outputs.labels}
+
+
+def occlude(frames: Frames, window: slice) -> Frames:
+    """A copy (time, features) that has the mean of all steps in a window's place."""
+    copy = frames.copy()
+    copy[window] = frames.mean(axis=0)
+    return copy
 
 
 def check_top_k(top_k: int) -> None:

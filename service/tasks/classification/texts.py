@@ -9,7 +9,8 @@ from msgspec import Meta
 
 from service.errors import BundleError
 from service.graphs.model import Arrays
-from service.tasks.classification.ranking import Prediction, classify
+from service.tasks.classification.occlusion import importances, with_occluded
+from service.tasks.classification.ranking import Prediction, classify, softmax
 from service.tasks.classification.settings import TextClassificationSettings
 from service.tasks.classification.task import check_top_k
 from service.tasks.task import Bundle, Request, Task, Work
@@ -19,6 +20,8 @@ from service.tasks.text.vocabulary import UNKNOWN, Vocabulary
 
 CHARACTERS_A_STEP = 4
 """A text may have so many characters for each step of the limit: white space becomes one."""
+
+OCCLUDED = "\ufffd"
 
 
 class TextClassificationRequest(Request, kw_only=True):
@@ -49,14 +52,20 @@ class TextClassification(Task):
     def read(self, request: TextClassificationRequest) -> Work:
         """The characters of each text as ids."""
         check_top_k(request.top_k)
-        asked = []
+        texts = []
         for field, text in texts_of(request.texts):
             check_text(text, field, self.max_characters)
-            asked.append(self.vocabulary.pack(characters_of(text)))
+            texts.append(characters_of(text))
+        lengths = [len(text) for text in texts]
+        if request.explain and not self.manifest.outputs.weights:
+            texts = with_occluded(texts, self.manifest.limits.max_length, occlude)
+        asked = [self.vocabulary.pack(text) for text in texts]
         # the groups beside a character have no unknown one
-        num_unknown = sum(int((ids.reshape(len(ids), -1)[:, 0] == UNKNOWN).sum()) for ids in asked)
-        answer = partial(self._answer, request, [*map(len, asked)])
-        return Work(asked, "texts", answer, num_unknown, num_items=sum(map(len, asked)))
+        num_unknown = sum(
+            int((ids.reshape(len(ids), -1)[:, 0] == UNKNOWN).sum()) for ids in asked[: len(lengths)]
+        )
+        answer = partial(self._answer, request, lengths)
+        return Work(asked, "texts", answer, num_unknown, num_items=sum(lengths))
 
     def describe(self) -> dict[str, Any]:
         """Its labels, and how many characters it knows."""
@@ -67,13 +76,31 @@ class TextClassification(Task):
         self, request: TextClassificationRequest, lengths: list[int], results: Arrays
     ) -> list[dict[str, Any]]:
         names = self.manifest.outputs
-        predictions = []
-        for row, length in enumerate(lengths):
-            prediction: dict[str, Any] = {
-                **classify(results[names.logits][row], names.labels, request.top_k)
-            }
-            if request.explain:  # null: this family has no attention to show
-                weights = results[names.weights][row, :length] if names.weights else None
-                prediction["attention"] = None if weights is None else weights.tolist()
-            predictions.append(prediction)
+        predictions: list[dict[str, Any]] = [
+            {**classify(logits, names.labels, request.top_k)}
+            for logits in results[names.logits][: len(lengths)]
+        ]
+        if request.explain:
+            self._explain(predictions, lengths, results)
         return predictions
+
+    def _explain(
+        self, predictions: list[dict[str, Any]], lengths: list[int], results: Arrays
+    ) -> None:
+        """Add to each prediction how much each character matters."""
+        names = self.manifest.outputs
+        if names.weights is None:
+            shares = importances(softmax(results[names.logits]), lengths)
+            for prediction, share in zip(predictions, shares, strict=True):
+                prediction |= {"attention": None, "occlusion": share}
+            return
+        for row, prediction in enumerate(predictions):
+            prediction["attention"] = results[names.weights][row, : lengths[row]].tolist()
+
+
+def occlude(text: str, window: slice) -> str:
+    """A copy with a character that no model knows in each place of a window."""
+    return "".join(
+        OCCLUDED if window.start <= place < window.stop else character
+        for place, character in enumerate(text)
+    )

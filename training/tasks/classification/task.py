@@ -102,13 +102,15 @@ class ClassificationTask(TrainingTask[Dataset, ClassificationObjective]):
 
     name = "classification"
 
-    def load(self, dataset: str = "", **options: Any) -> Dataset:
-        """`dataset = "fsdd"` with its split; or a user's `train` and `test` files and a `name`."""
+    def load(
+        self, dataset: str = "", train: str = "", test: str = "", name: str = "", **options: Any
+    ) -> Dataset:
+        """`dataset = "fsdd"` with its split; or a user's `train` and `test` files."""
         if dataset == "fsdd":
             return load_fsdd(**options)
         if dataset:
             raise ValueError(f"no data set {dataset!r}; there is fsdd")
-        return load_own(**options)
+        return load_own(train, test, name or Path(train).stem, **options)
 
     def default_recipe(self, family: str, data: Dataset) -> Recipe:
         """The family's recipe for a training split of this size."""

@@ -1,8 +1,11 @@
 """How language models learn: windows of one long text, and its nats a character.
 
 A recurrent model reads on: each row of a batch goes on where it stopped in the last one, with the
-state it had there as a constant (truncated backpropagation, see `bptt.py`), round and round the
-text. The Transformer, which has no state but its window, reads windows from anywhere.
+state it had there as a constant (truncated backpropagation, see `bptt.py`), for a stretch of
+windows; then it begins again without a past, somewhere else. Rows that never begin again learn to
+rely on what only a very old state holds: an LSTM of 384 units then says 2.5 nats a character of a
+text that begins, where it says 1.6 this way.
+The Transformer, which has no state but its window, reads windows from anywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +26,11 @@ VALIDATION_STREAMS = 32
 """Parts that a validation text is read in side by side; each begins without a past."""
 CHUNK_STEPS = 128
 """Read at a time when a text is scored; no score depends on it."""
+STRETCHES = (4, 16, 64, 256)
+"""Windows that a row reads on for; the rows of a batch take turns."""
+
+Example = tuple[Tokens, bool]
+"""A window with the step after it, and whether it goes on from the row's last one."""
 
 
 class TextObjective(Objective):
@@ -51,33 +59,43 @@ class TextObjective(Objective):
         """Of as many windows as the text has."""
         return [self.window] * max(1, len(self.text) // self.window)
 
-    def example(self, row: Row) -> Tokens:
-        """A row's next window and the step after it: int64 (window + 1,)."""
-        _, step, place = row.seed
-        if self.reads_on:
-            start = place * len(self.text) // self.batch_size + step * self.window
-        else:
-            start = int(np.random.default_rng(row.seed).integers(len(self.text)))
-        steps = start + np.arange(self.window + 1)
-        return self.text.take(steps, mode="wrap")
+    def example(self, row: Row) -> Example:
+        """A row's next window and the step after it, int64 (window + 1,)."""
+        seed, step, place = row.seed
+        stretch = STRETCHES[place % len(STRETCHES)] if self.reads_on else 1
+        number, windows = divmod(step + place, stretch)
+        drawn = np.random.default_rng((seed, number, place))
+        start = int(drawn.integers(len(self.text))) + windows * self.window
+        text = self.text.take(start + np.arange(self.window + 1), mode="wrap")
+        return text, windows > 0
 
-    def collate(self, examples: list[Tokens]) -> tuple[Tensor, ...]:
-        """Inputs and targets, int64 (batch, window)."""
-        windows = torch.from_numpy(np.stack(examples))
-        return windows[:, :-1].contiguous(), windows[:, 1:].contiguous()
+    def collate(self, examples: list[Example]) -> tuple[Tensor, ...]:
+        """Inputs and targets, int64 (batch, window), and which rows go on, bool (batch,)."""
+        windows = torch.from_numpy(np.stack([text for text, _ in examples]))
+        going_on = torch.tensor([goes_on for _, goes_on in examples])
+        return windows[:, :-1].contiguous(), windows[:, 1:].contiguous(), going_on
 
     def learn(
         self, model: nn.Module, batch: tuple[Tensor, ...], backward: Callable[[Tensor], None]
     ) -> float:
         """Add the gradients of a batch's mean loss; gives it, nats a character."""
-        inputs, targets = batch
+        inputs, targets, going_on = batch
         lengths = torch.full((len(inputs),), inputs.shape[1], device=inputs.device)
-        prediction: Prediction = model(inputs, lengths, self._state)
+        prediction: Prediction = model(inputs, lengths, self._going_on(going_on))
         if self.reads_on:
             self._state = {name: value.detach() for name, value in prediction.state.items()}
         loss = functional.cross_entropy(prediction.logits.flatten(0, 1), targets.flatten())
         backward(loss)
         return float(loss.detach())
+
+    def _going_on(self, rows: Tensor) -> State | None:
+        """The state that the last batch left, of these rows; zeros of the others."""
+        if self._state is None:
+            return None
+        return {
+            name: value * rows.reshape(-1, *[1] * (value.dim() - 1))
+            for name, value in self._state.items()
+        }
 
     def validate(self, model: nn.Module) -> Validation:
         """Minus the nats a character."""

@@ -47,13 +47,13 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
 
     name = "generation"
 
-    def load(self, dataset: str = "", **files: Any) -> TextSet:
+    def load(self, dataset: str = "", train: str = "", test: str = "", **options: Any) -> TextSet:
         """`dataset = "tinyshakespeare"`; or a user's `train` and `test` files."""
         if dataset == "tinyshakespeare":
             return load_tinyshakespeare()
         if dataset:
             raise ValueError(f"no data set {dataset!r}; there is tinyshakespeare")
-        return load_texts(**{name: Path(path) for name, path in files.items()})
+        return load_texts(Path(train), Path(test), **options)
 
     def default_recipe(self, family: str, data: TextSet) -> Recipe:
         """Windows of 64 characters."""

@@ -42,9 +42,19 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
     """Of words, in sentences."""
 
     name = "tagging"
+    own_options = frozenset({"validation_share"})
 
-    def load(self, dataset: str = "", validation_share: float = 0.05, **options: Any) -> TaggedText:
-        """`dataset = "brown"` and its `kind`; or a user's `train` and `test` files and a `name`.
+    def load(
+        self,
+        dataset: str = "",
+        train: str = "",
+        valid: str = "",
+        test: str = "",
+        name: str = "",
+        validation_share: float = 0.05,
+        **options: Any,
+    ) -> TaggedText:
+        """`dataset = "brown"` and its `kind`; or a user's files, in CoNLL's format.
 
         A set without a validation part gives `validation_share` of its training sentences.
         """
@@ -53,8 +63,9 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
         elif dataset:
             raise ValueError(f"no data set {dataset!r}; there is brown")
         else:
-            files = {key: Path(value) for key, value in options.items() if key != "name"}
-            data = load_conll(**files, name=options["name"])
+            validation = Path(valid) if valid else None
+            name = name or Path(train).stem
+            data = load_conll(Path(train), Path(test), name, validation, **options)
         return with_validation(data, validation_share)
 
     def default_recipe(self, family: str, data: TaggedText) -> Recipe:

@@ -38,15 +38,24 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
     """Of texts."""
 
     name = "text_classification"
+    own_options = frozenset({"validation_share"})
 
     def load(
-        self, dataset: str = "", validation_share: float = 0.05, **options: Any
+        self,
+        dataset: str = "",
+        train: str = "",
+        test: str = "",
+        name: str = "",
+        validation_share: float = 0.05,
+        **options: Any,
     ) -> LabelledText:
-        """`dataset = "languages"`; or a user's `train` and `test` files (.tsv) and a `name`."""
-        if dataset:
+        """`dataset = "languages"`; or a user's `train` and `test` files (.tsv)."""
+        if dataset == "languages":
             data = load_languages(**options)
+        elif dataset:
+            raise ValueError(f"no data set {dataset!r}; there is languages")
         else:
-            data = load_tsv(Path(options["train"]), Path(options["test"]), options["name"])
+            data = load_tsv(Path(train), Path(test), name or Path(train).stem, **options)
         return with_validation(data, validation_share)
 
     def default_recipe(self, family: str, data: LabelledText) -> Recipe:

@@ -113,6 +113,7 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
     """Of texts."""
 
     name = "translation"
+    own_options = frozenset({"metric", "max_vocabulary", "min_count", *Writing.model_fields})
 
     def load(
         self,

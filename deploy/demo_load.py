@@ -1,10 +1,10 @@
 """A demo load: asks every model of a server, in every way, now and then wrongly, for a while.
 
-    python examples/demo_load.py --url http://127.0.0.1:8000 --seconds 60 --rate 20
+    python deploy/demo_load.py http://127.0.0.1:8000 --seconds 60 --rate 20
 
 Needs nothing but Python. What it asks is what the server's own OpenAPI document gives as examples,
-and the recordings beside this file. Ends after `--seconds` with a line that counts the answers by
-status; with 1 if none was 200, or one was an error of the server's own.
+and the recordings in examples/, where they are. Ends after `--seconds` with a line that counts the
+answers by status; with 1 if none was 200, or one was an error of the server's own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-RECORDINGS = sorted(Path(__file__).parent.glob("*.wav"))
+RECORDINGS = sorted((Path(__file__).parent.parent / "examples").glob("*.wav"))
 MAX_TOKENS = 30
 TIMEOUT_S = 30.0
 LAST_FAULT = 600
@@ -41,8 +41,8 @@ class Ask(NamedTuple):
 def main() -> int:
     """Ask; see above."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=_Plain)
-    parser.add_argument("--url", default="http://127.0.0.1:8000")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default 60)")
+    parser.add_argument("url", nargs="?", default="http://127.0.0.1:8000")
+    parser.add_argument("--seconds", type=float, default=600.0, help="how long (default 600)")
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second (default 20)")
     options = parser.parse_args()
     url = options.url.rstrip("/")
@@ -94,8 +94,8 @@ def asks_of(model: dict[str, Any], paths: dict[str, Any]) -> Iterator[Ask]:
         for stream in (False, True):
             body = {"prompts": "The king said ", "stream": stream, **said}
             yield Ask(f"/v1/models/{name}/generate", json.dumps(body).encode())
-        body = {"text_input": "Once more \N{SNOWMAN} ", "parameters": said}
-        yield Ask(f"/v2/models/{name}/generate", json.dumps(body).encode())
+        triton = {"text_input": "Once more \N{SNOWMAN} ", "parameters": said}
+        yield Ask(f"/v2/models/{name}/generate", json.dumps(triton).encode())
     if task == "forecasting":
         series = json.loads(json.dumps(example))
         for each in series["series"]:
@@ -104,8 +104,8 @@ def asks_of(model: dict[str, Any], paths: dict[str, Any]) -> Iterator[Ask]:
     if "texts" in example:
         yield Ask(predict, json.dumps({"texts": "caf\u00e9 \N{SNOWMAN} zzyzx"}).encode())
     if "sequences" in example:
-        body = json.dumps(tensors(example["sequences"][0]))
-        yield Ask(f"/v2/models/{name}/infer", body.encode())
+        batch = tensors(example["sequences"][0])
+        yield Ask(f"/v2/models/{name}/infer", json.dumps(batch).encode())
 
 
 def tensors(sequence: list[list[float]]) -> dict[str, Any]:

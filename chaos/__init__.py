@@ -1,0 +1,1 @@
+"""Faults against real servers under real load: `python -m chaos`; each scenario is a file."""

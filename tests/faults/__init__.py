@@ -1,0 +1,1 @@
+"""One graph goes wrong: it hangs, or wants all memory."""
