@@ -20,7 +20,7 @@ from dashboard import dashboard_queries
 from docker_stack import ROOT, Stack, fetch, run, say, wait_for
 
 INSIDE = ROOT / "deploy" / "docker_inside.py"
-DEMO_LOAD = ROOT / "examples" / "demo_load.py"
+DEMO_LOAD = ROOT / "deploy" / "demo_load.py"
 RECORDING = ROOT / "examples" / "7_jackson_3.wav"
 GRACE_S = 40.0  # stop_grace_period in docker-compose.yml
 
@@ -136,7 +136,7 @@ def check_dashboard(stack: Stack) -> None:
     """Each query of the dashboard finds data while the demo load, good and bad, comes in."""
     # drift is told over hundreds of sequences: `make monitoring-test` waits for it
     queries = [(name, asked) for name, asked in dashboard_queries() if "stability" not in asked]
-    command = [sys.executable, str(DEMO_LOAD), "--url", stack.url, "--seconds", "900"]
+    command = [sys.executable, str(DEMO_LOAD), stack.url, "--seconds", "900"]
     load = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         for name, expression in queries:

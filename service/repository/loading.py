@@ -209,8 +209,8 @@ class Loader:
         scheduler.metrics.watch(
             lambda: self._engine.num_waiting(scheduler),
             lambda: scheduler.core.num_active,
-            lambda: scheduler.is_quarantined,
             lambda: self._engine.fill(scheduler),
+            lambda: scheduler.is_quarantined,
         )
         self._metrics.model_info.labels(*served.labels).set(1)
         return served

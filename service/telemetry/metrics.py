@@ -169,10 +169,10 @@ class Metrics:
         )
         self.cache = CacheMetrics(registry)
         self.tokens = TokenMetrics(registry, ENGINE)
-        self.hangs = HangMetrics(registry, ENGINE)
         self.inputs = InputMetrics(registry, ENGINE)
         self.monitor = InputMonitor(self.inputs, settings)
         self.repository = RepositoryMetrics(registry, MODEL)
+        self.hangs = HangMetrics(registry, ENGINE)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
 
@@ -313,15 +313,15 @@ class ModelMetrics:
         self,
         waiting: Callable[[], float],
         active: Callable[[], float],
-        quarantined: Callable[[], float],
         fill: Callable[[], float],
+        quarantined: Callable[[], float],
     ) -> None:
-        """Have the gauges follow the scheduler and its queue."""
+        """Have the gauges follow the scheduler."""
         self._watched = [
             (self._queue_depth, waiting),
             (self._active, active),
-            (self._quarantined, quarantined),
             (self._fill, fill),
+            (self._quarantined, quarantined),
         ]
 
     def refresh(self) -> None:

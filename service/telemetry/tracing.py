@@ -24,7 +24,19 @@ from service.telemetry.settings import TelemetrySettings
 
 EXPORT_TIMEOUT_S = 3.0
 OURS = "seqserve."  # what attributes begin with
-FAULTS = frozenset({"internal", "inference_failed", "timeout", "overloaded", "draining"})
+FAULTS = frozenset(
+    {
+        "internal",
+        "inference_failed",
+        "timeout",
+        "overloaded",
+        "draining",
+        "model_not_ready",
+        "model_quarantined",
+        "out_of_memory",
+        "no_storage",
+    }
+)
 """Outcomes that are not the caller's doing."""
 
 

@@ -23,7 +23,7 @@ MODELS = (
     "digits-lstm", "digits-transformer", "spoken-digits-lstm", "languages-gru", "pos-birnn",
     "en-fr-gru", "shakespeare-gru", "traffic-gru",
 )  # fmt: skip
-DEMO_LOAD = CHECKOUT / "examples" / "demo_load.py"
+DEMO_LOAD = CHECKOUT / "deploy" / "demo_load.py"
 LOAD_S, PATIENCE_S = 300, 90.0
 QUERIES = dashboard_queries()
 
@@ -86,7 +86,7 @@ def test_a_refused_model_fires_an_alert_that_clears(
 @pytest.fixture(scope="module")
 def load(server: Server) -> Iterator[None]:
     """The demo load, until the tests are through."""
-    command = [sys.executable, "-W", "error", str(DEMO_LOAD), "--url", server.base_url]
+    command = [sys.executable, "-W", "error", str(DEMO_LOAD), server.base_url]
     command += ["--seconds", str(LOAD_S), "--rate", "50"]
     process = subprocess.Popen(command)
     yield
