@@ -16,10 +16,16 @@ ASKED_HEADERS = [
     "content-encoding",
     "content-type",
     "inference-header-content-length",
+    "traceparent",
     "x-api-key",
     "x-request-id",
 ]
-TOLD_HEADERS = ["inference-header-content-length", "retry-after", "x-request-id"]
+TOLD_HEADERS = [
+    "inference-header-content-length",
+    "retry-after",
+    "traceresponse",
+    "x-request-id",
+]
 PREFLIGHT_S = 600
 
 
