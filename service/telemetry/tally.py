@@ -14,6 +14,7 @@ from prometheus_client.samples import Exemplar
 
 from service import native
 
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SECONDS = (
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 )  # fmt: skip
