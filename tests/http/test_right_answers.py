@@ -225,6 +225,12 @@ def occlusion_of(sequence: Frames, alone: Alone) -> list[float]:
     return lost
 
 
+def test_a_copy_is_as_finite_as_its_sequence(client: httpx.Client) -> None:
+    body = predict_body(np.full((4, 40), 3e38, np.float32), explain=True)
+    answer = client.post(predict_path("digits-gru"), json=body).json()
+    assert len(answer["predictions"][0]["occlusion"]) == 4, answer
+
+
 def test_so_many_sequences_are_explained_and_no_more(client: httpx.Client) -> None:
     sequences = [frames(3)] * 9
     body = predict_body(*sequences, explain=True)

@@ -77,7 +77,7 @@ class Classification(FramesTask):
 def occlude(frames: Frames, window: slice) -> Frames:
     """A copy (time, features) that has the mean of all steps in a window's place."""
     copy = frames.copy()
-    copy[window] = frames.mean(axis=0)
+    copy[window] = frames.mean(axis=0, dtype=np.float64)  # a sum of float32 may overflow
     return copy
 
 
