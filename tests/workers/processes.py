@@ -50,12 +50,19 @@ def counters_folder(server: Server) -> Path:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process that has not ended."""
+    """Whether a thread of such a process has not ended: its files are open until the last has."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
     except FileNotFoundError:
         return False
-    return state != "Z"
+    return any(_state(task) not in ("Z", "X", None) for task in tasks)
+
+
+def _state(task: Path) -> str | None:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def _files(pid: int) -> set[str]:

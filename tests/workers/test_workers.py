@@ -91,6 +91,8 @@ def test_a_killed_worker_takes_only_its_own_connections_and_is_replaced(server: 
     victim = workers(server)[0]
     load = Load(server, clients=8)
     with load.running():
+        doomed = connections(server)[0]
+        assert 2 <= doomed <= 6, "the connections are shared out"
         os.kill(victim, signal.SIGKILL)
         ended = server.wait_for_event("worker ended", worker=0)
         assert ended["exit_code"] == -signal.SIGKILL
@@ -98,7 +100,7 @@ def test_a_killed_worker_takes_only_its_own_connections_and_is_replaced(server: 
         assert server.client.get("/v2/health/ready").status_code == 200
         wait_until(lambda: len(started(server)) == 3)
         load.wait_answers(3)
-    assert sorted(load.lost)[:4] == [0, 0, 0, 0], "the living worker lost requests"
+    assert sum(load.lost) <= doomed, "the living worker lost requests"
     assert max(load.lost) <= 1, "a client could not come back"
     assert workers(server)[0] != victim
     wait_until(lambda: gets_connections(server, 0))
