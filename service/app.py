@@ -31,6 +31,7 @@ from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.graphs.session import limit_memory
 from service.lane.fast_path import FastPath
+from service.lane.refusals import Refusals
 from service.memory import available_bytes, keep_freed_memory
 from service.origin.sources import open_repository, open_signatures
 from service.repository.changes import Change
@@ -66,7 +67,9 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     """
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Services | FastPath | Gate | None]]:
+    async def lifespan(
+        app: FastAPI,
+    ) -> AsyncIterator[dict[str, Services | FastPath | Refusals | Gate | None]]:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
@@ -116,7 +119,12 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         gc.set_threshold(GC_ALLOCATIONS, 20, 100)  # a request leaves no cycles behind
         async with grpc_beside(app):
             # which the lane finds in each connection's state
-            yield {"services": services, "fast_path": fast_path, "gate": app.state.gate}
+            yield {
+                "services": services,
+                "fast_path": fast_path,
+                "refusals": Refusals(settings.max_refusals_per_s),
+                "gate": app.state.gate,
+            }
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down; the
         # engine first, as one that loads or unloads a model may wait for it

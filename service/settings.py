@@ -106,6 +106,12 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
     max_queue_cells: int = Field(
         1 << 20, ge=1, le=1 << 40, description="steps of one model's sequences under way; then 429"
     )
+    max_refusals_per_s: float = Field(
+        1_000.0,
+        gt=0,
+        le=1e6,
+        description="429s for want of room that each worker tells at once; more wait, 1 s at most",
+    )
     calibration_ms: float = Field(
         60.0, ge=0, le=60_000, description="time to measure a model's costs at load"
     )

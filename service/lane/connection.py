@@ -16,11 +16,12 @@ from service import native
 from service.calls.asked import Asked
 from service.calls.exchange import Answer
 from service.calls.services import Services
-from service.errors import ServiceError
+from service.errors import OverloadedError, ServiceError
 from service.lane.fast_path import FastPath, header_lines
 from service.lane.flow import Waiting, late
 from service.lane.heads import FoundHead, Heads, HotHead
 from service.lane.patience import PatientProtocol
+from service.lane.refusals import Refusals
 from service.lane.turn import FastTurn, Turn
 from service.security.bodies import Holding
 from service.security.gate import Gate, Permit
@@ -37,6 +38,7 @@ class Lane(PatientProtocol):
         self._is_tracing = self._services.tracing is not None
         self._has_cors = bool(self._services.settings.cors_origins)
         self._fast: FastPath | None = self.app_state.get("fast_path")
+        self._refusals: Refusals = self.app_state["refusals"]
         self._gate: Gate | None = self.app_state.get("gate")
         self._permit: Permit | None = None  # of the request under way here
         self._looks_first = self._gate is not None or self._has_cors
@@ -173,6 +175,13 @@ class Lane(PatientProtocol):
         """Learn what a request meant."""
         if self._fast is not None:
             self._fast.learn(words, hot, asked, body)
+
+    def defer(self, turn: Turn, error: OverloadedError) -> bool:
+        """Whether the caller of the request under way is told only later that there is no room."""
+        if turn is not self._turn or not self._refusals.defer(turn, error):
+            return False
+        self.tasks.add(turn)  # type: ignore[arg-type]
+        return True
 
     def answer(self, turn: FastTurn, job: native.Job) -> None:
         """Write the answer to a request that was known by heart."""

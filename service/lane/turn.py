@@ -13,7 +13,7 @@ from service.calls.call import Call
 from service.calls.exchange import Answer, request_id_of
 from service.calls.services import Services
 from service.codec.tensors import check_finite
-from service.errors import DrainingError, NotFiniteError, ServiceError
+from service.errors import DrainingError, NotFiniteError, OverloadedError, ServiceError
 from service.lane.heads import HotHead
 from service.repository.served import Served
 
@@ -58,6 +58,7 @@ class Turn(Call):
         self._words = words
         self._parts: list[bytes] = []
         self._body = b""
+        self._is_refused = False  # which its caller is not told yet
 
     def begin(self, body: bytes, refusal: ServiceError | None = None) -> None:
         """Go on with what of the body came with the head; or answer this, and let the body pass."""
@@ -70,11 +71,13 @@ class Turn(Call):
     def add(self, part: bytes) -> None:
         """Take the next part of the body; of one that is answered already, let it pass."""
         self.num_missing -= len(part)
-        if not self.over:
+        if not (self.over or self._is_refused):
             self._hold(len(part))
         if self.over:
             if not self.num_missing:
                 self._lane.go_on()
+        elif self._is_refused:
+            pass
         elif self.num_missing:
             self._parts.append(part)
         else:
@@ -105,6 +108,19 @@ class Turn(Call):
         """Answer with an error, without having read the body."""
         self._served = served
         self.fail(error)
+
+    def fail(self, error: ServiceError) -> None:
+        """Answer with an error, unless one is sent already; that there is no room, maybe later."""
+        if isinstance(error, OverloadedError) and not self.over and self._lane.defer(self, error):
+            self._is_refused = True
+            self._parts.clear()
+            self.holding.release()
+        else:
+            super().fail(error)
+
+    def refuse_now(self, error: OverloadedError) -> None:
+        """Answer that there is no room, unless an answer is sent already."""
+        super().fail(error)
 
     def take_over(self, job: native.Job, served: Served) -> None:
         """Go on for a job that was submitted without this call."""

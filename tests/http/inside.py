@@ -21,6 +21,7 @@ from service.calls.services import Services
 from service.engine.engine import Engine
 from service.lane.connection import Lane
 from service.lane.fast_path import FastPath, Received
+from service.lane.refusals import Refusals
 from service.manifest import Precision
 from service.repository.repository import Repository
 from service.repository.routes import Entry, Routes
@@ -139,6 +140,7 @@ class Inside:
             self._serve(model)
         self.services = Services(self.settings, self.metrics, self.repository, self.engine, None)
         self.fast_path = FastPath(self.services)
+        self.refusals = Refusals(self.settings.max_refusals_per_s)
         self.num_fast = 0
         """Requests that were known by heart."""
         self._receive = self.fast_path.receive
@@ -151,7 +153,11 @@ class Inside:
 
     def connect(self, *, fast: bool = True) -> Client:
         """A connection, with the fast path or without it."""
-        app_state = {"services": self.services, "fast_path": self.fast_path if fast else None}
+        app_state = {
+            "services": self.services,
+            "fast_path": self.fast_path if fast else None,
+            "refusals": self.refusals,
+        }
         return Client(Lane(self._config, self.state, app_state))
 
     @property

@@ -12,50 +12,12 @@ import pytest
 from service.lane.turn import Turn
 from tests.http.asking import as_binary, as_json, plain
 from tests.http.echo import FAILS, NOT_FINITE, EchoModel, Kind, echo_manifest
-from tests.http.inside import Client, Inside, inside
+from tests.http.held import Served, answer_of, of
+from tests.http.inside import inside
 from tests.http.raw import RawAnswer, comparable
 
 MAX_QUEUE = 4
 ROW = [1, 2, 2]
-
-
-class Served:
-    """A server of one model whose runs a gate holds, and requests that it knows by heart."""
-
-    def __init__(self, server: Inside, model: EchoModel) -> None:
-        self.server = server
-        self.model = model
-
-    async def learn(self, *wholes: bytes) -> None:
-        """Have these words known."""
-        client = self.server.connect()
-        for whole in (*wholes, *wholes):
-            assert (await client.ask(whole)).status == 200
-        before = self.server.num_fast
-        for whole in wholes:
-            assert (await client.ask(whole)).status == 200
-        assert self.server.num_fast == before + len(wholes)
-
-    async def hold(self, whole: bytes) -> Client:
-        """Ask, and hold the engine's only thread in the run of it."""
-        while self.model.has_entered():
-            pass
-        self.model.gate.clear()
-        client = self.ask(whole)
-        await asyncio.to_thread(self.model.wait_entered)
-        return client
-
-    def ask(self, whole: bytes) -> Client:
-        """Ask something that is known, and wait for no answer."""
-        before = self.server.num_fast
-        client = self.server.connect()
-        client.send(whole)
-        assert self.server.num_fast == before + 1
-        return client
-
-    async def wanted(self, whole: bytes) -> Any:
-        """The answer where nothing is known by heart."""
-        return comparable(await self.server.connect(fast=False).ask(whole))
 
 
 @pytest.fixture(params=["cells", "sequences"])
@@ -67,15 +29,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Served]:
         yield Served(server, model)
 
 
-def of(*numbers: float) -> bytes:
-    return as_json(plain([1, len(numbers) // 2, 2], list(numbers)))
-
-
 FIRST, SECOND, THIRD = of(1, 2, 3, 4), of(5, 6, 7, 8), of(9, 10, 11, 12)
-
-
-async def answer_of(client: Client) -> RawAnswer:
-    return (await client.wait(1))[0]
 
 
 def test_a_client_that_leaves_is_counted_and_harms_nobody(served: Served) -> None:
