@@ -41,9 +41,9 @@ from service.security.budget import memory_bounds
 from service.security.gate import Gate
 from service.security.tls import open_certificates
 from service.settings import Settings
-from service.telemetry.keys import KeyMetrics
 from service.telemetry.loop_lag import LoopLag
 from service.telemetry.metrics import Metrics
+from service.telemetry.parts.keys import KeyMetrics
 
 if TYPE_CHECKING:
     from service.telemetry.tracing import Tracing

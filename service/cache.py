@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.graphs.model import Arrays
 from service.repository.served import Served
-from service.telemetry.cache import CacheMetrics
+from service.telemetry.parts.cache import CacheMetrics
 
 ENTRY_BYTES, RESULT_BYTES = 400, 300
 """What Python needs for one entry and for each array in it, beside the values."""

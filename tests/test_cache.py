@@ -15,7 +15,7 @@ from service.cache import ENTRY_BYTES, RESULT_BYTES, ResultCache, cache_key
 from service.graphs.model import Arrays
 from service.manifest import Precision
 from service.repository.served import Served
-from service.telemetry.cache import CacheMetrics
+from service.telemetry.parts.cache import CacheMetrics
 from tests.engine.harness import Observed
 from tests.fakes import Steps, SumModel, make_manifest, make_sequence, task_of_manifest
 

@@ -17,6 +17,7 @@ import structlog
 
 from service import native
 from service.cache import cache_key
+from service.calls.addressed import Addressed
 from service.calls.asked import Asked, Handler
 from service.calls.exchange import Answer, Head, refusal
 from service.calls.services import Services
@@ -24,16 +25,12 @@ from service.calls.shadow import compare_with
 from service.codec.compression import coding_of, decompress
 from service.codec.tensors import check_finite, takes_long
 from service.errors import (
-    InvalidRequestError,
-    InvalidSequenceError,
     ModelGoneError,
     NotFiniteInputError,
     OutOfMemoryError,
     ServiceError,
 )
 from service.graphs.model import Arrays
-from service.repository.routes import Routed
-from service.repository.served import Served
 from service.schedulers.job import Job
 from service.security.bodies import Holding
 
@@ -45,7 +42,7 @@ log = structlog.get_logger(__name__)
 V = TypeVar("V")
 
 
-class Call(ABC):
+class Call(Addressed, ABC):
     """One request on its way to an answer; all methods are for the event loop.
 
     Args:
@@ -65,18 +62,12 @@ class Call(ABC):
         request_id: str,
         trace_parent: str = "",
     ) -> None:
-        self.head = head
-        self.settings = services.settings
+        super().__init__(services, handler, head)
         self.request_id = request_id
         self.trace_response = ""
         """For the answer's head, if the request is traced."""
         self.over = False
         self._trace_parent = trace_parent
-        self._services = services
-        self._handler = handler
-        self.started_s = time.perf_counter()
-        self._served: Served | None = None
-        self._routed: Routed | None = None
         self._asked: Asked | None = None
         self._key = b""
         self._job: Job | None = None
@@ -100,11 +91,6 @@ class Call(ABC):
         except ServiceError as error:
             self.fail(error)
         return not self.over
-
-    def _find_way(self) -> None:
-        head = self.head
-        self._routed = self._services.repository.route(head.name, head.version)
-        self._served = self._routed.loaded.served
 
     def run(self, body: Any) -> None:
         """Go on to the answer, now that the whole body is here, as the handler reads it."""
@@ -136,67 +122,6 @@ class Call(ABC):
             self._services.metrics.inputs.refused.labels(*labels).inc()
         self._end(error.code)
         self.send_error(error)
-
-    # for the handlers
-
-    @property
-    def served(self) -> Served:
-        """The model that the path names."""
-        assert self._served is not None, "the call was let in"
-        return self._served
-
-    @property
-    def routed(self) -> Routed:
-        """Where the path, and chance, led."""
-        assert self._routed is not None, "the call was let in"
-        return self._routed
-
-    def served_with(self, precision: str, field: str) -> Served:
-        """The same model, computing with this precision.
-
-        Args:
-            precision: Such as `int8`.
-            field: Where in the request it stands.
-
-        Raises:
-            InvalidRequestError: The model has no such precision.
-            ModelNotReadyError: It does not serve now.
-        """
-        return self.routed.loaded.get(precision, field)
-
-    def check_count(self, count: int, field: str) -> None:
-        """Refuse requests with no sequence, or with more than one request may bring.
-
-        Raises:
-            InvalidSequenceError: Naming the limit.
-        """
-        limit = self.settings.max_request_sequences
-        if count < 1:
-            raise InvalidSequenceError(f"{field} is empty", field)
-        if count > limit:
-            raise InvalidSequenceError(
-                f"{field} brings {count} sequences, one request may bring {limit}", field
-            )
-
-    def timeout_s(self, wanted_s: float | None, field: str) -> float:
-        """The time left: what the request asks for, but never more than the server allows.
-
-        Raises:
-            InvalidRequestError: It asks for none.
-        """
-        allowed_s = self.settings.request_timeout_s
-        if wanted_s is None:
-            wanted_s = allowed_s
-        if not wanted_s > 0:
-            raise InvalidRequestError(f"{field} must be above 0, not {wanted_s:g}", field)
-        return min(wanted_s, allowed_s) - (time.perf_counter() - self.started_s)
-
-    def tally_of(self, outcome: str) -> native.Distribution:
-        """The tally of the requests to this model that ended like this one."""
-        model = version = ""  # a caller's unknown names must not become labels
-        if self._served is not None:
-            model, version = self._served.name, self._served.version
-        return self._services.metrics.outcome(model, version, self._handler.protocol, outcome)
 
     # the way of a request
 

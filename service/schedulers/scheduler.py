@@ -15,7 +15,7 @@ from service import native
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job
-from service.telemetry.model import ModelMetrics
+from service.telemetry.parts.model import ModelMetrics
 
 Outputs = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
 """What a run gave: the outputs that are told apart natively, and the new state."""

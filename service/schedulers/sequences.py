@@ -15,7 +15,7 @@ from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
 from service.schedulers.job import Job, SequenceJob
 from service.schedulers.scheduler import Outputs, Scheduler
-from service.telemetry.model import ModelMetrics
+from service.telemetry.parts.model import ModelMetrics
 
 
 class SequenceScheduler(Scheduler):

@@ -18,7 +18,7 @@ from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel, Samples
 from service.schedulers.job import Job
 from service.schedulers.scheduler import Outputs, Scheduler
-from service.telemetry.model import ModelMetrics
+from service.telemetry.parts.model import ModelMetrics
 
 MAX_KINDS = 4_096  # known at a time
 UNTRIED_S = 1e-3  # of a run, until one was seen

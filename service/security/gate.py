@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from service.errors import ForbiddenError, QuotaExceededError, UnauthenticatedError
 from service.security.keys import Key, Scope, hash_of, read_keys
 from service.security.quotas import Quota, Quotas
-from service.telemetry.keys import KeyMetrics
+from service.telemetry.parts.keys import KeyMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -24,17 +24,17 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from service import native
-from service.telemetry.cache import CacheMetrics
-from service.telemetry.hangs import HangMetrics
 from service.telemetry.inputs.metrics import InputMetrics
 from service.telemetry.inputs.monitor import InputMonitor
-from service.telemetry.model import ModelMetrics
-from service.telemetry.outcome import Outcome
-from service.telemetry.process import ProcessTotals
-from service.telemetry.readiness import RepositoryMetrics
+from service.telemetry.parts.cache import CacheMetrics
+from service.telemetry.parts.hangs import HangMetrics
+from service.telemetry.parts.model import ModelMetrics
+from service.telemetry.parts.outcome import Outcome
+from service.telemetry.parts.process import ProcessTotals
+from service.telemetry.parts.readiness import RepositoryMetrics
+from service.telemetry.parts.tokens import TokenMetrics
 from service.telemetry.settings import TelemetrySettings
 from service.telemetry.tally import ROWS, SECONDS, Histogram
-from service.telemetry.tokens import TokenMetrics
 
 MODEL = ["model", "version"]
 ENGINE = [*MODEL, "precision"]  # each precision of a model has a scheduler of its own

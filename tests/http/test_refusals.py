@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def served(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     with inside(tmp_path, model, max_refusals_per_s=PER_S, **limits) as server:
         connect = server.connect
         if request.param == "read":
-            server.connect = lambda fast=False: connect(fast=False)  # type: ignore[method-assign]
+            server.connect = partial(connect, fast=False)  # type: ignore[method-assign]
         yield Served(server, model)
 
 

@@ -15,7 +15,7 @@ from service.errors import ForbiddenError, ServiceError, UnauthenticatedError
 from service.security import gate as gates
 from service.security.gate import Credentials, Gate
 from service.security.keys import Scope, hash_of, read_keys
-from service.telemetry.keys import KeyMetrics
+from service.telemetry.parts.keys import KeyMetrics
 from tests.security.keyring import Keyring
 from tests.servers import CHECKOUT
 

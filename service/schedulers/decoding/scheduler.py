@@ -34,7 +34,7 @@ from service.schedulers.decoding.job import DecodingJob, Turn
 from service.schedulers.decoding.news import News, Token
 from service.schedulers.job import Job
 from service.schedulers.scheduler import Outputs, Scheduler
-from service.telemetry.model import ModelMetrics
+from service.telemetry.parts.model import ModelMetrics
 
 log = structlog.get_logger(__name__)
 

@@ -10,8 +10,8 @@ from prometheus_client import Gauge
 from service import native
 from service.manifest import Manifest
 from service.telemetry.inputs.model import ModelInputs
+from service.telemetry.parts.tokens import ModelTokens
 from service.telemetry.tally import ROWS, SECONDS, Shown, ShownTotal
-from service.telemetry.tokens import ModelTokens
 
 if TYPE_CHECKING:
     from service.telemetry.metrics import Metrics

@@ -1,0 +1,1 @@
+"""Metrics by what they are of; `metrics.py` has them all."""
