@@ -1,6 +1,9 @@
 # Seqserve's runtime: Python, onnxruntime, the service and its bundles. No torch, no training.
 #   docker build -t seqserve .
 #   docker run --rm -p 127.0.0.1:8000:8000 --read-only --cap-drop ALL seqserve
+# Without the bundles, for your own:
+#   docker build --target server -t seqserve-server .
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only -v "$PWD/repository:/srv/repository:ro" seqserve-server
 # And what trains, with torch for CPUs, on request:
 #   docker build --target training -t seqserve-training .
 #   docker run --rm -v "$PWD/work:/work" --user "$(id -u)" seqserve-training train --help
@@ -43,8 +46,8 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM build AS build-runtime
 # What Python never loads to serve: a second copy of onnxruntime for C programs (35 MB), its
-# training-side tools, the libraries' own tests, type stubs and sources, and the debug symbols
-# that three wheels bring.
+# training-side tools and what those alone need (protobuf), the libraries' own tests, type stubs and
+# sources, and the symbols that no loader needs (numpy's libraries do not survive `strip`).
 RUN cd /opt/seqserve/lib/python3.*/site-packages \
     && rm -rf onnxruntime/capi/libonnxruntime.so.* onnxruntime/quantization \
         onnxruntime/tools onnxruntime/transformers numpy/f2py numpy/_core/include \
@@ -52,7 +55,9 @@ RUN cd /opt/seqserve/lib/python3.*/site-packages \
         simdjson/*.cpp simdjson/*.h \
     && find . -type d -name tests -prune -exec rm -rf {} + \
     && find . -name '*.py[ix]' -delete -o -name '*.pxd' -delete -o -name '*.a' -delete \
-    && find uvloop httptools csimdjson*.so -name '*.so' -exec strip --strip-debug {} +
+    && find uvloop httptools csimdjson*.so _soundfile_data -name '*.so' \
+        -exec strip --strip-unneeded {} + \
+    && pip --python /opt/seqserve/bin/python uninstall -q -y protobuf
 
 # Compile exactly what a start imports, the standard library's part too (the official images come
 # without its bytecode), because a read-only container could never keep it.
@@ -93,7 +98,7 @@ WORKDIR /work
 ENTRYPOINT ["python", "-m", "training"]
 
 
-FROM ${BASE_IMAGE}
+FROM ${BASE_IMAGE} AS server
 ARG BASE_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
@@ -109,8 +114,6 @@ RUN groupadd --gid 10001 seqserve \
         --no-log-init seqserve
 
 COPY --from=build-runtime /opt/seqserve /opt/seqserve
-COPY repository/ /srv/repository/
-
 # onnxruntime would report to its maker from the moment it is imported, before any call can stop it.
 ENV ORT_DISABLE_TELEMETRY=1 \
     PATH=/opt/seqserve/bin:$PATH \
@@ -129,3 +132,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['SEQSERVE_PORT']), timeout=2); c.request('GET', '/v2/health/ready'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["python", "-m", "service"]
+
+
+FROM server
+COPY repository/ /srv/repository/

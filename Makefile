@@ -43,7 +43,7 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 .PHONY: test
 test: check ## Run every check and test
 	./deploy/prometheus.sh
-	$(DEV)/python -m pytest -n 2 --dist loadfile
+	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
 check: .venv/ready ## Format, lint, types, import contracts, README's tables

@@ -192,4 +192,4 @@ class LifeCycle(RuleBasedStateMachine):
 
 
 TestLifeCycle = pytest.mark.timeout(300)(LifeCycle.TestCase)
-LifeCycle.TestCase.settings = settings(max_examples=24, stateful_step_count=12, deadline=None)
+LifeCycle.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
