@@ -27,6 +27,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "max_decoding_rows": [0, 257],
     "max_run_ms": [0, -1, 60_001, "nan"],
     "max_queue_cells": [0],
+    "max_refusals_per_s": [0],
     "calibration_ms": [-1, 60_001, "nan"],
     "chunk_steps": [0, 4_097],
     "max_active_sequences": [0, 65_537],

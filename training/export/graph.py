@@ -90,7 +90,7 @@ class Exported(NamedTuple):
 def export_graph(
     run_folder: Path, write: Callable[[Path, Path], None] | None = None
 ) -> onnx.ModelProto:
-    """Export a finished run in a new process.
+    """Export a finished run in a new process: names in a graph tell of what was exported before.
 
     Args:
         run_folder: The run's.
@@ -98,10 +98,11 @@ def export_graph(
     Raises:
         FileNotFoundError: The folder holds no finished run.
     """
-    spawn = multiprocessing.get_context("spawn")
+    fresh = multiprocessing.get_context("forkserver")  # imports torch once for all exports
+    fresh.set_forkserver_preload(["onnxscript", "torch.onnx", __name__])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        with ProcessPoolExecutor(1, mp_context=fresh) as pool:
             pool.submit(write or _write_graph, run_folder, path).result()
         return onnx.load(path)
 
