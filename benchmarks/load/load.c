@@ -129,6 +129,25 @@ static void start_request(Load *load, Connection *connection, int64_t since_ns) 
     send_request(load, connection);
 }
 
+// Arrivals of an open loop that are due.
+static void take_arrivals(Load *load, int64_t now) {
+    while (load->tail < load->num_arrivals && load->start_ns + load->arrivals[load->tail] <= now)
+        load->tail++;
+}
+
+// What came while all connections were busy, if it is not to wait.
+static void drop_arrivals(Load *load, int64_t now) {
+    if (!load->options.drop || load->num_idle) return;
+    take_arrivals(load, now);
+    for (; load->head < load->tail; load->head++)
+        load->tally.dropped += load->start_ns + load->arrivals[load->head] >= load->from_ns;
+}
+
+static void be_idle(Load *load, Connection *connection, int64_t now) {
+    drop_arrivals(load, now);
+    load->idle[load->num_idle++] = connection;
+}
+
 static void finish(Load *load, Connection *connection) {
     int64_t now = now_ns();
     int closes = connection->answer.closes;
@@ -142,7 +161,7 @@ static void finish(Load *load, Connection *connection) {
         close_connection(connection);
         open_connection(connection, &load->options.address, load->poller);
     }
-    load->idle[load->num_idle++] = connection;
+    be_idle(load, connection, now);
 }
 
 static void lose(Load *load, Connection *connection) {
@@ -173,12 +192,10 @@ static void feed(Load *load, int64_t now) {
             start_request(load, load->idle[--load->num_idle], now_ns());
         return;
     }
-    while (load->tail < load->num_arrivals && load->start_ns + load->arrivals[load->tail] <= now)
-        load->tail++;
+    take_arrivals(load, now);
     for (; load->num_idle && load->head < load->tail; load->head++)
         start_request(load, load->idle[--load->num_idle], load->start_ns + load->arrivals[load->head]);
-    for (; load->options.drop && load->head < load->tail; load->head++)
-        load->tally.dropped += load->start_ns + load->arrivals[load->head] >= load->from_ns;
+    drop_arrivals(load, now);
 }
 
 static void wake_rested(Load *load, int64_t now, int64_t *rested_ns) {
@@ -187,7 +204,7 @@ static void wake_rested(Load *load, int64_t now, int64_t *rested_ns) {
     while (load->num_resting) {
         Connection *connection = load->resting[--load->num_resting];
         open_connection(connection, &load->options.address, load->poller);
-        load->idle[load->num_idle++] = connection;
+        be_idle(load, connection, now);
     }
 }
 
@@ -198,8 +215,9 @@ static int is_over(const Load *load, int64_t now) {
     return drained || now >= load->until_ns + (int64_t)(load->options.drain_s * 1e9);
 }
 
+// Wake for the next arrival, if it can be sent: else whoever answers wakes.
 static void arm_timer(Load *load) {
-    if (load->tail >= load->num_arrivals) return;
+    if (load->tail >= load->num_arrivals || !load->num_idle) return;
     int64_t at = load->start_ns + load->arrivals[load->tail];
     struct itimerspec next = {.it_value = {at / 1000000000, at % 1000000000}};
     timerfd_settime(load->timer, TFD_TIMER_ABSTIME, &next, NULL);
