@@ -180,6 +180,7 @@ class Lane(PatientProtocol):
         """Whether the caller of the request under way is told only later that there is no room."""
         if turn is not self._turn or not self._refusals.defer(turn, error):
             return False
+        self._give_back()
         self.tasks.add(turn)  # type: ignore[arg-type]
         return True
 

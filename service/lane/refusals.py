@@ -48,11 +48,16 @@ class Refusals:
         return True
 
     def _tell(self) -> None:
-        now_s = time.monotonic()
+        try:
+            self._tell_due(time.monotonic())
+        finally:  # whatever becomes of one, the others are told
+            if self._waiting:
+                self._tell_later()
+
+    def _tell_due(self, now_s: float) -> None:
         while self._waiting:
             since_s, turn, error = self._waiting[0]
             if not turn.over and now_s < since_s + LONGEST_S and not self._may_tell(now_s):
-                self._tell_later()
                 return
             self._waiting.popleft()
             turn.refuse_now(error)

@@ -8,10 +8,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from service.lane.refusals import LONGEST_S
+from service.errors import OverloadedError
+from service.lane.refusals import LONGEST_S, Refusals
+from service.lane.turn import Turn
 from tests.http.echo import EchoModel, Kind, echo_manifest
 from tests.http.held import Served, answer_of, of
 from tests.http.inside import Client, inside
@@ -88,6 +91,29 @@ def test_nobody_waits_longer_than_that(served: Served) -> None:
             check_refused(await answer_of(client))
         assert 0.8 * LONGEST_S < time.monotonic() - began_s < 3 * LONGEST_S
         served.model.gate.set()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_fails_keeps_no_other_waiting() -> None:
+    class Fails:
+        over = False
+
+        def refuse_now(self, error: OverloadedError) -> None:
+            raise RuntimeError(str(error))
+
+    async def scenario() -> None:
+        failed = asyncio.Semaphore(0)
+        asyncio.get_running_loop().set_exception_handler(lambda *_: failed.release())
+        refusals = Refusals(max_per_s=100)
+        error = OverloadedError("no room")
+        while not refusals.defer(cast("Turn", Fails()), error):
+            pass
+        for _ in range(3):
+            assert refusals.defer(cast("Turn", Fails()), error)
+        async with asyncio.timeout(5):
+            for _ in range(4):
+                await failed.acquire()
 
     asyncio.run(scenario())
 
