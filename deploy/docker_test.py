@@ -53,18 +53,23 @@ def size_of(image: str) -> int:
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
 
 
+def wait_healthy(container: str, timeout_s: float) -> None:
+    """Return when Docker finds it healthy."""
+
+    def healthy() -> bool | None:
+        health = run("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
+        return health == "healthy" or None
+
+    wait_for("Docker's health check", healthy, timeout_s)
+
+
 def serve_mounted(stack: Stack) -> None:
     """The image without bundles serves those of a folder that it is given."""
     started_s = time.monotonic()
     given = "--read-only", "--cap-drop", "ALL", "-v", f"{ROOT / 'repository'}:/srv/repository:ro"
     container = run("docker", "run", "--detach", *given, server_image(stack))
     try:
-
-        def healthy() -> bool | None:
-            health = run("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
-            return health == "healthy" or None
-
-        wait_for("the image without bundles to be healthy", healthy, 90)
+        wait_healthy(container, 90)
         run("docker", "stop", container)
         code = run("docker", "inspect", "--format", "{{.State.ExitCode}}", container)
         if code != "0":
@@ -87,12 +92,7 @@ def start(stack: Stack) -> str:
     wait_for("readiness", ready, 90)
     say(f"ready {time.monotonic() - started_s:.1f} s after `docker compose up`")
     container = stack.compose("ps", "--quiet", "seqserve")
-
-    def healthy() -> bool | None:
-        health = run("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
-        return health == "healthy" or None
-
-    wait_for("Docker's health check", healthy, 30)
+    wait_healthy(container, 30)
     say("Docker's health check: healthy")
     return container
 

@@ -77,7 +77,7 @@ class Turn(Call):
             if not self.num_missing:
                 self._lane.go_on()
         elif self._is_refused:
-            pass
+            pass  # whoever waits for its end is told by `refuse_now`
         elif self.num_missing:
             self._parts.append(part)
         else:
