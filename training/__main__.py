@@ -9,16 +9,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
-from models import FAMILIES
 from service.errors import BundleError
-from training.campaign import train_bundles
-from training.compare import TABLE_FILE, compare, families_of
 from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -33,9 +29,8 @@ from training.options import (
     read_train_options,
 )
 from training.profiling import profile_bundle
-from training.recipe_file import all_recipes, read_recipe
+from training.recipe_commands import add_recipe_commands, summary_of
 from training.run import finished_metrics, train_run
-from training.search import search
 from training.signing import make_keys, read_key, sign_bundle
 from training.table import tables_are_current, write_tables
 
@@ -84,41 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     profile.set_defaults(run=lambda options: _profile(profile, options))
 
-    bundles = commands.add_parser("bundles", help="train and export bundles by their recipes")
-    bundles.add_argument("names", nargs="*", help="recipes, or their files; all of them if none")
-    bundles.add_argument("--run-dir", type=Path, default=Path("runs"))
-    bundles.add_argument("--repository", type=Path, default=REPOSITORY)
-    bundles.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
-    own = bundles.add_argument_group("your own files, with all else as one recipe says")
-    own.add_argument("--name", help="of the bundle")
-    own.add_argument("--train", help="file to learn from, in the format of the recipe's task")
-    own.add_argument("--valid", help="file that decides when to stop; else a share of --train")
-    own.add_argument("--test", help="file to score, once")
-    bundles.set_defaults(run=lambda options: _bundles(bundles, options))
-
-    one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
-    one.add_argument("name", help="of the recipe, or its file")
-    one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--also", help="on other data that the recipe names")
-    one.add_argument("--run-dir", type=Path, default=Path("runs"))
-    one.add_argument("--resume", action="store_true", help="go on with a run that was killed")
-    one.set_defaults(run=lambda options: _run(one, options))
-
-    side = commands.add_parser("compare", help="train families side by side on a recipe's data")
-    side.add_argument("name", help="of the recipe, or its file")
-    side.add_argument(
-        "--families", nargs="+", choices=list(FAMILIES), help="default: all that the task has"
-    )
-    side.add_argument("--seeds", type=int, default=3, help="of each family (default 3)")
-    side.add_argument("--folder", type=Path, default=Path("runs/compare"))
-    side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
-    side.set_defaults(run=lambda options: _compare(side, options))
-
-    near = commands.add_parser("search", help="look for better settings of a recipe")
-    near.add_argument("name", help="of the recipe, or its file")
-    near.add_argument("--trials", type=int, default=20, help="to add (default 20)")
-    near.add_argument("--folder", type=Path, default=Path("runs/search"))
-    near.set_defaults(run=lambda options: _search(near, options))
+    add_recipe_commands(commands, REPOSITORY)
 
     far = commands.add_parser("long-range", help="how far back families learn to look")
     far.add_argument("problem", choices=sorted(PROBLEMS))
@@ -174,53 +135,9 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error(str(error))
     if not PartialState().is_main_process:
         return
-    print(_summary(metrics, folder))
+    print(summary_of(metrics, folder))
     if not options.no_export:
         _add_variant(_export(folder, options, replace=True), dataset)
-
-
-def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    try:
-        own = (options.name, options.train, options.test)
-        names = [_on_own_files(options)] if any(own) else options.names or all_recipes()
-        train_bundles(names, options.run_dir, options.repository, options.jobs)
-    except ValueError as error:
-        parser.error(str(error))
-
-
-def _on_own_files(options: argparse.Namespace) -> str:
-    """The file of a recipe for the user's files."""
-    if not (options.name and options.train and options.test and len(options.names) == 1):
-        raise ValueError("own files need one recipe, --name, --train and --test")
-    recipe = read_recipe(options.names[0])
-    recipe = recipe.on_files(options.name, options.train, options.test, options.valid)
-    options.run_dir.mkdir(parents=True, exist_ok=True)
-    path: Path = options.run_dir / f"{recipe.name}.json"
-    path.write_text(recipe.model_dump_json(indent=1) + "\n")
-    return str(path)
-
-
-def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.seeds < 1:
-        parser.error(f"argument --seeds: {options.seeds} is not above 0")
-    try:
-        recipe = read_recipe(options.name)
-        families = options.families or families_of(recipe)
-        compare(recipe, families, options.seeds, options.folder, options.jobs)
-    except ValueError as error:
-        parser.error(str(error))
-    print((options.folder / TABLE_FILE).read_text())
-
-
-def _search(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    if options.trials < 1:
-        parser.error(f"argument --trials: {options.trials} is not above 0")
-    try:
-        recipe = read_recipe(options.name)
-        found = search(recipe, options.trials, options.folder / recipe.name)
-    except ValueError as error:
-        parser.error(str(error))
-    print(f"{options.folder / recipe.name / recipe.name}.json: {found.architecture} {found.fit}")
 
 
 def _long_range(options: argparse.Namespace) -> None:
@@ -228,34 +145,6 @@ def _long_range(options: argparse.Namespace) -> None:
     if options.problem == "adding":
         results, picture = options.folder / RESULTS_FILE, options.folder / GRADIENTS_FILE
         draw_gradients(results, min(options.lengths), picture)
-
-
-def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
-    torch.set_num_threads(1)
-    threadpool_limits(1)
-    try:
-        recipe = read_recipe(options.name)
-        if options.also is not None and options.also not in recipe.also:
-            parser.error(f"argument --also: {options.name} names {', '.join(recipe.also)}")
-        data = recipe.load(options.also)
-        run = recipe.run(data, options.seed, options.also)
-        folder = options.run_dir / run.name / f"seed-{run.seed}"
-        metrics = train_run(run, data, folder, resume=options.resume)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    if PartialState().is_main_process:
-        print(_summary(metrics, folder))
-
-
-def _summary(metrics: dict[str, Any], folder: Path) -> str:
-    metric = metrics["metric"]
-    baselines = ", ".join(f"{name} {score:.4f}" for name, score in metrics["baselines"].items())
-    return (
-        f"{metrics['name']} seed {metrics['seed']}: test {metric.replace('_', ' ')} "
-        f"{metrics['test'][metric]:.4f} of {metrics['sequences']['test']} sequences, "
-        f"validation {metrics['validation'][metric]:.4f}, {baselines}; "
-        f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
-    )
 
 
 def _export_finished(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
