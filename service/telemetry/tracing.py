@@ -62,11 +62,13 @@ class Traced:
     Args:
         tracer: Makes the spans in it.
         span: Its own.
+        clock: That its beginning was told by: by another, what is inside of it could begin before.
     """
 
-    def __init__(self, tracer: trace.Tracer, span: trace.Span) -> None:
+    def __init__(self, tracer: trace.Tracer, span: trace.Span, clock: _Clock) -> None:
         self._tracer = tracer
         self._span = span
+        self._clock = clock
         self._inside = trace.set_span_in_context(span)
 
     @property
@@ -86,7 +88,6 @@ class Traced:
             job: That ran for it, if one did.
             ended_s: When, by `time.perf_counter`.
         """
-        clock = _Clock()
         span = self._span
         span.set_attribute(OURS + "outcome", outcome)
         if outcome != "ok":
@@ -102,12 +103,10 @@ class Traced:
             }
             span.set_attributes(about)
         if job is not None:
-            self._tell_stages(job, about, clock, ended_s)
-        span.end(clock.epoch_ns(ended_s))
+            self._tell_stages(job, about, ended_s)
+        span.end(self._clock.epoch_ns(ended_s))
 
-    def _tell_stages(
-        self, job: native.Job, about: dict[str, str], clock: _Clock, ended_s: float
-    ) -> None:
+    def _tell_stages(self, job: native.Job, about: dict[str, str], ended_s: float) -> None:
         """What the job waited for and took, as far as it came: one span after the other."""
         sizes = {
             OURS + "sequences": job.num_sequences,
@@ -122,15 +121,16 @@ class Traced:
             if not begun_s:  # it never came so far
                 return
             attributes = {**about, **(runs if index else {})}
-            self._child(
-                name, attributes, clock.epoch_ns(begun_s), clock.epoch_ns(until_s or ended_s)
-            )
+            self._child(name, attributes, begun_s, until_s or ended_s)
 
-    def _child(self, name: str, attributes: dict[str, Any], begun_ns: int, until_ns: int) -> None:
+    def _child(self, name: str, attributes: dict[str, Any], begun_s: float, until_s: float) -> None:
         child = self._tracer.start_span(
-            name, context=self._inside, attributes=attributes, start_time=begun_ns
+            name,
+            context=self._inside,
+            attributes=attributes,
+            start_time=self._clock.epoch_ns(begun_s),
         )
-        child.end(until_ns)
+        child.end(self._clock.epoch_ns(until_s))
 
 
 class Tracing:
@@ -178,14 +178,15 @@ class Tracing:
             context = trace.set_span_in_context(NonRecordingSpan(parent))
         elif random.random() >= self._ratio:
             return None
+        clock = _Clock()
         span = self._tracer.start_span(
             protocol,
             context=context,
             kind=SpanKind.SERVER,
             attributes={"url.path": path, OURS + "request_id": request_id},
-            start_time=_Clock().epoch_ns(begun_s),
+            start_time=clock.epoch_ns(begun_s),
         )
-        return Traced(self._tracer, span)
+        return Traced(self._tracer, span, clock)
 
     def close(self) -> None:
         """Send what there is, and no more."""
@@ -193,7 +194,7 @@ class Tracing:
 
 
 class _Clock:
-    """Moments of `time.perf_counter` as nanoseconds since 1970."""
+    """Moments of `time.perf_counter` as nanoseconds since 1970: as the wall clock says it now."""
 
     def __init__(self) -> None:
         self._offset_ns = time.time_ns() - time.perf_counter_ns()

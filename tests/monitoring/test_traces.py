@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from service.native import read_trace_parent, sampled_trace_id
+from service.telemetry.settings import TelemetrySettings
+from service.telemetry.tracing import Tracing
 from tests.grpc.asking import message, padded, serving_grpc
 from tests.http.made import copy_bundle
 from tests.http.payloads import JSON, frames, infer_body, infer_path, predict_body, predict_path
@@ -142,6 +145,23 @@ def test_without_a_fit_parent_it_is_a_trace_of_its_own(traced: Traced, way: str)
     (span,) = (it for it in traced[0].requests() if it.trace_id == trace_id)
     assert (span.span_id, span.parent_id) == (span_id, "")
     assert traced[0].inside(span).keys() == {"queue", "batch", "compute"}
+
+
+def test_a_wall_clock_that_is_set_meanwhile_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with collecting() as collector:
+        settings = TelemetrySettings(otlp_endpoint=collector.endpoint, trace_sample_ratio=1)
+        tracing = Tracing(settings, 0)
+        begun_s = time.perf_counter()
+        traced = tracing.begin("v2", "/", "id", "", begun_s)
+        assert traced is not None
+        now_ns = time.time_ns()
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns - 3_600 * 10**9)
+        traced.end("ok", None, None, begun_s + 0.25)
+        monkeypatch.undo()
+        tracing.close()
+    (span,) = collector.spans
+    assert abs(span.until_ns - span.begun_ns - 250_000_000) <= 2  # what floats leave of it
+    assert abs(span.begun_ns - now_ns) < 10e9
 
 
 def test_a_refused_request_has_a_span_that_says_why(traced: Traced) -> None:
