@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import lzma
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from training.data.frames.own import DataError
 from training.data.texts.labelled import Labelled
 from training.data.texts.languages import (
     LANGUAGES,
+    file_of,
     find_folder,
     load_languages,
     read_descriptions,
@@ -84,9 +88,11 @@ def test_a_package_is_in_one_part_and_a_line_in_one_language() -> None:
 
 def make_folder(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    for label, file in LANGUAGES.items():
-        content = "\n\n".join(stanza(digest, file, f"{label} {digest}") for digest in ("00", "ff"))
-        (folder / f"Translation-{file}.xz").write_bytes(lzma.compress(content.encode()))
+    for label, language in LANGUAGES.items():
+        stanzas = [stanza(digest, language, f"{label} {digest}") for digest in ("00", "ff")]
+        content = "\n\n".join(stanzas).encode()
+        packed = lzma.compress(content) if language == "en" else bz2.compress(content)
+        (folder / file_of(language)).write_bytes(packed)
     return folder
 
 
@@ -97,13 +103,18 @@ def test_every_language_has_its_file(tmp_path: Path) -> None:
     assert dataset.test == [(f"{label} 00", label) for label in LANGUAGES]
 
 
-def test_a_bad_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "pack"), [("Translation-fr.bz2", bz2.compress), ("Translation-en.xz", lzma.compress)]
+)
+def test_a_bad_file_is_named(tmp_path: Path, file: str, pack: Callable[[bytes], bytes]) -> None:
     folder = make_folder(tmp_path / "files")
-    (folder / "Translation-fr.xz").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"Translation-fr\.xz can't be read"):
-        load_languages(folder)
-    (folder / "Translation-fr.xz").write_bytes(lzma.compress(b"Package: x\n"))
-    with pytest.raises(ValueError, match=r"Translation-fr\.xz holds no descriptions"):
+    whole = pack(b"Package: x\n")
+    for broken in (b"nothing", whole[:-9], pack(b"\xff")):
+        (folder / file).write_bytes(broken)
+        with pytest.raises(ValueError, match=re.escape(f"{file} can't be read")):
+            load_languages(folder)
+    (folder / file).write_bytes(whole)
+    with pytest.raises(ValueError, match=re.escape(f"{file} holds no descriptions")):
         load_languages(folder)
 
 

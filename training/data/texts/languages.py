@@ -1,12 +1,13 @@
 """Which language a line is in: short descriptions of Debian's packages in fifteen languages.
 
 Home: the Debian Description Translation Project, as Debian 12's archive has it, a file a language,
-`Translation-fr.xz`. A description is known by the MD5 of the English one. The archive may change a
-little with a point release; which descriptions are for the test does not.
+such as `Translation-fr.bz2`. A description is known by the MD5 of the English one. The archive may
+change a little with a point release; which descriptions are for the test does not.
 """
 
 from __future__ import annotations
 
+import bz2
 import lzma
 import re
 from collections import Counter
@@ -23,7 +24,7 @@ LANGUAGES = {
     "cs": "cs", "da": "da", "de": "de", "en": "en", "es": "es", "fr": "fr", "it": "it", "ja": "ja",
     "ko": "ko", "pl": "pl", "pt": "pt_BR", "ru": "ru", "sk": "sk", "uk": "uk", "zh": "zh_CN",
 }  # fmt: skip
-"""The file of each label."""
+"""What the archive calls each label's language."""
 TEST_BELOW = "1a"
 """A description is for the test if its MD5 begins below: 10.2 % are."""
 MAX_TRAIN, MAX_TEST = 1_500, 150
@@ -39,16 +40,18 @@ def load_languages(folder: Path | None = None) -> LabelledText:
     Args:
         folder: Of the files; found or downloaded if None.
     Raises:
-        ValueError: A file is not xz, or has no descriptions.
+        ValueError: A file is not packed as its name says, or has no descriptions.
         OSError: A file can't be read or downloaded.
     """
     folder = folder or find_folder()
     texts = {}
-    for label, file in LANGUAGES.items():
-        path = folder / f"Translation-{file}.xz"
+    for label, language in LANGUAGES.items():
+        path = folder / file_of(language)
+        packed = path.read_bytes()
+        unpack = lzma.decompress if path.suffix == ".xz" else bz2.decompress
         try:
-            texts[label] = read_descriptions(lzma.decompress(path.read_bytes()).decode())
-        except (lzma.LZMAError, UnicodeDecodeError) as error:
+            texts[label] = read_descriptions(unpack(packed).decode())
+        except (lzma.LZMAError, OSError, ValueError) as error:  # OSError is bz2's own word for it
             raise ValueError(f"{path} can't be read: {error}") from error
         if not texts[label]:
             raise ValueError(f"{path} holds no descriptions")
@@ -60,6 +63,11 @@ def load_languages(folder: Path | None = None) -> LabelledText:
         licence=LICENCE,
         split="by the MD5 of a description's English original, so that no package is in both parts",
     )
+
+
+def file_of(language: str) -> str:
+    """Its name in the archive: what changes most often is packed harder."""
+    return f"Translation-{language}.{'xz' if language == 'en' else 'bz2'}"
 
 
 def read_descriptions(content: str) -> dict[str, str]:
@@ -97,8 +105,8 @@ def split(
 def find_folder() -> Path:
     """The folder of the files, filled once."""
     folder = given_or_cached(FOLDER)
-    for file in LANGUAGES.values():
-        name = f"Translation-{file}.xz"
+    for language in LANGUAGES.values():
+        name = file_of(language)
         if not (folder / name).exists():
             download(f"{ARCHIVE_URL}/{name}", folder / name)
     return folder
