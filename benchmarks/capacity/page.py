@@ -75,28 +75,37 @@ def median(values: Iterable[float]) -> float:
     return float(np.median(list(values)))
 
 
-def cpu_by_length(server: Result) -> tuple[float, float]:
-    """CPU s of a request, and of each of its steps: the line through the measured lengths."""
-    seconds = [
+def cpu_by_length(server: Result) -> list[float]:
+    """CPU s of a request of each of the measured lengths."""
+    return [
         median(one["cpu_s_by_steps"][str(steps)] for one in server["rounds"]) for steps in STEPS
     ]
+
+
+def cpu_line(seconds: list[float]) -> str:
+    """What a request takes and what each of its steps does: the line through the lengths.
+
+    There is none where a step takes the longer the more there are of them, as with attention.
+    """
     weights = 1 / np.array(seconds)  # relative errors count
     slope, offset = np.polyfit(STEPS, seconds, 1, w=weights)
-    return max(float(offset), 0.0), float(slope)
+    return "" if offset < 0 else f"{1e6 * offset:.0f} + {1e6 * slope:.2f} a step"
 
 
 def cost_table(servers: list[Result]) -> list[str]:
     """CPU time, at saturation."""
+    lengths = "".join(f" {steps} steps, µs |" for steps in STEPS)
     rows = [
-        "| model | cores | CPU a request, µs | and a step, µs | requests/s at "
+        f"| model | cores | CPU a request of{lengths} as a line | requests/s at "
         f"{TYPICAL_STEPS} steps | mean batch |",
-        "|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for server in servers:
-        offset, slope = cpu_by_length(server)
+        seconds = cpu_by_length(server)
         full = [one["full"] for one in server["rounds"]]
         rows.append(
-            f"| {server['model']} | {server['cores']} | {1e6 * offset:.0f} | {1e6 * slope:.2f} "
+            f"| {server['model']} | {server['cores']} | "
+            f"{' | '.join(f'{1e6 * value:.0f}' for value in seconds)} | {cpu_line(seconds)} "
             f"| {median(it['throughput'] for it in full):.0f} "
             f"| {median(it['batch'] for it in full):.1f} |"
         )
@@ -148,8 +157,7 @@ def prediction_table(servers: list[Result]) -> list[str]:
     for server in servers:
         if server["cores"] != most:
             continue
-        offset, slope = cpu_by_length(server)
-        request_s = offset + slope * TYPICAL_STEPS
+        request_s = cpu_by_length(server)[STEPS.index(TYPICAL_STEPS)]
         for rate in RATES:
             busy = rate * request_s
             replicas = int(np.ceil(busy / USED_SHARE / REPLICA_CORES)) + 1
