@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal
 
 from training.data.frames.augment import Augmentation
 
@@ -14,7 +15,11 @@ class Recipe:
     """All of it; each task has its own defaults."""
 
     learning_rate: float
-    """The highest, after warm-up."""
+    """The highest, after warm-up; AdamW's."""
+    muon_learning_rate: float | None = None
+    """The highest for matrices of stacked layers, learnt by Muon; None: by AdamW, as all else."""
+    mixed_precision: Literal["bf16"] | None = None
+    """bf16: products are computed in bfloat16 while it learns, faster on CPUs that have it."""
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     steps: int = DEFAULT_STEPS
     batch_size: int = 32
@@ -31,3 +36,8 @@ class Recipe:
     """Validations without a better score before the run ends early."""
     tbptt_window: int | None = None
     """Steps to send gradients back through; None for whole sequences."""
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: There is no such precision."""
+        if self.mixed_precision not in (None, "bf16"):
+            raise ValueError(f"mixed_precision: there is bf16, not {self.mixed_precision!r}")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.made import LABELS, RECIPE, make_dataset, make_run
+from tests.training.made import LABELS, make_dataset, make_run
 from training.card import load_run
-from training.fit.loop import warmup_cosine
 from training.fit.scores import answer
 from training.run import train_run
 
@@ -79,11 +78,3 @@ def test_a_run_that_stands_still_ends_early_with_its_best_weights(tmp_path: Path
     best = [row["step"] for row in metrics["history"]].index(metrics["best_step"])
     assert accuracies[best] == max(accuracies) == metrics["validation"]["accuracy"]
     assert len(accuracies) == best + 1 + 3
-
-
-def test_the_schedule_rises_in_a_line_and_falls_to_nothing() -> None:
-    shares = [warmup_cosine(step, RECIPE) for step in range(RECIPE.steps + 1)]
-    assert shares[:6] == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1])
-    assert shares[5:] == sorted(shares[5:], reverse=True)
-    assert shares[33] == pytest.approx(0.5)
-    assert shares[-1] == 0

@@ -17,12 +17,14 @@ from training.fit.checkpoints import latest_checkpoint
 from training.run import train_run
 
 ROOT = Path(__file__).parents[2]
+RUN = make_run("lstm", muon_learning_rate=2e-2, mixed_precision="bf16")  # two optimizers to resume
 
 KILLED_RUN = """
 import os, signal, sys
 from pathlib import Path
 import training.fit.checkpoints, training.fit.report
 from tests.training.made import make_dataset, make_run
+from tests.training.test_resume import RUN
 from training.run import train_run
 folder, moment, step = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
@@ -40,7 +42,7 @@ def rename_or_kill(self, target):
         kill()
     return rename(self, target)
 Path.rename = rename_or_kill
-train_run(make_run("lstm"), make_dataset(), folder, resume=True)
+train_run(RUN, make_dataset(), folder, resume=True)
 """
 
 
@@ -66,12 +68,12 @@ def result(folder: Path) -> tuple[dict[str, torch.Tensor], str, object]:
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    train_run(make_run("lstm"), make_dataset(), whole)
+    train_run(RUN, make_dataset(), whole)
     kill_run(killed, "checkpoint", 20)  # written, but not yet under its name
     assert latest_checkpoint(killed) == killed / "checkpoint-00000010"
     kill_run(killed, "step", 37)  # amid an epoch
     assert latest_checkpoint(killed) == killed / "checkpoint-00000030"
-    train_run(make_run("lstm"), make_dataset(), killed, resume=True)
+    train_run(RUN, make_dataset(), killed, resume=True)
     (weights, log, metrics), (resumed_weights, resumed_log, resumed_metrics) = map(
         result, (whole, killed)
     )

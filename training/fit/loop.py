@@ -8,7 +8,6 @@ with `--cpu` accelerate starts one process, whatever number it is given.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,12 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration
 from torch import Tensor, nn
-from torch.optim import AdamW
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from training.data.batches import BucketedBatches, Examples
 from training.fit.checkpoints import Progress, latest_checkpoint, save_checkpoint, step_of
 from training.fit.objective import Objective
+from training.fit.optimizers import make_optimizers, make_schedule
 from training.recipe import Recipe
 
 Watcher = Callable[[Progress, float], None]
@@ -75,11 +73,14 @@ class Trainer:
             collate_fn=objective.collate,
             generator=torch.Generator(),  # its own: torch's is the dropout's, and is checkpointed
         )
-        optimizer = AdamW(_parameter_groups(model, recipe.weight_decay), lr=recipe.learning_rate)
-        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, recipe))
+        optimizers = make_optimizers(model, recipe)
+        schedules = [make_schedule(optimizer, recipe) for optimizer in optimizers]
         accelerator.register_for_checkpointing(self.progress)
-        self.wrapped, self.optimizer, self.loader, self.schedule = accelerator.prepare(
-            model, optimizer, loader, schedule
+        self.wrapped, self.loader = accelerator.prepare(model, loader)
+        self.optimizers = [accelerator.prepare(optimizer) for optimizer in optimizers]
+        self.schedules = [accelerator.prepare(schedule) for schedule in schedules]
+        self._products = torch.autocast(
+            accelerator.device.type, torch.bfloat16, enabled=recipe.mixed_precision == "bf16"
         )
         if checkpoint:
             accelerator.load_state(str(checkpoint))
@@ -111,11 +112,13 @@ class Trainer:
     def _learn(self, batch: tuple[Tensor, ...]) -> float:
         """One step; gives its loss."""
         self.model.train()
-        loss = self.objective.learn(self.wrapped, batch, self.accelerator.backward)
+        with self._products:
+            loss = self.objective.learn(self.wrapped, batch, self.accelerator.backward)
         self.accelerator.clip_grad_norm_(self.wrapped.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
+        for optimizer, schedule in zip(self.optimizers, self.schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
         return loss
 
     def _validate(self, train_loss: float) -> None:
@@ -126,7 +129,7 @@ class Trainer:
             {
                 "step": progress.step,
                 "epoch": progress.step / self.batches_per_epoch,
-                "learning_rate": self.schedule.get_last_lr()[0],
+                "learning_rate": self.schedules[-1].get_last_lr()[0],
                 "train_loss": train_loss,
                 "validation_loss": loss,
                 "validation_score": score,
@@ -140,21 +143,3 @@ class Trainer:
             progress.best_weights = {name: value.clone() for name, value in weights.items()}
         progress.cpu_s = self.cpu_s()
         save_checkpoint(self.accelerator, self.folder, progress.step)
-
-
-def warmup_cosine(step: int, recipe: Recipe) -> float:
-    """The share of the highest learning rate at a step: up in a line, down as a cosine to 0."""
-    warmup = max(1, round(recipe.warmup_share * recipe.steps))
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, recipe.steps - warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices decay; biases, norms and other vectors do not."""
-    learnt = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [item for item in learnt if item.dim() > 1], "weight_decay": weight_decay},
-        {"params": [item for item in learnt if item.dim() < 2], "weight_decay": 0.0},
-    ]
