@@ -19,7 +19,7 @@ class Recipe:
     muon_learning_rate: float | None = None
     """The highest for matrices of stacked layers, learnt by Muon; None: by AdamW, as all else."""
     mixed_precision: Literal["bf16"] | None = None
-    """bf16: products are computed in bfloat16 while it learns, faster on CPUs that have it."""
+    """bf16: products are computed in bfloat16 while it learns, where the CPU can."""
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     steps: int = DEFAULT_STEPS
     batch_size: int = 32
