@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-from models.families import FAMILIES, architecture_of
+from models.families import FAMILIES, Architecture, architecture_of
 from models.heads import PerStep
 from models.sequence import SequenceModel
 from models.tagging.crf import Emissions
@@ -13,7 +14,12 @@ from models.tagging.words import WordsAndCharacters
 
 @dataclasses.dataclass(frozen=True)
 class TaggerArchitecture:
-    """Which tagger to build; what a family does not use, it ignores."""
+    """Which tagger to build; what a family does not use, it ignores.
+
+    Raises:
+        ValueError: Unknown family, one that has no output for each step, or a cell that it does not
+            run over.
+    """
 
     family: str
     tokens: list[int]
@@ -27,16 +33,29 @@ class TaggerArchitecture:
     hidden_size: int = 128
     num_layers: int = 1
     num_heads: int = 4
-    cell: str = "lstm"
+    cell: str | None = None
+    """None: the family's own."""
     dropout: float = 0.4
+
+    def __post_init__(self) -> None:
+        """Raises: ValueError: See above."""
+        self.encoder(1)
+
+    def encoder(self, input_size: int) -> Architecture:
+        """Of the encoder that reads so many values a word."""
+        sizes: dict[str, Any] = {
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "dropout": self.dropout,
+        }
+        if self.cell is not None:
+            sizes["cell"] = self.cell
+        return architecture_of(self.family, input_size, self.num_tags, head="per_step", **sizes)
 
 
 def build_tagger(architecture: TaggerArchitecture) -> SequenceModel:
-    """A new tagger with random weights (torch's global generator).
-
-    Raises:
-        ValueError: Unknown family, or a cell that it does not run over.
-    """
+    """A new tagger with random weights (torch's global generator)."""
     front = WordsAndCharacters(
         tuple(architecture.tokens),
         architecture.word_size,
@@ -44,17 +63,7 @@ def build_tagger(architecture: TaggerArchitecture) -> SequenceModel:
         architecture.num_filters,
         architecture.dropout,
     )
-    encoded = architecture_of(
-        architecture.family,
-        front.input_size,
-        architecture.num_tags,
-        hidden_size=architecture.hidden_size,
-        num_layers=architecture.num_layers,
-        num_heads=architecture.num_heads,
-        cell=architecture.cell,
-        dropout=architecture.dropout,
-    )
-    encoder = FAMILIES[architecture.family].encoder(encoded)
+    encoder = FAMILIES[architecture.family].encoder(architecture.encoder(front.input_size))
     head = Emissions if architecture.has_transitions else PerStep
     return SequenceModel(
         front, encoder, head(encoder.width, architecture.num_tags, architecture.dropout)
