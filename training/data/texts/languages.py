@@ -66,7 +66,7 @@ def load_languages(folder: Path | None = None) -> LabelledText:
 
 
 def file_of(language: str) -> str:
-    """Its name in the archive: what changes most often is packed harder."""
+    """Its name in the archive, which packs English alone with xz."""
     return f"Translation-{language}.{'xz' if language == 'en' else 'bz2'}"
 
 

@@ -32,7 +32,9 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "dropout": 0.0,
     },
 }
-LEARNING_RATES = {"rnn": 2e-3, "lstm": 4e-3, "gru": 3e-3, "transformer": 4e-3}
+LEARNING_RATES = {"rnn": 2e-3, "lstm": 1.6e-2, "gru": 6e-3, "transformer": 4e-3}
+MUON_LEARNING_RATES = {"lstm": 8e-2, "gru": 4e-2}
+"""Of the families that learn by it; the Transformer has many small matrices, which make it slow."""
 
 MAX_LENGTH = 4_096
 SLICE_CHARACTERS = 2_000
@@ -59,6 +61,8 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
         """Windows of 64 characters."""
         return Recipe(
             learning_rate=LEARNING_RATES.get(family, 0.0),
+            muon_learning_rate=MUON_LEARNING_RATES.get(family),
+            mixed_precision="bf16" if family in MUON_LEARNING_RATES else None,
             steps=4_500,
             label_smoothing=0.0,
             validation_share=0.02,
