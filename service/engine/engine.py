@@ -7,10 +7,8 @@ and for whom is settled without Python's lock. The loop is told once, however ma
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import math
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +17,7 @@ import structlog
 
 from service import native
 from service.engine.deadlines import Deadlines
+from service.engine.place import Place, Taken, join
 from service.engine.quarantine import Quarantine
 from service.engine.threads import pin_this_thread
 from service.engine.watchdog import Watchdog
@@ -29,25 +28,10 @@ from service.errors import (
     QuarantinedError,
     ServiceError,
 )
-from service.graphs.runs import Runs
 from service.schedulers.job import NORMAL_PRIORITY, Job
 from service.schedulers.scheduler import Scheduler
 
 log = structlog.get_logger(__name__)
-
-Taken = tuple[native.Scheduler, native.Run]
-
-
-@dataclasses.dataclass(eq=False)
-class _Place:
-    """One thread's; another thread takes over if a run of it hangs."""
-
-    index: int
-    thread: threading.Thread = dataclasses.field(init=False)
-    runs: Runs = dataclasses.field(default_factory=Runs)
-    taken: Taken | None = None
-    hung: Scheduler | None = None
-    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
 
 class Engine:
@@ -77,7 +61,7 @@ class Engine:
         # under way: `native/` holds a job, but not what Python has hung on it, whom to tell
         self._jobs: set[native.Job] = set()
         self._deadlines = Deadlines(self.core, self._on_late)
-        self._places: set[_Place] = set()  # and those whose run hangs still
+        self._places: set[Place] = set()  # and those whose run hangs still
         self._starting = threading.Lock()
         for index in range(num_threads):
             self._start(index)
@@ -120,10 +104,10 @@ class Engine:
         """
         self.core.close()
         places = self._all_places()
-        if not _join(places, patience_s):
+        if not join(places, patience_s):
             for place in places:
                 place.runs.end(DrainingError("the server stopped before it answered"))
-            _join(places, patience_s)
+            join(places, patience_s)
         self.watchdog.close()
         return not any(place.thread.is_alive() for place in places)
 
@@ -213,18 +197,18 @@ class Engine:
             log.exception("a caller failed on its answer")
 
     def _start(self, index: int) -> None:
-        place = _Place(index)
+        place = Place(index)
         name = f"engine-{index}"
         place.thread = threading.Thread(target=self._work, args=(place,), name=name, daemon=True)
         with self._starting:
             self._places.add(place)
             place.thread.start()
 
-    def _all_places(self) -> list[_Place]:
+    def _all_places(self) -> list[Place]:
         with self._starting:
             return list(self._places)
 
-    def _work(self, place: _Place) -> None:
+    def _work(self, place: Place) -> None:
         if self._pin_to:
             pin_this_thread(self._pin_to[place.index % len(self._pin_to)])
         workspace = native.Workspace()
@@ -272,7 +256,7 @@ class Engine:
         jobs = self.core.fail(taken)
         self._call_soon(self._on_failed, jobs, failure)
 
-    def _on_hung(self, place: _Place, number: int) -> None:
+    def _on_hung(self, place: Place, number: int) -> None:
         """Give a run up, of this number; on the watchdog's thread."""
         taken = place.taken
         scheduler = self._schedulers.get(taken[0]) if taken is not None else None
@@ -300,12 +284,3 @@ class Engine:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.warning("failures without an event loop")
-
-
-def _join(places: Sequence[_Place], timeout_s: float) -> bool:
-    """Wait until the threads have ended; false if the time is over before."""
-    stop_s = time.monotonic() + timeout_s
-    for place in places:
-        left_s = stop_s - time.monotonic()
-        place.thread.join(max(left_s, 0.0) if math.isfinite(left_s) else None)
-    return not any(place.thread.is_alive() for place in places)
