@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from service import native
-from service.engine.engine import Engine, Taken
+from service.engine.engine import Engine
+from service.engine.place import Taken
 from service.errors import InferenceError, InferenceTimeoutError
 from service.manifest import Manifest
 from service.schedulers.job import Job
