@@ -161,7 +161,7 @@ def example_of(task: Forecasting) -> dict[str, Any]:
                 "type": UNIVARIATE,
                 "name": "example",
                 "series": series["values"],
-                "frequency": f"{task.settings.step_s}s",
+                "frequency": task.settings.step.name,
                 "start_timestamp": series["start"],
                 **known,
             }

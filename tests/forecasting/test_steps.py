@@ -82,7 +82,7 @@ def test_a_series_among_others_has_the_steps_it_has_alone(
     values: Values, ahead: int, start: int
 ) -> None:
     model = make_settings()
-    clock_s = start + np.arange(3)[:, None] + model.step_s * np.arange(8 + ahead)
+    clock_s = start + np.arange(3)[:, None] + 6 * HOUR_S * np.arange(8 + ahead)
     covariates = np.arange(3.0 * (8 + ahead)).reshape(3, 8 + ahead, 1)
     together = build_steps(model, values, clock_s, covariates)
     assert np.isfinite(together).all()
@@ -96,7 +96,7 @@ def test_a_series_among_others_has_the_steps_it_has_alone(
 @given(arrays(np.float64, (1, 8), elements=numbers), st.integers(1, 2))
 def test_what_is_nearer_does_not_change_with_how_far_is_asked(values: Values, ahead: int) -> None:
     model = make_settings()
-    clock_s = MONDAY_S + model.step_s * np.arange(11)[None]
+    clock_s = MONDAY_S + 6 * HOUR_S * np.arange(11)[None]
     covariates = np.zeros((1, 11, 1))
     far = build_steps(model, values, clock_s, covariates)
     near = build_steps(model, values, clock_s[:, : 8 + ahead], covariates[:, : 8 + ahead])

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import calendar
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from service.tasks.forecasting.frequency import read_frequency
+from service.tasks.forecasting.timeline import regular
+from service.tasks.forecasting.times import read_time
 from tests.forecasting.made import make_settings
-from tests.servers import CHECKOUT
+from tests.servers import CHECKOUT, serving
 from training.data.frames.own import DataError
-from training.data.series.series import read_series
+from training.data.series.series import SeriesSet, read_series
 from training.data.series.traffic import find_archive, load_traffic, with_holidays
+from training.export.bundle import export_run
 from training.recipe import Recipe
+from training.recipe_file import RecipeFile
 from training.run import train_run
 from training.task import Run
 from training.tasks.forecasting.objective import MEAN_WEIGHT, forecast_loss, take_away
@@ -64,6 +71,101 @@ def test_a_made_series_is_learnt_with_its_covariate(tmp_path: Path) -> None:
     assert metrics["test"]["mae"] < 0.5 * baselines["seasonal naive, 4 steps"]
     assert metrics["sequences"]["sample"] == 8
     assert 0.5 < metrics["test"]["coverage_80"] <= 1
+
+
+def monthly(path: Path, num_years: int = 12) -> Path:
+    """Like passengers of an airline, at months' ends: they grow, each year has its summer."""
+    lines = ["month,passengers"]
+    for place in range(12 * num_years):
+        year, month = 2010 + place // 12, place % 12 + 1
+        last_day = calendar.monthrange(year, month)[1]
+        value = 100 * 1.01**place * (1 + 0.3 * math.sin(math.pi * (month - 4) / 6))
+        lines.append(f"{year}-{month:02}-{last_day},{value:.2f}")
+    del lines[30]  # a month left out
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_monthly_series_is_forecast_by_the_calendar(tmp_path: Path) -> None:
+    recipe = RecipeFile(
+        name="passengers",
+        task="forecasting",
+        family="gru",
+        data={"file": str(monthly(tmp_path / "air.csv")), "time": "month"}
+        | {"target": "passengers", "frequency": "ME", "context": 24},
+        architecture={"hidden_size": 16},
+        fit={"steps": 80, "batch_size": 16, "evaluate_every": 40, "learning_rate": 1e-2},
+    )
+    data: SeriesSet = recipe.load()  # type: ignore[assignment]
+    assert np.flatnonzero(np.isnan(data.series.values)).tolist() == [29]
+    assert (data.settings.seasons, data.settings.horizon, len(data.settings.usual)) == (
+        [12],
+        12,
+        12,
+    )
+    metrics = train_run(recipe.run(data, 0), data, tmp_path / "run")
+    baselines = metrics["baselines"]
+    assert baselines["seasonal naive, 12 steps"] < baselines["median at that time"]
+    export_run(tmp_path / "run", tmp_path / "repository")
+    known = np.flatnonzero(~np.isnan(data.series.values[:132]))
+    ends = [f"{time}" for time in data.series.clock_s.astype("datetime64[s]")]
+    series = {
+        "values": data.series.values[known].tolist(),
+        "timestamps": [ends[place] for place in known],
+        "frequency": "M",
+    }
+    expected = [
+        "2021-01-31", "2021-02-28", "2021-03-31", "2021-04-30", "2021-05-31", "2021-06-30",
+        "2021-07-31", "2021-08-31",
+        "2021-09-30", "2021-10-31", "2021-11-30", "2021-12-31",
+    ]  # fmt: skip
+    with serving(tmp_path / "repository") as server:
+        told = server.client.get("/v1/models").json()["models"][0]
+        answer = server.client.post("/v1/models/passengers/predict", json={"series": [series]})
+        (forecast,) = answer.json()["predictions"]
+        kserve = server.client.post(
+            "/v1/timeseries/forecast",
+            json={
+                "model": "passengers",
+                "inputs": [
+                    {"type": "univariate_time_series", "name": "air", "frequency": "M"}
+                    | {"series": series["values"][30:], "start_timestamp": ends[known[30]]}
+                ],
+                "options": {"horizon": 12},
+            },
+        ).json()
+    assert told["frequency"] == "M"
+    assert [stamp[:10] for stamp in forecast["timestamps"]] == expected
+    truth = data.series.values[132:]
+    assert np.corrcoef(forecast["mean"], truth)[0, 1] > 0.8  # the summer is where it was
+    (told_by_kserve,) = kserve["outputs"][0]["content"]
+    assert told_by_kserve["start_timestamp"] == forecast["timestamps"][0]
+    assert told_by_kserve["mean_forecast"] == pytest.approx(forecast["mean"], rel=1e-4)
+
+
+CALENDARS = {
+    "Q": (["2020-03-31", "2020-06-30", "2020-09-30", "2020-12-31"], [4]),
+    "Y": (["2020-12-31", "2021-12-31", "2022-12-31", "2023-12-31"], [1]),
+    "B": (["2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"], [5]),
+}
+
+
+@pytest.mark.parametrize("frequency", CALENDARS)
+def test_each_calendar_has_its_own_season(tmp_path: Path, frequency: str) -> None:
+    stamps, seasons = CALENDARS[frequency]
+    path = tmp_path / "own.csv"
+    timeline = regular([read_time(stamps[0])], read_frequency(frequency).step)
+    times = [timeline.at(step).date().isoformat() for step in range(160)]
+    assert times[:4] == stamps
+    path.write_text("time,value\n" + "".join(f"{time},{time[5:7]}\n" for time in times))
+    data = ForecastingTask().load(file=str(path), frequency=frequency)
+    assert data.settings.seasons == seasons
+    assert len(data.settings.usual) == seasons[0]
+    assert data.settings.step.name == frequency
+    steps, _ = data.series.windows(data.settings, data.origins("test"))
+    assert np.isfinite(steps).all()
+    if frequency == "Q":
+        assert sorted(data.settings.usual) == [3, 6, 9, 12]
 
 
 def test_the_loss_is_pinball_and_a_bit_of_the_mean() -> None:
@@ -123,7 +225,7 @@ BAD = [
 @pytest.mark.parametrize(("text", "problem"), BAD)
 def test_a_bad_file_is_refused_by_place(text: str, problem: str) -> None:
     with pytest.raises(DataError, match=f"shop.csv.*{problem}"):
-        read_series(text, "shop.csv", "time", "value", ["promotion"], 21_600)
+        read_series(text, "shop.csv", "time", "value", ["promotion"], read_frequency("6h"))
 
 
 def test_a_series_too_short_for_its_windows_is_refused(tmp_path: Path) -> None:
@@ -136,7 +238,7 @@ def test_a_series_too_short_for_its_windows_is_refused(tmp_path: Path) -> None:
 
 def test_the_committed_sample_is_as_the_loader_writes_it() -> None:
     text = (CHECKOUT / "examples" / "traffic.csv").read_text()
-    series = read_series(text, "traffic.csv", "time", "cars", ["holiday"], 3_600)
+    series = read_series(text, "traffic.csv", "time", "cars", ["holiday"], read_frequency("h"))
     assert len(series.values) == 168 + 28 * 24
     published = "\n".join(
         ["datetime,traffic_volume", *(row.rsplit(",", 1)[0] for row in text.splitlines()[1:])]

@@ -14,17 +14,11 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from service.errors import InvalidSequenceError
+from service.tasks.forecasting.frequency import read_frequency
 from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.forecasting.steps import Values
-from service.tasks.forecasting.times import (
-    TimeError,
-    Timeline,
-    localise,
-    read_frequency,
-    read_time,
-    read_zone,
-    regular,
-)
+from service.tasks.forecasting.timeline import Timeline, regular
+from service.tasks.forecasting.times import TimeError, localise, read_time, read_zone
 
 MAX_VALUE = 1e30
 """Differences of such values are still finite float32s."""
@@ -39,7 +33,8 @@ class GivenSeries(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     ] = None
     start: Annotated[str | None, Meta(description="ISO 8601, of the first value")] = None
     frequency: Annotated[
-        str | None, Meta(description="between steps, such as h or 30min; the model's if left out")
+        str | None,
+        Meta(description="between steps, such as h, 30min, B or MS; the model's if left out"),
     ] = None
     timezone: Annotated[
         str | None, Meta(description="whose clock the calendar is read off, as Europe/Berlin")
@@ -99,12 +94,13 @@ def read_history(
 
 def _timeline(given: GivenSeries, settings: ForecastingSettings, field: str) -> Timeline:
     """When the steps of the history are; of a series with a start alone, when the first is."""
+    frequency = None
     if given.frequency is not None:
         with _named(f"{field}.frequency"):
-            step_s = read_frequency(given.frequency)
-        if step_s != settings.step_s:
+            frequency = read_frequency(given.frequency)
+        if frequency.step != settings.step:
             raise InvalidSequenceError(
-                f"{field}.frequency is {step_s} s, the model's is {settings.step_s} s",
+                f"{field}.frequency is {frequency.step}, the model's is {settings.step}",
                 f"{field}.frequency",
             )
     if (given.timestamps is None) == (given.start is None):
@@ -127,7 +123,9 @@ def _timeline(given: GivenSeries, settings: ForecastingSettings, field: str) -> 
         with _named(f"{field}.timezone"):
             times = localise(times, read_zone(given.timezone))
     with _named(f"{field}.{name}"):
-        return regular(times, settings.step_s)
+        if frequency is not None:
+            frequency.check(times)
+        return regular(times, settings.step)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from service.tasks.forecasting.settings import MONDAY_S, ForecastingSettings
+from service.tasks.forecasting.settings import ForecastingSettings
 
 Floats = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -22,7 +22,7 @@ USUAL, VALUE, KNOWN, AHEAD = range(4)
 def feature_names(settings: ForecastingSettings) -> list[str]:
     """What each value of a step is, in order."""
     waves = [
-        f"{wave}_{cycle.period_s}s_{harmonic}"
+        f"{wave}_{cycle.name}_{harmonic}"
         for cycle in settings.cycles
         for harmonic in range(1, cycle.harmonics + 1)
         for wave in ("sin", "cos")
@@ -57,7 +57,7 @@ def build_steps(
     columns = [usual, np.where(known, unusual, 0.0), known, np.broadcast_to(ahead, usual.shape)]
     columns += seasonal_naive(unusual[:, :context], settings.seasons, num_steps)
     for cycle in settings.cycles:
-        turns = ((clock_s - MONDAY_S) % cycle.period_s) / cycle.period_s
+        turns = cycle.turns(clock_s, settings.step)
         for harmonic in range(1, cycle.harmonics + 1):
             angles = 2 * np.pi * harmonic * turns
             columns += [np.sin(angles), np.cos(angles)]

@@ -113,7 +113,8 @@ class Forecasting(Task):
 
     def describe(self) -> dict[str, Any]:
         """What it takes and gives, but for what is usual."""
-        return self.settings.model_dump(exclude={"task", "usual", "cycles"})
+        said = self.settings.model_dump(exclude={"task", "usual", "cycles"})
+        return {**said, "frequency": self.settings.step.name}
 
     def _quantiles(self, asked: list[float] | None) -> list[float]:
         trained = self.settings.quantiles

@@ -18,9 +18,11 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from service.tasks.forecasting.frequency import Frequency
 from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.forecasting.steps import Values, build_steps
-from service.tasks.forecasting.times import TimeError, read_time, regular
+from service.tasks.forecasting.timeline import regular
+from service.tasks.forecasting.times import TimeError, read_time
 from training.data.frames.own import DataError
 
 
@@ -87,7 +89,7 @@ class SeriesSet:
 
 
 def read_series(
-    text: str, name: str, time: str, target: str, covariates: list[str], step_s: int
+    text: str, name: str, time: str, target: str, covariates: list[str], frequency: Frequency
 ) -> Series:
     """Read a CSV file's text.
 
@@ -97,7 +99,7 @@ def read_series(
         time: The column of ISO 8601 times, ascending; steps may be left out.
         target: The column to forecast; empty where unknown.
         covariates: Columns that are known everywhere.
-        step_s: Seconds between steps.
+        frequency: Of the steps.
 
     Raises:
         DataError: It is not so: names the file, the line and the column.
@@ -122,7 +124,8 @@ def read_series(
     if not rows:
         raise DataError(f"{name}: no rows")
     try:
-        timeline = regular(times, step_s)
+        frequency.check(times)
+        timeline = regular(times, frequency.step)
     except TimeError as error:
         line = lines[error.place or 0]
         raise DataError(f"{name}, line {line}, {time}: {error}") from error

@@ -13,6 +13,7 @@ import io
 import zipfile
 from pathlib import Path
 
+from service.tasks.forecasting.frequency import read_frequency
 from training.data.fetching import fetched
 from training.data.series.series import Series, read_series
 
@@ -25,6 +26,8 @@ FILE = "traffic_hourly.zip"
 SHA256 = "71416c6c5adf1e322c3a9483c70ea44dbbcac4ef3d47aa346d763b77478f35ad"
 NAME = "Metro Interstate Traffic Volume (UCI 492), 2016-10 to 2018-09"
 LICENCE = "CC BY 4.0, Metro Interstate Traffic Volume (John Hogue, UCI Machine Learning Repository)"
+
+HOURLY = read_frequency("h")
 
 HOLIDAYS = {
     "2016": "10-10 11-11 11-24 12-26",
@@ -47,7 +50,7 @@ def load_traffic() -> Series:
         raise ValueError(f"{FILE} has sha256 {digest}, expected {SHA256}")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         text = archive.read(archive.namelist()[0]).decode()
-    return read_series(with_holidays(text), FILE, "time", "cars", ["holiday"], 3_600)
+    return read_series(with_holidays(text), FILE, "time", "cars", ["holiday"], HOURLY)
 
 
 def with_holidays(text: str) -> str:

@@ -13,9 +13,9 @@ from torch import nn
 from models import Architecture, architecture_of, build
 from models.forecasting import Forecaster
 from service.manifest import Inputs, Limits, Outputs, Profile
+from service.tasks.forecasting.frequency import Step, read_frequency
 from service.tasks.forecasting.settings import Cycle, ForecastingSettings
 from service.tasks.forecasting.steps import USUAL, feature_names
-from service.tasks.forecasting.times import read_frequency
 from training.data.frames.dataset import SequenceSet
 from training.data.frames.own import DataError
 from training.data.profile import feature_moments, profile_of
@@ -29,11 +29,40 @@ from training.tasks.forecasting.scores import baseline_errors, forecast_scores, 
 SHARES = (0.7, 0.1)
 """Of a series, in order of time, to learn from and to validate on; the rest is the test."""
 QUANTILES = [tenth / 10 for tenth in range(1, 10)]
-CYCLES = [{"period_s": 86_400, "harmonics": 3}, {"period_s": 604_800, "harmonics": 3}]
-CONTEXT = 168  # a week of hours
+DAY = {"period_s": 86_400, "harmonics": 3}
+WEEK = {"period_s": 604_800, "harmonics": 3}
 SAMPLE = 28
 """Forecasts, a horizon apart, from the test part's beginning: scored for themselves too."""
 METRIC = "mae"
+
+HOUR = Step(3_600, "second")
+Defaults = dict[str, Any]
+
+HOURLY: Defaults = {"context": 168, "horizon": 24, "seasons": [24, 168], "cycles": [DAY, WEEK]}
+"""Of a series without others of its own: a week is looked at, a day forecast."""
+DEFAULTS: dict[str, Defaults] = {
+    "D": {"context": 56, "horizon": 14, "seasons": [7], "cycles": [WEEK]},
+    "W": {"context": 52, "horizon": 8, "seasons": [1], "cycles": []},
+    "B": {
+        "context": 40,
+        "horizon": 10,
+        "seasons": [5],
+        "cycles": [{"period_steps": 5, "harmonics": 2}],
+    },
+    "M": {
+        "context": 36,
+        "horizon": 12,
+        "seasons": [12],
+        "cycles": [{"period_steps": 12, "harmonics": 3}],
+    },
+    "Q": {
+        "context": 12,
+        "horizon": 4,
+        "seasons": [4],
+        "cycles": [{"period_steps": 4, "harmonics": 1}],
+    },
+    "Y": {"context": 8, "horizon": 2, "seasons": [1], "cycles": []},
+}
 
 LEARNING_RATES = {"transformer": 2e-3}
 STEPS = {"hybrid": 400, "transformer": 400, "rnn": 800}
@@ -61,12 +90,12 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
             ValueError: The series is not as it should be, or too short for its windows.
         """
         if dataset == "traffic":
-            return series_set(NAME, LICENCE, load_traffic(), 3_600, ["holiday"], **settings)
+            return series_set(NAME, LICENCE, load_traffic(), HOUR, ["holiday"], **settings)
         if dataset:
             raise ValueError(f"no data set {dataset!r}; there is traffic")
-        step_s, columns = read_frequency(frequency), covariates or []
-        series = read_series(Path(file).read_text(), file, time, target, columns, step_s)
-        return series_set(Path(file).name, licence, series, step_s, columns, **settings)
+        steps, columns = read_frequency(frequency), covariates or []
+        series = read_series(Path(file).read_text(), file, time, target, columns, steps)
+        return series_set(Path(file).name, licence, series, steps.step, columns, **settings)
 
     def default_recipe(self, family: str, data: SeriesSet) -> Recipe:
         """The family's."""
@@ -157,7 +186,7 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
 
 
 def series_set(
-    name: str, licence: str, series: Series, step_s: int, covariates: list[str], **settings: Any
+    name: str, licence: str, series: Series, step: Step, covariates: list[str], **settings: Any
 ) -> SeriesSet:
     """The set of a series, cut by time.
 
@@ -165,33 +194,24 @@ def series_set(
         name: As published.
         licence: With the credit that it asks for.
         series: The whole.
-        step_s: Seconds between steps.
+        step: From one to the next.
         covariates: Names of its covariates.
-        settings: Any other of `ForecastingSettings`; those of an hourly series where not given.
+        settings: Any other of `ForecastingSettings`; where not given, `DEFAULTS` of the step.
 
     Raises:
         DataError: It is too short for its windows.
     """
     count = len(series.values)
     stops = (round(SHARES[0] * count), round(sum(SHARES) * count))
-    context = settings.get("context", CONTEXT)
-    given: dict[str, Any] = {
-        "context": context,
-        "horizon": 24,
-        "min_known": max(context // 7, 1),
-        "max_gap": context // 7,
-        "seasons": [24, 168],
-        "cycles": CYCLES,
-        "quantiles": QUANTILES,
-        **settings,
-    }
-    longest_s = max((Cycle(**cycle).period_s for cycle in given["cycles"]), default=step_s)
-    if longest_s % step_s:
-        raise DataError(f"the cycle of {longest_s} s is no multiple of the step, {step_s} s")
-    num_phases = longest_s // step_s
-    blank = ForecastingSettings(
-        step_s=step_s, covariates=covariates, usual=[0.0] * num_phases, **given
-    )
+    given = {**DEFAULTS.get(step.name, HOURLY), "quantiles": QUANTILES, **settings}
+    gap = given["context"] // 7
+    given = {"min_known": max(gap, 1), "max_gap": gap, **given}
+    try:
+        num_phases = max((Cycle(**cycle).steps(step) for cycle in given["cycles"]), default=1)
+    except ValueError as error:
+        raise DataError(f"cycles: {error}") from error
+    length = {"step_s": step.seconds} if step.seconds else {"frequency": step.name}
+    blank = ForecastingSettings(**length, covariates=covariates, usual=[0.0] * num_phases, **given)
     learnt = slice(stops[0])
     usual = usual_of(series.values[learnt], blank.phases(series.clock_s[learnt]), num_phases)
     data = SeriesSet(
