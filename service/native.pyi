@@ -155,7 +155,7 @@ class GraphSpec:
         self,
         step_bytes: int,
         is_ragged: bool,
-        outputs: Items[tuple[bool, int]],
+        outputs: Items[tuple[bool, int, int, int, int]],
         state: Items[tuple[Items[int], float]],
     ) -> None: ...
 

@@ -152,7 +152,7 @@ class SumModel:
         assert lengths.shape == (rows,)
         assert lengths.min() >= 1, "a row without steps"
         assert lengths.max() == steps, "padding that no row needs"
-        assert self.spec.lengths or lengths.min() == steps, "padding that it would compute with"
+        assert self.spec.is_ragged or lengths.min() == steps, "padding that it would compute with"
         assert {name: held.shape[1:] for name, held in state.items()} == {
             pair.input: tuple(pair.shape) for pair in self.manifest.state
         }

@@ -232,10 +232,12 @@ void bind_schedule(py::module_& module) {
            py::arg("max_queue_size"), py::arg("max_queue_cells"));
   py::class_<GraphSpec>(module, "GraphSpec")
       .def(py::init([](std::size_t step_bytes, bool is_ragged,
-                       const std::vector<std::pair<bool, std::size_t>>& outputs,
+                       const std::vector<std::tuple<bool, std::size_t, long, long, long>>& outputs,
                        const std::vector<std::pair<std::vector<long>, float>>& state) {
              GraphSpec graph{step_bytes, is_ragged, {}, {}};
-             for (const auto& [per_step, size] : outputs) graph.outputs.push_back({per_step, size});
+             for (const auto& [per_step, size, factor, offset, stride] : outputs) {
+               graph.outputs.push_back({per_step, size, factor, offset, stride});
+             }
              for (const auto& [shape, initial] : state) graph.state.emplace_back(shape, initial);
              return graph;
            }),

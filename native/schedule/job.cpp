@@ -36,18 +36,32 @@ void Job::expect(double seconds) {
   due_s = submitted_s + kPatience[static_cast<std::size_t>(priority - kHighPriority)] * seconds;
 }
 
+long Job::start_of(const Sequence& sequence, const OutputSpec& spec) const {
+  if (!spec.per_step) return sequence.row;
+  if (spec.factor == 1 && spec.offset == 0 && spec.stride == 1) return sequence.start;
+  long start = 0;
+  for (long row = 0; row < sequence.row; ++row) {
+    start += spec.steps(sequences[static_cast<std::size_t>(row)].length);
+  }
+  return start;
+}
+
 void Job::keep(const Run& run, std::size_t row, const std::vector<OutputSpec>& specs,
                const std::vector<const std::byte*>& given) {
   const Sequence& sequence = *run.sequences[row];
   outputs.resize(specs.size());
   for (std::size_t index = 0; index < specs.size(); ++index) {
-    const auto [per_step, num_bytes] = specs[index];
+    const OutputSpec& spec = specs[index];
     auto& kept = outputs[index];
-    auto size = static_cast<long>(num_bytes);
-    kept.resize(num_bytes * (per_step ? static_cast<std::size_t>(num_cells) : sequences.size()));
-    long from = static_cast<long>(row) * (per_step ? run.num_steps : 1);
-    long to = per_step ? sequence.start + sequence.position : sequence.row;
-    long count = per_step ? run.counts[row] : 1;
+    auto size = static_cast<long>(spec.num_bytes);
+    if (kept.empty()) {
+      const Sequence& last = sequences.back();
+      kept.resize(
+          static_cast<std::size_t>((start_of(last, spec) + spec.steps(last.length)) * size));
+    }
+    long from = static_cast<long>(row) * spec.steps(run.num_steps);
+    long to = start_of(sequence, spec) + (spec.per_step ? sequence.position : 0);
+    long count = spec.steps(run.counts[row]);
     std::copy_n(given[index] + from * size, count * size, kept.begin() + to * size);
   }
 }

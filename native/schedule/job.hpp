@@ -39,10 +39,14 @@ struct Sequence {
 };
 using SequencePtr = std::shared_ptr<Sequence>;  // holds the whole job
 
-// One output of a graph: of each sequence, or of each of its steps.
+// One output of a graph: of each sequence, or of each of its steps, of which it may have other than
+// the input has: so many, rounded down.
 struct OutputSpec {
+  long steps(long inputs) const { return per_step ? (inputs * factor + offset) / stride : 1; }
+
   bool per_step;
   std::size_t num_bytes;
+  long factor = 1, offset = 0, stride = 1;
 };
 
 // Any numbers, and what keeps them alive.
@@ -101,6 +105,9 @@ class Job : public std::enable_shared_from_this<Job> {
   bool keep_alive = true;
 
  private:
+  // Where an output's steps of a sequence begin, those of the sequences before it in front.
+  long start_of(const Sequence& sequence, const OutputSpec& spec) const;
+
   std::size_t unanswered_;
 };
 

@@ -108,10 +108,7 @@ def answer_template(
     assert served.sequences is not None
     specs = served.sequences.outputs
     results: Arrays = {
-        spec.name: np.zeros(
-            (len(lengths), *([max(lengths)] if spec.per_step else []), *spec.shape), spec.dtype
-        )
-        for spec in specs
+        spec.name: np.zeros(spec.axes(len(lengths), max(lengths)), spec.dtype) for spec in specs
     }
     answer = infer_answer(served, "" if has_id else None, outputs, results)
     headers = dict(answer.headers)

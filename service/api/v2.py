@@ -95,7 +95,7 @@ def _plan(
 ) -> native.Plan | None:
     """What to do with every request that says the same beside numbers and id; None if it varies."""
     spec = served.sequences
-    if spec is None or not spec.is_float or len(spec.step_shape) != 1:
+    if spec is None or not spec.suits_lane or len(spec.step_shape) != 1:
         return None  # the lane knows no other numbers
     if any(output.num_classes for output in read.outputs):
         return None  # their names are no numbers

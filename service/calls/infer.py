@@ -69,7 +69,7 @@ def _check_shapes(arrays: Arrays, signature: Signature) -> None:
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:
     """Cut (batch, time, ...) into checked sequences of their true lengths."""
     inputs, name = arrays[spec.inputs], spec.inputs
-    lengths, lengths_name = arrays.get(spec.lengths_name), spec.lengths_name
+    lengths, lengths_name = arrays.get(spec.lengths), spec.lengths
     if inputs.ndim != 2 + len(spec.step_shape):
         axes = ", features" if spec.step_shape else ""
         raise InvalidRequestError(

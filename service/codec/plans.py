@@ -41,7 +41,7 @@ def numbers_of(read: InferBody, body: bytes, length: int, spec: SequenceSpec) ->
         length: Of its JSON.
         spec: Of the model that it is for; its inputs are float32 (batch, time, features).
     """
-    name, lengths_name = spec.inputs, spec.lengths_name
+    name, lengths_name = spec.inputs, spec.lengths
     inputs, lengths = read.arrays[name], read.arrays.get(lengths_name)
     batch, steps, features = inputs.shape
     is_text = length == len(body)

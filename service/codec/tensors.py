@@ -58,10 +58,15 @@ def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> No
         field: Where in the request it is.
 
     Raises:
-        InvalidSequenceError: Empty, too long, of another width, or with a value not finite.
+        InvalidSequenceError: Empty, too short or long, of another width, or with a value not
+            finite.
     """
     if not len(sequence):
         raise InvalidSequenceError(f"{field} has no steps", field)
+    if len(sequence) < spec.min_length:
+        raise InvalidSequenceError(
+            f"{field} has {len(sequence)} steps, the model takes at least {spec.min_length}", field
+        )
     if len(sequence) > spec.max_length:
         raise InvalidSequenceError(
             f"{field} has {len(sequence)} steps, the model takes at most {spec.max_length}", field
@@ -124,7 +129,7 @@ def _is_plain(sequences: list[NDArray[Any]], spec: SequenceSpec, together: NDArr
     return (
         together.shape[1] <= spec.max_length
         and together.shape[2:] == spec.step_shape
-        and all(map(len, sequences))
+        and all(len(sequence) >= spec.min_length for sequence in sequences)
         and (spec.dtype.kind != "f" or all_finite(together))
         and (not spec.num_tokens or _are_tokens(together, spec))
     )

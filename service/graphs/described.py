@@ -1,30 +1,57 @@
-"""A graph of any tool that a few lines describe as a sequence model: its axes are found by trying.
+"""A graph of any tool that a few lines describe as a sequence model.
 
-Where the batch and the time lie differs from tool to tool (Keras: batch first; PyTorch's recurrent
-layers: time first, and the batch second in their states), so the graph is run with batches and
-times of several sizes, to see which axes of its outputs follow.
+What the lines say of its inputs is held against its signature here, and becomes the feeds that
+`layout.py` applies; what its outputs are is found by running it (`trials.py`).
 """
 
 from __future__ import annotations
 
-import dataclasses
+from typing import NamedTuple
 
-import numpy as np
 import onnxruntime
 
 from service.datatypes import DATATYPES
-from service.description import DescribedState, Description
+from service.description import DescribedInputs, DescribedState, Description
 from service.errors import BundleError
-from service.graphs.layout import Axes, LaidOutModel
-from service.graphs.model import Arrays
-from service.graphs.spec import OutputSpec, SequenceSpec, StateSpec, TensorSpec
+from service.graphs import layout
+from service.graphs.constants import constant_feed
+from service.graphs.layout import Axes, Feed, LaidOutModel
+from service.graphs.spec import SequenceSpec, StateSpec, TensorSpec
 from service.graphs.tensors import TensorModel
+from service.graphs.trials import with_outputs
 from service.manifest import MANIFEST_FILE
 
-Shapes = dict[str, tuple[int, ...]]
 
-BATCH, OTHER_BATCH = 2, 3
-TIME, OTHER_TIME = 3, 5
+class Given(NamedTuple):
+    """The graph's inputs by name, and what is known of the one with the sequences."""
+
+    inputs: dict[str, TensorSpec]
+    at: Axes
+    step_shape: tuple[int, ...]
+    fixed_batch: bool
+
+    def get(self, name: str, field: str) -> TensorSpec:
+        """An input of the graph that is a tensor of numbers.
+
+        Raises:
+            BundleError: There is none; the description's field is named.
+        """
+        spec = self.inputs.get(name)
+        if spec is None:
+            raise BundleError(f"{field}: the graph has no input {name!r}, but {self.names}")
+        if not is_numeric(spec):
+            raise BundleError(f"{field}: {name} is {spec.datatype}, no numbers")
+        return spec
+
+    @property
+    def names(self) -> str:
+        """Of all its inputs."""
+        return ", ".join(self.inputs)
+
+
+def is_numeric(spec: TensorSpec) -> bool:
+    """Whether NumPy has numbers of its type."""
+    return spec.datatype != "BF16" and not DATATYPES[spec.datatype].hasobject
 
 
 def describe(session: onnxruntime.InferenceSession, description: Description) -> LaidOutModel:
@@ -37,142 +64,156 @@ def describe(session: onnxruntime.InferenceSession, description: Description) ->
     Raises:
         BundleError: The graph is not so; the description's field is named.
     """
-    model = TensorModel(session)
-    given = {spec.name: spec for spec in model.signature.inputs}
-    time_axis = description.inputs.time_axis
-    at = Axes(1 - time_axis, time_axis)
-    inputs = _find_inputs(given, description)
-    fixed_batch = inputs.shape[at.batch] == 1
-    _check_lengths(given, description.inputs.lengths)
-    state_axes = {s.input: _state_axes(given, s, fixed_batch) for s in description.state}
-    _check_others(given, description)
-    outputs = {output.name for output in model.signature.outputs}
-    for state in description.state:
-        if state.output not in outputs:
-            raise BundleError(f"state: the graph has no output {state.output!r}")
-    spec = SequenceSpec(
-        inputs=inputs.name,
-        step_shape=inputs.shape[2:],
-        outputs=(),
-        max_length=description.limits.max_length,
-        lengths=description.inputs.lengths,
-        state=tuple(_state_spec(given, s, state_axes[s.input]) for s in description.state),
-        dtype=DATATYPES[inputs.datatype],
+    _check_outputs([output.name for output in session.get_outputs()], description)
+    wanted = description.outputs
+    if wanted is not None:
+        wanted = [*wanted, *(pair.output for pair in description.state)]
+    model = TensorModel(session, outputs=wanted)
+    given = _given(model.signature.inputs, description.inputs)
+    states = [_state(given, pair) for pair in description.state]
+    feeds = (
+        *_sequence_feeds(given, description.inputs),
+        *(feed for feed, _ in states),
+        *(constant_feed(given, name, value) for name, value in description.constants.items()),
     )
-    tried = LaidOutModel(model, spec, at, state_axes, {}, fixed_batch)
-    return _with_outputs(tried)
-
-
-def _find_inputs(given: dict[str, TensorSpec], description: Description) -> TensorSpec:
-    name, axis = description.inputs.name, description.inputs.time_axis
-    spec = given.get(name)
-    if spec is None:
-        raise BundleError(f"inputs.name: the graph has no input {name!r}, but {', '.join(given)}")
-    shape = list(spec.shape)
-    if len(shape) < 2 or DATATYPES[spec.datatype].hasobject or spec.datatype == "BF16":
+    _check_all_fed(given, [feed.name for feed in feeds])
+    inputs, by_steps = description.inputs, given.at.time is None
+    if by_steps and not states:
         raise BundleError(
-            f"inputs.name: {name} is {spec.datatype} {shape}, no numbers (batch, time, …)"
-        )
-    if shape[axis] != -1:
-        raise BundleError(
-            f"inputs.time_axis: axis {axis} of {name} is always {shape[axis]} long; "
+            "state: a graph that takes a single step needs some, that it carries to the next; "
             f"without {MANIFEST_FILE} the graph takes whole tensors"
         )
-    if shape[1 - axis] not in (-1, 1):
-        raise BundleError(f"inputs: {name} {shape} takes batches of {shape[1 - axis]} alone")
-    if -1 in shape[2:]:
-        raise BundleError(f"inputs: {name} {shape} has steps of any size")
-    return spec
+    spec = SequenceSpec(
+        inputs=inputs.name,
+        step_shape=given.step_shape,
+        outputs=(),
+        max_length=description.limits.max_length,
+        lengths=inputs.lengths or "lengths",
+        is_ragged=by_steps or bool(inputs.lengths or inputs.mask or inputs.padding_mask),
+        state=tuple(state for _, state in states),
+        dtype=DATATYPES[given.inputs[inputs.name].datatype],
+    )
+    axes = {state.output: feed.axes for feed, state in states}
+    tried = LaidOutModel(model, spec, feeds, axes, given.fixed_batch, by_steps)
+    return with_outputs(tried, description.limits.min_length)
 
 
-def _check_lengths(given: dict[str, TensorSpec], name: str | None) -> None:
-    if name is None:
-        return
-    spec = given.get(name)
-    if spec is None or spec.datatype != "INT64" or len(spec.shape) != 1:
-        raise BundleError(f"inputs.lengths: the graph has no input {name!r}, INT64 (batch,)")
+def _check_outputs(names: list[str], description: Description) -> None:
+    fields = {"outputs": description.outputs or []}
+    fields |= {"state": [pair.output for pair in description.state]}
+    for field, wanted in fields.items():
+        for name in wanted:
+            if name not in names:
+                there = ", ".join(names)
+                raise BundleError(f"{field}: the graph has no output {name!r}, but {there}")
 
 
-def _state_axes(given: dict[str, TensorSpec], state: DescribedState, fixed_batch: bool) -> Axes:
-    spec = given.get(state.input)
-    if spec is None:
-        raise BundleError(f"state: the graph has no input {state.input!r}")
-    if spec.datatype != "FP32":
-        raise BundleError(f"state: {state.input} is {spec.datatype}, not FP32")
-    if state.batch_axis is not None:
-        if state.batch_axis >= len(spec.shape):
-            raise BundleError(f"state: {state.input} has no axis {state.batch_axis}")
-        return Axes(state.batch_axis)
-    any_size = [place for place, axis in enumerate(spec.shape) if axis == -1]
-    if fixed_batch and not any_size:
-        any_size = [place for place, axis in enumerate(spec.shape) if axis == 1][-1:]
+def _given(inputs: tuple[TensorSpec, ...], said: DescribedInputs) -> Given:
+    """What the graph has, held against what is said of the sequences."""
+    name, at = said.name, Axes(said.batch, said.time_axis)
+    found = Given({spec.name: spec for spec in inputs}, at, (), False)
+    shape = list(found.get(name, "inputs.name").shape)
+    for field, axis in (("time_axis", at.time), ("batch_axis", at.batch)):
+        if axis is not None and axis >= len(shape):
+            raise BundleError(
+                f"inputs.{field}: {name} {shape} has no axis {axis}; write another, or null"
+            )
+    if at.time is not None and shape[at.time] != -1:
+        raise BundleError(
+            f"inputs.time_axis: axis {at.time} of {name} is always {shape[at.time]} long; write "
+            f"the axis of the time, or null if a run takes a single step; without {MANIFEST_FILE} "
+            "the graph takes whole tensors"
+        )
+    if at.batch is not None and shape[at.batch] not in (-1, 1):
+        raise BundleError(
+            f"inputs.batch_axis: {name} {shape} takes batches of {shape[at.batch]} alone; "
+            "write the axis of the batch, or null if there is none"
+        )
+    rest = [size for axis, size in enumerate(shape) if axis not in at.places]
+    fixed_batch = at.batch is None or shape[at.batch] == 1
+    step_shape = _sizes(rest, said.step_shape, f"inputs.step_shape: a step of {name}")
+    return found._replace(step_shape=step_shape, fixed_batch=fixed_batch)
+
+
+def _sizes(found: list[int], said: list[int] | None, what: str) -> tuple[int, ...]:
+    """The sizes of some axes, where the graph leaves them open those that are said."""
+    sizes = found if said is None else said
+    fits = len(sizes) == len(found)
+    if not fits or any(a not in (-1, b) for a, b in zip(found, sizes, strict=True)):
+        raise BundleError(f"{what} is {found} in the graph, not {sizes}")
+    if -1 in sizes:
+        raise BundleError(f"{what} is {found}, -1 of any size: write the sizes")
+    return tuple(sizes)
+
+
+def _sequence_feeds(given: Given, said: DescribedInputs) -> list[Feed]:
+    """The sequences, and what says how long they are."""
+    dtype = DATATYPES[given.inputs[said.name].datatype]
+    feeds = [Feed(said.name, dtype, given.at, layout.steps)]
+    if said.lengths is not None:
+        feeds.append(_lengths(given, said.lengths))
+    masks = {"mask": layout.mask, "padding_mask": layout.padding_mask}
+    for field, source in masks.items():
+        name = getattr(said, field)
+        if name is not None:
+            axes, ones = _mask_axes(given, name, f"inputs.{field}")
+            feeds.append(Feed(name, DATATYPES[given.inputs[name].datatype], axes, source, ones))
+    return feeds
+
+
+def _lengths(given: Given, name: str) -> Feed:
+    spec = given.get(name, "inputs.lengths")
+    rank = len(spec.shape)
+    if rank > 1 or spec.datatype == "BOOL" or (rank == 0 and not given.fixed_batch):
+        raise BundleError(
+            f"inputs.lengths: {name} is {spec.datatype} {list(spec.shape)}, no numbers (batch,)"
+        )
+    return Feed(name, DATATYPES[spec.datatype], Axes(0 if rank else None), layout.lengths)
+
+
+def _mask_axes(given: Given, name: str, field: str) -> tuple[Axes, tuple[int, ...]]:
+    """Where a mask has batch and time, and its axes that are 1 long."""
+    shape = given.get(name, field).shape
+    any_size = [place for place, size in enumerate(shape) if size == -1]
+    ones = tuple(place for place, size in enumerate(shape) if size == 1)
+    wanted = 1 if given.fixed_batch else 2
+    if len(any_size) != wanted or len(any_size) + len(ones) != len(shape):
+        axes = "(time,)" if given.fixed_batch else "(batch, time)"
+        raise BundleError(f"{field}: {name} is {list(shape)}, not {axes} and axes of 1")
+    return Axes(None if given.fixed_batch else any_size[0], any_size[-1]), ones
+
+
+def _state(given: Given, said: DescribedState) -> tuple[Feed, StateSpec]:
+    spec = given.get(said.input, "state")
+    axes = Axes(_state_batch(given, said, spec))
+    rest = [size for axis, size in enumerate(spec.shape) if axis not in axes.places]
+    shape = _sizes(rest, said.shape, f"state.shape: {said.input} without the batch")
+    feed = Feed(said.input, DATATYPES[spec.datatype], axes, layout.state(said.input))
+    return feed, StateSpec(said.input, said.output, shape, said.initial)
+
+
+def _state_batch(given: Given, said: DescribedState, spec: TensorSpec) -> int | None:
+    if said.batch_axis is not None:
+        if said.batch_axis >= len(spec.shape):
+            raise BundleError(f"state.batch_axis: {said.input} has no axis {said.batch_axis}")
+        return said.batch_axis
+    any_size = [place for place, size in enumerate(spec.shape) if size == -1]
+    if given.fixed_batch:  # wherever its axis of 1 is
+        return None
     if len(any_size) != 1:
         raise BundleError(
-            f"state: which axis of {state.input} {list(spec.shape)} is the batch's? "
+            f"state: which axis of {said.input} {list(spec.shape)} is the batch's? "
             "say it in batch_axis"
         )
-    return Axes(any_size[0])
+    return any_size[0]
 
 
-def _state_spec(given: dict[str, TensorSpec], state: DescribedState, axes: Axes) -> StateSpec:
-    shape = list(given[state.input].shape)
-    del shape[axes.batch]
-    if -1 in shape:
-        raise BundleError(f"state: {state.input} has more than one axis of any size")
-    return StateSpec(state.input, state.output, tuple(shape), state.initial)
-
-
-def _check_others(given: dict[str, TensorSpec], description: Description) -> None:
-    described = {description.inputs.name, description.inputs.lengths}
-    described |= {state.input for state in description.state}
-    for spec in given.values():
-        if spec.name not in described and not spec.is_optional:
-            raise BundleError(f"the graph's input {spec.name} is neither inputs, lengths nor state")
-
-
-def _with_outputs(model: LaidOutModel) -> LaidOutModel:
-    """With the outputs that are no state, by which of their axes follow the batch and the time."""
-    batch = 1 if model.fixed_batch else BATCH
-    shapes = _shapes_of(model, batch, TIME)
-    longer = _shapes_of(model, batch, OTHER_TIME)
-    wider = None if model.fixed_batch else _shapes_of(model, OTHER_BATCH, TIME)
-    specs, all_axes = [], {}
-    for output in model.model.signature.outputs:
-        if output.name in {state.output for state in model.spec.state}:
-            continue
-        shape = shapes[output.name]
-        times = _changed(shape, longer[output.name])
-        # where the batch is always 1, it is taken for the first axis that is not the time's
-        batches = _changed(shape, wider[output.name]) if wider else [int(times == [0])]
-        if len(batches) != 1 or len(times) > 1 or DATATYPES[output.datatype].hasobject:
+def _check_all_fed(given: Given, fed: list[str]) -> None:
+    for spec in given.inputs.values():
+        if fed.count(spec.name) > 1:
+            raise BundleError(f"the graph's input {spec.name} is described twice")
+        if spec.name not in fed and not spec.is_optional:
             raise BundleError(
-                f"output {output.name} {list(shape)} is neither of each sequence nor of each step"
+                f"the graph's input {spec.name} is not described: say it in inputs.lengths, "
+                "inputs.mask, state or constants"
             )
-        axes = all_axes[output.name] = Axes(batches[0], times[0] if times else None)
-        rest = tuple(size for place, size in enumerate(shape) if place not in axes)
-        specs.append(OutputSpec(output.name, rest, bool(times), DATATYPES[output.datatype]))
-    if not specs:
-        raise BundleError("the graph has no output beside its state")
-    spec = dataclasses.replace(model.spec, outputs=tuple(specs))
-    return dataclasses.replace(model, spec=spec, outputs=all_axes)
-
-
-def _changed(shape: tuple[int, ...], other: tuple[int, ...]) -> list[int]:
-    return [place for place, size in enumerate(shape) if other[place] != size]
-
-
-def _shapes_of(model: LaidOutModel, batch_size: int, num_steps: int) -> Shapes:
-    spec = model.spec
-    inputs = np.zeros((batch_size, num_steps, *spec.step_shape), spec.dtype)
-    lengths = np.full(batch_size, num_steps, dtype=np.int64)
-    state: Arrays = {
-        s.input: np.full((batch_size, *s.shape), s.initial, np.float32) for s in spec.state
-    }
-    try:
-        outputs = model.run(inputs, lengths, state)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise BundleError(
-            f"the graph does not run on {batch_size} sequences of {num_steps} steps: {reason}"
-        ) from error
-    return {name: output.shape for name, output in outputs.items()}

@@ -70,7 +70,7 @@ def probe(spec: SequenceSpec, chunk_steps: int, profile: Profile | None = None) 
         2 * chunk_steps + 1,  # so that two rows go on into a second chunk, and one into a third
         *usual,
     }
-    wanted = sorted({min(max(length, 1), spec.max_length) for length in lengths})
+    wanted = sorted({min(max(length, spec.min_length), spec.max_length) for length in lengths})
     return [_made(spec, length, profile, random) for length in wanted]
 
 
@@ -90,7 +90,7 @@ def _made(
 
 def _batches(spec: SequenceSpec, sequences: list[Steps]) -> Iterable[list[Steps]]:
     """What can run together: all; or, without lengths, only what is equally long."""
-    if spec.lengths:
+    if spec.is_ragged:
         yield sequences
         return
     for sequence in sequences:
@@ -158,7 +158,7 @@ def _run_batch(model: Model, sequences: list[Steps], padding: list[float], state
 
 def _row(spec: SequenceSpec, outputs: Arrays, row: int, length: int) -> Arrays:
     return {
-        output.name: outputs[output.name][row, :length]
+        output.name: outputs[output.name][row, : output.rule.num_steps(length)]
         if output.per_step
         else outputs[output.name][row]
         for output in spec.outputs

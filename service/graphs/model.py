@@ -59,9 +59,7 @@ class OnnxModel:
         Returns:
             Outputs and new state, by the graph's names.
         """
-        feed: Arrays = {self.spec.inputs: inputs, **state}
-        if self.spec.lengths:
-            feed[self.spec.lengths] = lengths
+        feed: Arrays = {self.spec.inputs: inputs, self.spec.lengths: lengths, **state}
         return dict(
             zip(self._outputs, run_graph(self.session.run, self._outputs, feed), strict=True)
         )
@@ -71,10 +69,9 @@ class OnnxModel:
         found = {i.name: (i.type, i.shape) for i in self.session.get_inputs()}
         wanted: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
             spec.inputs: (spec.dtype, spec.step_shape),
+            spec.lengths: (np.dtype(np.int64), ()),
             **{state.input: (np.dtype(np.float32), state.shape) for state in spec.state},
         }
-        if spec.lengths:
-            wanted[spec.lengths] = (np.dtype(np.int64), ())
         if found.keys() != wanted.keys():
             raise BundleError(
                 f"the graph's inputs are {sorted(found)}, the manifest's {sorted(wanted)}"
@@ -98,9 +95,8 @@ def check_outputs(spec: SequenceSpec, outputs: Arrays, batch_size: int, num_step
     Raises:
         ValueError: One is missing or has another type or shape than it should.
     """
-    for name, shape, per_step, dtype in spec.outputs:
-        axes = (batch_size, num_steps) if per_step else (batch_size,)
-        _check_output(outputs, name, (*axes, *shape), dtype)
+    for output in spec.outputs:
+        _check_output(outputs, output.name, output.axes(batch_size, num_steps), output.dtype)
     for state in spec.state:
         _check_output(outputs, state.output, (batch_size, *state.shape), np.dtype(np.float32))
 

@@ -38,13 +38,37 @@ class Signature(NamedTuple):
         return next(spec for spec in self.outputs if spec.name == name)
 
 
+class StepRule(NamedTuple):
+    """How many steps an output has of a sequence: floor((steps * factor + offset) / stride).
+
+    Strided convolutions, one after another, are of this form; so is an output that has more steps.
+    """
+
+    factor: int = 1
+    offset: int = 0
+    stride: int = 1
+
+    def num_steps(self, length: int) -> int:
+        """The output's steps for so many of the input's."""
+        return (length * self.factor + self.offset) // self.stride
+
+
+EVERY_STEP = StepRule()
+
+
 class OutputSpec(NamedTuple):
-    """An output (batch, *shape); or of each step, (batch, time, *shape)."""
+    """An output (batch, *shape); or of each step, (batch, steps, *shape): by the rule, as many."""
 
     name: str
     shape: tuple[int, ...]
     per_step: bool = False
     dtype: np.dtype[Any] = FLOAT
+    rule: StepRule = EVERY_STEP
+
+    def axes(self, batch_size: int, longest: int) -> tuple[int, ...]:
+        """The output's axes for a batch whose longest sequence has so many steps."""
+        time = (self.rule.num_steps(longest),) if self.per_step else ()
+        return (batch_size, *time, *self.shape)
 
 
 class StateSpec(NamedTuple):
@@ -65,8 +89,10 @@ class SequenceSpec:
         step_shape: (features,), or () of token ids.
         outputs: What it answers; one at least.
         max_length: Steps in one sequence, at most.
-        lengths: Name of the input (batch,), int64, how long each sequence is; None: the graph has
-            none, and so runs only sequences of equal length together.
+        lengths: Name of the input (batch,), int64, how long each sequence is: what clients say.
+        is_ragged: Whether sequences of different lengths run together; if not, those of equal
+            length alone.
+        min_length: Steps in one sequence, at least.
         state: What it carries from chunk to chunk; without any, it needs all steps at once.
         dtype: Of the inputs.
         num_tokens: How many ids each value of a step has, counted from 0; () where any number is
@@ -77,47 +103,49 @@ class SequenceSpec:
     step_shape: tuple[int, ...]
     outputs: tuple[OutputSpec, ...]
     max_length: int
-    lengths: str | None = "lengths"
+    lengths: str = "lengths"
+    is_ragged: bool = True
+    min_length: int = 1
     state: tuple[StateSpec, ...] = ()
     dtype: np.dtype[Any] = FLOAT
     num_tokens: tuple[int, ...] = ()
 
     @property
-    def is_float(self) -> bool:
-        """Whether all that goes in and comes out is float32: such requests the lane can learn."""
-        return self.dtype == FLOAT and all(output.dtype == FLOAT for output in self.outputs)
-
-    @property
-    def lengths_name(self) -> str:
-        """What a client calls the lengths; those of a graph without are the service's own."""
-        return self.lengths or "lengths"
+    def suits_lane(self) -> bool:
+        """Whether the lane can learn such requests: float32 goes in, and comes out of all steps."""
+        return (
+            self.dtype == FLOAT
+            and self.min_length == 1
+            and all(it.dtype == FLOAT and it.rule == EVERY_STEP for it in self.outputs)
+        )
 
     def signature(self) -> Signature:
         """As a client sees it."""
         inputs = (
             TensorSpec(self.inputs, datatype_of(self.dtype), (-1, -1, *self.step_shape)),
-            TensorSpec(self.lengths_name, "INT64", (-1,), is_optional=True),
+            TensorSpec(self.lengths, "INT64", (-1,), is_optional=True),
         )
         outputs = (
-            TensorSpec(name, datatype_of(dtype), (-1, *([-1] if per_step else []), *shape))
-            for name, shape, per_step, dtype in self.outputs
+            TensorSpec(
+                it.name, datatype_of(it.dtype), (-1, *([-1] if it.per_step else []), *it.shape)
+            )
+            for it in self.outputs
         )
         return Signature(inputs, tuple(outputs))
 
     def num_values(self, lengths: Sequence[int]) -> int:
         """Values of all outputs of a batch of sequences of these lengths."""
-        rows = len(lengths)
-        return sum(
-            rows * (max(lengths) if output.per_step else 1) * math.prod(output.shape)
-            for output in self.outputs
-        )
+        return sum(math.prod(it.axes(len(lengths), max(lengths))) for it in self.outputs)
 
     def native(self) -> native.GraphSpec:
         """The same, for `native/schedule/`."""
         return native.GraphSpec(
             step_bytes=math.prod(self.step_shape) * self.dtype.itemsize,
-            is_ragged=self.lengths is not None,
-            outputs=[(o.per_step, math.prod(o.shape) * o.dtype.itemsize) for o in self.outputs],
+            is_ragged=self.is_ragged,
+            outputs=[
+                (it.per_step, math.prod(it.shape) * it.dtype.itemsize, *it.rule)
+                for it in self.outputs
+            ],
             state=[(state.shape, state.initial) for state in self.state],
         )
 

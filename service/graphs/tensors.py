@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,20 @@ class TensorModel:
 
     Args:
         session: Of the graph.
+        outputs: Those that are asked for; None: all.
 
     Raises:
         BundleError: An input is no tensor, or no output is one.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, outputs: Collection[str] | None = None
+    ) -> None:
         self.session = session
-        outputs = [_spec(output) for output in session.get_outputs()]
-        kept = tuple(output for output in outputs if output.datatype in ONNX_TYPES.values())
-        self.left_out = [output for output in outputs if output not in kept]
+        nodes = session.get_outputs()
+        wanted = [_spec(it) for it in nodes if outputs is None or it.name in outputs]
+        kept = tuple(output for output in wanted if output.datatype in ONNX_TYPES.values())
+        self.left_out = [output for output in wanted if output not in kept]
         """Outputs that are no tensors, such as maps: no protocol has a form for them."""
         if not kept:
             raise BundleError("the graph has no output that is a tensor")

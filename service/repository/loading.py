@@ -171,7 +171,7 @@ class Loader:
         bounds = self._bounds
         if model.fixed_batch:
             bounds = dataclasses.replace(bounds, max_batch_size=1)
-        if model.spec.lengths is None:  # sequences of one length alone run together
+        if not model.spec.is_ragged:  # sequences of one length alone run together
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
         name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)

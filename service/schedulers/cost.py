@@ -51,7 +51,9 @@ def measure(
     """
     spec = model.spec
     rows = sorted({*(r for r in ROWS if r < max_rows), max_rows})
-    steps = sorted({*(s for s in STEPS if s < max_steps), max_steps})
+    steps = sorted(
+        {*(s for s in STEPS if spec.min_length < s < max_steps), spec.min_length, max_steps}
+    )
     shapes = sorted(itertools.product(rows, steps), key=lambda shape: shape[0] * shape[1])
     taken: dict[tuple[int, int], list[float]] = {}
     stop_s = time.perf_counter() + budget_s

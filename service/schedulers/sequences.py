@@ -80,9 +80,9 @@ def _batch(output: OutputSpec, values: bytes, lengths: Sequence[int]) -> NDArray
         return rows
     if len(lengths) == 1:
         return rows[None]
-    batch = np.zeros((len(lengths), max(lengths), *output.shape), output.dtype)
+    batch = np.zeros(output.axes(len(lengths), max(lengths)), output.dtype)
     stop = 0
-    for row, length in zip(batch, lengths, strict=True):
+    for row, length in zip(batch, map(output.rule.num_steps, lengths), strict=True):
         row[:length] = rows[stop : stop + length]
         stop += length
     return batch

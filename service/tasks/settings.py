@@ -15,6 +15,15 @@ TaskName = Literal[
     "generation",
     "forecasting",
 ]
+"""Of bundles."""
+
+ServedTaskName = TaskName | Literal["step_classification"]
+"""Those, and what only graphs described by hand are asked for."""
+
+Activation = Literal["softmax", "sigmoid", "none"]
+"""What makes probabilities of a graph's values: of all classes, of the second of two, or nothing
+since they are already.
+"""
 
 
 ENCODER_FILE = "encoder.onnx"

@@ -50,7 +50,7 @@ def token_model() -> onnx.ModelProto:
 def test_a_keras_lstm_is_understood() -> None:
     spec = described(keras_lstm(), KERAS).spec
     assert spec.step_shape == (FEATURES,)
-    assert spec.lengths is None
+    assert not spec.is_ragged
     assert [state.shape for state in spec.state] == [(HIDDEN,), (HIDDEN,)]
     assert spec.outputs == (
         OutputSpec("y", (HIDDEN,), per_step=True),
@@ -108,15 +108,15 @@ def changed(**changes: Any) -> dict[str, Any]:
         ({}, "inputs: Field required"),
         (changed(batch=1), "batch: Extra inputs are not permitted"),
         (changed(inputs={"name": "frames"}), "inputs.name: the graph has no input 'frames'"),
-        (changed(inputs={"name": "x", "time_axis": 2}), "inputs.time_axis: Input should be less"),
+        (changed(inputs={"name": "x", "time_axis": 2}), "time_axis: axis 2 of x is always 3"),
         (changed(inputs={"name": "x", "lengths": "n"}), "inputs.lengths: the graph has no input"),
         (changed(inputs={"name": "h"}), r"axis 1 of h is always 5 long"),
-        (changed(state=[]), "the graph's input h is neither inputs, lengths nor state"),
-        (changed(state=STATES[:1]), "the graph's input c is neither inputs, lengths nor state"),
+        (changed(state=[]), "the graph's input h is not described"),
+        (changed(state=STATES[:1]), "the graph's input c is not described"),
         (changed(state=[STATES[0] | {"input": "k"}]), "state: the graph has no input 'k'"),
         (changed(state=[STATES[0] | {"output": "k"}, STATES[1]]), "state: the graph has no output"),
         (changed(state=[STATES[0] | {"batch_axis": 5}, STATES[1]]), "h has no axis 5"),
-        (changed(state=[STATES[0] | {"batch_axis": 1}, STATES[1]]), "more than one axis of any"),
+        (changed(state=[STATES[0] | {"batch_axis": 1}, STATES[1]]), "h without the batch is"),
     ],
 )  # fmt: skip
 def test_what_is_not_so_is_named(description: Any, reason: str) -> None:
@@ -127,5 +127,5 @@ def test_what_is_not_so_is_named(description: Any, reason: str) -> None:
 def test_a_fixed_time_axis_is_refused_with_what_to_do() -> None:
     node = helper.make_node("Identity", ["x"], ["y"])
     fixed = graph([node], [tensor("x", ["n", 20, 3])], [tensor("y", ["n", 20, 3])])
-    with pytest.raises(BundleError, match=r"always 20 long; without model.json .* whole tensors"):
+    with pytest.raises(BundleError, match=r"always 20 long; .* without model.json .* whole"):
         described(fixed, {"inputs": {"name": "x"}})

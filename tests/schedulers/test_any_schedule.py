@@ -34,8 +34,8 @@ class AnySchedule(RuleBasedStateMachine):
             [
                 {},
                 {"outputs": OF_EACH_STEP},
-                {"lengths": None},
-                {"lengths": None, "outputs": OF_EACH_STEP},
+                {"is_ragged": False},
+                {"is_ragged": False, "outputs": OF_EACH_STEP},
             ]
         ),
         max_batch_size=st.integers(1, 4),
@@ -50,7 +50,7 @@ class AnySchedule(RuleBasedStateMachine):
         self, kind: Literal["cells", "sequences"], changes: dict[str, Any], **bounds: Any
     ) -> None:
         self.model = SumModel(make_manifest(kind), **changes)
-        if not self.model.spec.lengths:
+        if not self.model.spec.is_ragged:
             bounds["max_padding_ratio"] = 1.0
         self.hand = ByHand(self.model, **bounds)
         self.random = np.random.default_rng(0)
