@@ -7,7 +7,7 @@ ServiceError 500
     InvalidSequenceError 422           well-formed input that does not fit the model
         NotFiniteError                 its answer is beyond float32
     NotFiniteOutputError 422           an answer that JSON has no number for; binary has
-    UnfitTensorsError 422              well-formed tensors that the graph can't take
+    UnfitTensorsError 422              well-formed tensors, or a sequence, that the graph can't take
     UnauthenticatedError 401           no API key, or none that is known
     ForbiddenError 403                 switched off by a setting, or beyond the key's scopes
     RequestTimeoutError 408            the request's head or body took too long to come
@@ -129,19 +129,21 @@ class UnsupportedError(ServiceError):
 
 
 class UnfitTensorsError(ServiceError):
-    """A graph failed on a request's own tensors.
+    """A graph failed on a request's own tensors, or on a sequence of it.
 
     Args:
         model: Its name.
         cause: What onnxruntime says.
+        sequence: Where that is in the request; empty: it is about all tensors.
     """
 
     status_code = 422
     code = "unfit_tensors"
 
-    def __init__(self, model: str, cause: Exception) -> None:
+    def __init__(self, model: str, cause: Exception, sequence: str = "") -> None:
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        super().__init__(f"{model} can't take these tensors: {reason[:MAX_REASON]}", "inputs")
+        what = sequence or "these tensors"
+        super().__init__(f"{model} can't take {what}: {reason[:MAX_REASON]}", sequence or "inputs")
         self.__cause__ = cause
 
 

@@ -148,6 +148,7 @@ class Run:
     num_real: int
     cpu_s: float
     elapsed_s: float
+    is_usual: bool
     def finish(self, row: int) -> None: ...
 
 class GraphSpec:
@@ -183,6 +184,7 @@ class Scheduler:
         self, run: Run, outputs: Items[NDArray[Any]], state: Items[NDArray[Any]]
     ) -> list[Job]: ...
     def fail(self, run: Run) -> list[Job]: ...
+    def fail_rows(self, run: Run, rows: Items[int]) -> list[Job | None]: ...
 
 class CellScheduler(Scheduler):
     free_slots: list[int]
@@ -244,6 +246,13 @@ class Engine:
         outputs: Items[NDArray[Any]],
         state: Items[NDArray[Any]],
     ) -> None: ...
+    def complete_apart(
+        self,
+        taken: tuple[Scheduler, Run],
+        outputs: Items[NDArray[Any]],
+        state: Items[NDArray[Any]],
+        failed: Items[int],
+    ) -> list[Job | None]: ...
     def fail(self, taken: tuple[Scheduler, Run]) -> list[Job]: ...
 
 Span = tuple[int, int]

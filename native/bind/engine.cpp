@@ -31,6 +31,18 @@ void complete(Engine& engine, const Taken& taken, const std::vector<py::array>& 
   engine.complete(taken, outputs);
 }
 
+// The same of a run that was made anew in parts: the jobs of the rows that failed again.
+std::vector<JobPtr> complete_apart(Engine& engine, const Taken& taken,
+                                   const std::vector<py::array>& tensors,
+                                   const std::vector<Floats>& state,
+                                   const std::vector<std::size_t>& failed) {
+  Outputs outputs = outputs_of(tensors, state);
+  py::gil_scoped_release released;
+  taken.second->is_usual = false;
+  taken.second->end();
+  return engine.complete(taken, outputs, failed);
+}
+
 }  // namespace
 
 py::object error_of(const Refusal& refusal) {
@@ -92,6 +104,7 @@ void bind_engine(py::module_& module) {
       .def("next", &next, WithoutPython())
       .def("take", &Engine::take, WithoutPython())
       .def("complete", &complete)
+      .def("complete_apart", &complete_apart)
       .def("fail", &Engine::fail, WithoutPython());
 }
 

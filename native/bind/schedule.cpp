@@ -105,7 +105,9 @@ void bind_job(py::module_& module) {
       .def_readonly("trace_parent", &Job::trace_parent)
       .def_readwrite("trace_response", &Job::trace_response)
       .def("steps", &steps, py::arg("step_bytes"))
-      .def_readwrite("gone", &Job::gone)
+      .def_property(
+          "gone", [](const Job& job) { return job.gone.load(); },
+          [](Job& job, bool gone) { job.gone = gone; })
       .def_readonly("request_id", &Job::request_id)
       .def_readonly("waited_s", &Job::waited_s)
       .def_readwrite("keep_alive", &Job::keep_alive)
@@ -132,6 +134,7 @@ void bind_run(py::module_& module) {
       .def_property_readonly("sequences", [](const Run& run) { return run.sequences; })
       .def_property_readonly("places", &places)
       .def("finish", &Run::finish, py::arg("row"))
+      .def_readwrite("is_usual", &Run::is_usual)
       .def_readonly("counts", &Run::counts)
       .def_readonly("num_steps", &Run::num_steps)
       .def_readonly("num_real", &Run::num_real)
@@ -264,7 +267,8 @@ void bind_schedule(py::module_& module) {
               const std::vector<Floats>& state) {
              return it.complete(run, outputs_of(outputs, state));
            })
-      .def("fail", &Scheduler::fail);
+      .def("fail", &Scheduler::fail)
+      .def("fail_rows", &Scheduler::fail_rows);
   py::class_<CellScheduler, Scheduler, std::shared_ptr<CellScheduler>>(module, "CellScheduler")
       .def(py::init<const Bounds&, std::shared_ptr<CostTable>, std::shared_ptr<RunTally>,
                     GraphSpec>(),

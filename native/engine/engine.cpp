@@ -205,16 +205,18 @@ std::optional<Taken> Engine::take_locked() {
   return std::nullopt;
 }
 
-void Engine::complete(const Taken& taken, const Outputs& outputs) {
-  std::vector<JobPtr> answered;
+std::vector<JobPtr> Engine::complete(const Taken& taken, const Outputs& outputs,
+                                     const std::vector<std::size_t>& failed) {
+  std::vector<JobPtr> answered, given_up;
   {
     std::lock_guard held(lock_);
-    if (!taken.second->be_over()) return;
+    if (!taken.second->be_over()) return std::vector<JobPtr>(failed.size());
+    given_up = taken.first->fail_rows(*taken.second, failed);
     answered = taken.first->complete(*taken.second, outputs);
     be_busy(taken.first);
   }
   tell_removing();
-  if (answered.empty()) return;
+  if (answered.empty()) return given_up;
   bool is_first;
   {
     std::lock_guard held(done_lock_);
@@ -225,6 +227,7 @@ void Engine::complete(const Taken& taken, const Outputs& outputs) {
     std::uint64_t one = 1;
     [[maybe_unused]] auto written_bytes = ::write(ready_fd_, &one, sizeof one);
   }
+  return given_up;
 }
 
 std::vector<JobPtr> Engine::fail(const Taken& taken) {

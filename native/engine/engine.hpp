@@ -69,7 +69,10 @@ class Engine {
   // The run of the model whose first sequence is due first, if there is one.
   std::optional<Taken> take();
   // A run is over: what it answered can be collected. Nothing happens if it was failed before.
-  void complete(const Taken& taken, const Outputs& outputs);
+  //
+  // failed: rows without outputs, whose jobs are failed; of each its job, null if that was already.
+  std::vector<JobPtr> complete(const Taken& taken, const Outputs& outputs,
+                               const std::vector<std::size_t>& failed = {});
   // A run failed, or is given up while it goes on; the jobs that had a sequence in it. None if it
   // is over already.
   std::vector<JobPtr> fail(const Taken& taken);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -84,8 +85,8 @@ class Job : public std::enable_shared_from_this<Job> {
   long max_rows = 0;          // of the largest of them
   double work_s = 0.0;        // of computing, as estimated when it was admitted
   long num_cells = 0;
-  long kind = 0;      // whole tensors: a request runs with those of the same kind
-  bool gone = false;  // nobody waits for the answer: see the engine
+  long kind = 0;                  // whole tensors: a request runs with those of the same kind
+  std::atomic<bool> gone{false};  // nobody waits for the answer: see the engine
   std::vector<Sequence> sequences;
   const Values values;
   // of each spec: (batch, ...), or (steps, ...) of all sequences, one behind the other

@@ -35,6 +35,7 @@ struct Run {
   double elapsed_s = 0.0;
   double prepare_s = 0.0;  // the part of it until its tensors were in place
   double begun_s = 0.0;
+  bool is_usual = true;  // false if it failed, and was made anew in parts: no run takes so long
 
  private:
   double begun_cpu_s_ = 0.0;

@@ -74,12 +74,14 @@ std::vector<JobPtr> Scheduler::complete(const Run& run, const Outputs& outputs) 
   double predicted_s = cost->predict(rows, steps);
   tally_->compute_s.observe(run.elapsed_s);
   tally_->rows.observe(static_cast<double>(rows));
-  tally_->predicted_s.add(predicted_s);
   tally_->cpu_s.add(run.cpu_s);
-  tally_->misprediction_s.add(std::abs(run.cpu_s - predicted_s));
   tally_->real_cells.add(static_cast<double>(run.num_real));
   tally_->padded_cells.add(static_cast<double>(rows * steps - run.num_real));
-  cost->observe(rows, steps, run.cpu_s);
+  if (run.is_usual) {
+    tally_->predicted_s.add(predicted_s);
+    tally_->misprediction_s.add(std::abs(run.cpu_s - predicted_s));
+    cost->observe(rows, steps, run.cpu_s);
+  }
   num_running_ -= run.num_rows();
   std::vector<JobPtr> answered;
   for (std::size_t row = 0; row < run.sequences.size(); ++row) {
@@ -117,13 +119,23 @@ std::vector<JobPtr> Scheduler::fail(const Run& run) {
   std::vector<JobPtr> failed;
   for (const auto& sequence : run.sequences) leave(*sequence);
   for (const auto& sequence : run.sequences) {
-    Job& job = *sequence->job;
-    if (job.gone) continue;
-    job.gone = true;
-    forget(job);
-    failed.push_back(job.shared_from_this());
+    if (JobPtr job = give_up(*sequence->job)) failed.push_back(std::move(job));
   }
   return failed;
+}
+
+std::vector<JobPtr> Scheduler::fail_rows(const Run& run, const std::vector<std::size_t>& rows) {
+  std::vector<JobPtr> failed;
+  for (std::size_t row : rows) failed.push_back(give_up(*run.sequences.at(row)->job));
+  return failed;
+}
+
+// Drop what of a job waits, and have it leave whatever runs; null if nobody waits for it any more.
+JobPtr Scheduler::give_up(Job& job) {
+  if (job.gone) return nullptr;
+  job.gone = true;
+  forget(job);
+  return job.shared_from_this();
 }
 
 void Scheduler::put_back(const SequencePtr& sequence) {

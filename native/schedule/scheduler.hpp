@@ -73,6 +73,9 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
   std::vector<JobPtr> complete(const Run& run, const Outputs& outputs);
   // Give up the jobs that had a sequence in this run, and no other; those that somebody waits for.
   std::vector<JobPtr> fail(const Run& run);
+  // Give up the jobs of some rows of a run that is to be completed; null where that is done
+  // already.
+  std::vector<JobPtr> fail_rows(const Run& run, const std::vector<std::size_t>& rows);
 
   // Refuse what comes for so many seconds, from now on; infinite: until it is set anew.
   void quarantine(double seconds);
@@ -114,6 +117,7 @@ class Scheduler : public std::enable_shared_from_this<Scheduler> {
 
  private:
   void put_back(const SequencePtr& sequence);
+  JobPtr give_up(Job& job);
 
   std::shared_ptr<RunTally> tally_;
   unsigned long serial_ = 0;

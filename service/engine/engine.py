@@ -137,9 +137,9 @@ class Engine:
             scheduler: Of the model.
             asked: What it makes a job of, checked.
             timeout_s: As long as it may take.
-            on_done: Told on the loop, once: the job has results or failed, with InferenceError
-                (the graph failed on a batch with a part of it), InferenceTimeoutError,
-                OutOfMemoryError or QuarantinedError.
+            on_done: Told on the loop, once: the job has results or failed, with InferenceError or
+                UnfitTensorsError (the graph failed on a sequence of it alone),
+                InferenceTimeoutError, OutOfMemoryError or QuarantinedError.
             priority: 1 (first) to 3.
 
         Raises:
@@ -232,29 +232,28 @@ class Engine:
         try:
             self.core.complete(taken, *scheduler.compute(taken[1], workspace))
         except Exception as error:  # noqa: BLE001 - whatever it is, the thread lives on
-            self.fail(taken, error)
+            self._run_apart(taken, workspace, error)
 
-    def fail(self, taken: Taken, error: Exception) -> None:
-        """Fail the jobs that had a sequence in a run, and no other."""
+    def _run_apart(self, taken: Taken, workspace: native.Workspace, error: Exception) -> None:
+        """Make a run that failed anew, a row at a time, and fail the jobs of those that fail."""
         scheduler = self._schedulers.get(taken[0])
         if scheduler is None:  # this run was given up, and its model removed meanwhile
             return
-        if isinstance(error, ServiceError):
-            failure = error
-            log.error(
-                "batch not run",
-                model=scheduler.name,
-                version=scheduler.version,
-                reason=error.message,
-            )
-        else:
-            log.error(
-                "batch failed", model=scheduler.name, version=scheduler.version, exc_info=error
-            )
-            failure = InferenceError(f"{scheduler.name} failed on this batch")
-            failure.__cause__ = error
-        jobs = self.core.fail(taken)
-        self._call_soon(self._on_failed, jobs, failure)
+        try:
+            outputs, errors = scheduler.compute_apart(taken[1], workspace, error)
+            jobs = self.core.complete_apart(taken, *outputs, list(errors))
+        except Exception as again:  # noqa: BLE001 - as above
+            self.fail(taken, again)
+            return
+        for job, reason in zip(jobs, errors.values(), strict=True):
+            if job is not None:
+                self._call_soon(self._on_failed, [job], _failure(scheduler, reason))
+
+    def fail(self, taken: Taken, error: Exception) -> None:
+        """Fail the jobs that had a sequence in a run, and no other."""
+        if (scheduler := self._schedulers.get(taken[0])) is not None:
+            jobs = self.core.fail(taken)
+            self._call_soon(self._on_failed, jobs, _failure(scheduler, error))
 
     def _on_hung(self, place: Place, number: int) -> None:
         """Give a run up, of this number; on the watchdog's thread."""
@@ -284,3 +283,16 @@ class Engine:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.warning("failures without an event loop")
+
+
+def _failure(scheduler: Scheduler, error: Exception) -> ServiceError:
+    """What callers are told of an error of a run; what they can't help is logged."""
+    about = {"model": scheduler.name, "version": scheduler.version}
+    if not isinstance(error, ServiceError):
+        log.error("batch failed", **about, exc_info=error)
+        failure = InferenceError(f"{scheduler.name} failed on this batch")
+        failure.__cause__ = error
+        return failure
+    if error.status_code >= 500:
+        log.error("batch not run", **about, reason=error.message)
+    return error

@@ -175,7 +175,8 @@ class Loader:
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
         name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)
-        scheduler = SequenceScheduler(model, bounds, calibrate(model, bounds, name), metrics)
+        cost = calibrate(model, bounds, name)
+        scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
         signature = model.spec.signature()
         return self._begin(
             Served(name, version, sha256_of(folder), signature, scheduler, model.spec)

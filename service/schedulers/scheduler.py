@@ -63,6 +63,25 @@ class Scheduler(ABC):
             Exception: The graph failed, or its outputs have other shapes than they should.
         """
 
+    def compute_apart(
+        self, run: native.Run, workspace: native.Workspace, error: Exception
+    ) -> tuple[Outputs, dict[int, Exception]]:
+        """Make a run that failed anew, each row alone, so that none fails for another.
+
+        Args:
+            run: Whose tensors lie in the workspace as they did: the state before it, too.
+            workspace: Of this thread.
+            error: That it failed with.
+
+        Returns:
+            The outputs, and why which rows have none.
+
+        Raises:
+            Exception: All of them failed, without being run again; what `compute` has run apart
+                itself fails whole.
+        """
+        raise error
+
     def note_answered(self, job: native.Job, begun_s: float, answered_s: float) -> None:
         """Count what each stage of an answered request took, on the event loop.
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service import native
+from service.errors import ServiceError, UnfitTensorsError
 from service.graphs.model import Arrays, Model, check_outputs
+from service.graphs.runs import check_not_ended
 from service.graphs.spec import OutputSpec
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel
@@ -26,12 +28,20 @@ class SequenceScheduler(Scheduler):
         bounds: How much at a time.
         cost: What a run takes.
         metrics: This model's.
+        is_checked: Whether all that the graph can't take is refused before it runs: then what
+            fails is no fault of the request's.
     """
 
     def __init__(
-        self, model: Model, bounds: Bounds, cost: CostModel, metrics: ModelMetrics
+        self,
+        model: Model,
+        bounds: Bounds,
+        cost: CostModel,
+        metrics: ModelMetrics,
+        is_checked: bool = True,
     ) -> None:
         self.model = model
+        self._is_checked = is_checked
         spec = model.spec
         choose = native.CellScheduler if spec.state else native.SequenceScheduler
         core = choose(bounds.native(), cost, metrics.tally, spec.native())
@@ -52,15 +62,79 @@ class SequenceScheduler(Scheduler):
     def compute(self, run: native.Run, workspace: native.Workspace) -> Outputs:
         """Run the graph on what lies in the workspace."""
         spec = self.model.spec
-        steps, lengths, *state = self.core.tensors(run, workspace)
-        inputs = steps.view(spec.dtype).reshape(run.num_rows, run.num_steps, *spec.step_shape)
-        held: Arrays = dict(zip(self._state_inputs, state, strict=True))
+        inputs, lengths, held = self._tensors(run, workspace)
         outputs = self.model.run(inputs, lengths, held)
         check_outputs(spec, outputs, run.num_rows, run.num_steps)
         return (
             [np.ascontiguousarray(outputs[output.name]) for output in spec.outputs],
             [outputs[name] for name in self._state_outputs],
         )
+
+    def _tensors(
+        self, run: native.Run, workspace: native.Workspace
+    ) -> tuple[NDArray[Any], NDArray[np.int64], Arrays]:
+        """The graph's inputs: steps, lengths and state."""
+        spec = self.model.spec
+        steps, lengths, *state = self.core.tensors(run, workspace)
+        inputs = steps.view(spec.dtype).reshape(run.num_rows, run.num_steps, *spec.step_shape)
+        return inputs, lengths, dict(zip(self._state_inputs, state, strict=True))
+
+    def compute_apart(
+        self, run: native.Run, workspace: native.Workspace, error: Exception
+    ) -> tuple[Outputs, dict[int, Exception]]:
+        """Run the graph on one row after the other; see the base."""
+        check_not_ended()
+        outputs = self._no_outputs(run)
+        errors: dict[int, Exception] = {}
+        if run.num_rows == 1:
+            ((_, index),) = run.places
+            errors[0] = self._reason(error, index)
+            return outputs, errors
+        for row, (job, index) in enumerate(run.places):
+            if job.gone:  # nobody waits for it any more
+                continue
+            try:
+                self._run_row(run, workspace, row, outputs)
+            except Exception as again:  # noqa: BLE001 - of any kind: its neighbours go on
+                check_not_ended()
+                errors[row] = self._reason(again, index)
+        return outputs, errors
+
+    def _no_outputs(self, run: native.Run) -> Outputs:
+        """Zeros where a run's outputs and its new state go."""
+        rows, spec = run.num_rows, self.model.spec
+        shapes = (
+            ((rows, run.num_steps) if output.per_step else (rows,)) + output.shape
+            for output in spec.outputs
+        )
+        return (
+            [np.zeros(s, output.dtype) for s, output in zip(shapes, spec.outputs, strict=True)],
+            [np.zeros((rows, *state.shape), np.float32) for state in spec.state],
+        )
+
+    def _run_row(
+        self, run: native.Run, workspace: native.Workspace, row: int, outputs: Outputs
+    ) -> None:
+        """Run one row of a run, and put what it gives with the outputs."""
+        spec, count = self.model.spec, run.counts[row]
+        inputs, lengths, held = self._tensors(run, workspace)
+        one = slice(row, row + 1)
+        state = {name: values[one] for name, values in held.items()}
+        given = self.model.run(np.ascontiguousarray(inputs[one, :count]), lengths[one], state)
+        check_outputs(spec, given, 1, count)
+        for output, values in zip(spec.outputs, outputs[0], strict=True):
+            if output.per_step:
+                values[row, :count] = given[output.name][0]
+            else:
+                values[row] = given[output.name][0]
+        for name, values in zip(self._state_outputs, outputs[1], strict=True):
+            values[row] = given[name][0]
+
+    def _reason(self, error: Exception, index: int) -> Exception:
+        """Why a job's sequence of this index has no answer, though it ran alone."""
+        if self._is_checked or isinstance(error, ServiceError):
+            return error
+        return UnfitTensorsError(self.name, error, f"{self.model.spec.inputs}[{index}]")
 
     def num_rows(self, job: native.Job) -> int:
         """Its sequences."""

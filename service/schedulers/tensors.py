@@ -121,7 +121,7 @@ class TensorScheduler(Scheduler):
             try:
                 self._run_together(jobs)
             except Exception:  # noqa: BLE001 - of any kind: whose fault it is, is seen one by one
-                pass
+                run.is_usual = False
             else:
                 return [], []
         for job in jobs:

@@ -15,7 +15,7 @@ from service.engine.engine import Engine
 from service.errors import InferenceError, InvalidSequenceError, OverloadedError
 from service.schedulers.decoding import DecodingScheduler
 from service.schedulers.job import Job
-from tests.decoding.fakes import MARK, FakeAttention, FakeDecoder, FakeLstm, tokens_of
+from tests.decoding.fakes import KINDS, MARK, FakeAttention, FakeDecoder, FakeLstm, tokens_of
 from tests.decoding.graphs import OnnxFake, onnx_of
 from tests.decoding.harness import ByHand, check, made
 from tests.fakes import TIMEOUT_S
@@ -137,20 +137,23 @@ def test_who_leaves_is_told_nothing_more_and_frees_its_rows() -> None:
     run(served, scenario)
 
 
-def test_a_graph_that_fails_fails_only_its_run() -> None:
-    decoder = FakeLstm(end=None, forbidden=(0, MARK), fails=True)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_fails_the_graph_fails_alone(kind: str) -> None:
+    decoder = KINDS[kind](forbidden=(0, MARK), fails=True)
     served = Served(decoder, max_batch_size=4)
+    source = tokens_of([3, 4]) if decoder.spec.memory else None
+    good = [prompt_of(index, source=source) for index in range(40)]
+    bad = Prompt(tokens_of([2, MARK]), Sampling(3), source)
 
     async def scenario() -> None:
-        outcomes = []
         for start in range(0, 40, 4):
-            futures = [served.submit(prompt_of(index))[1] for index in range(start, start + 4)]
-            if start == 20:
-                futures.append(served.submit(Prompt(tokens_of([MARK]), Sampling(3)))[1])
-            outcomes += await asyncio.gather(*futures, return_exceptions=True)
-        failed = [it for it in outcomes if isinstance(it, InferenceError)]
-        assert 1 <= len(failed) <= 5
-        assert len(failed) + sum(isinstance(it, list) for it in outcomes) == 41
+            futures = [served.submit(it)[1] for it in good[start : start + 4]]
+            failing = [served.submit(it)[1] for it in ([bad] if start % 8 else [])]
+            for prompt, (answer,) in zip(good[start:], await asyncio.gather(*futures)):  # noqa: B905
+                check(decoder, prompt, answer)
+            for future in failing:
+                with pytest.raises(InferenceError, match="failed on this text"):
+                    await future
 
     run(served, scenario)
     assert all(not thread.is_alive() for thread in served.engine.threads)

@@ -170,6 +170,15 @@ class ByHand(Observed):
         self.clock_s += run.cpu_s
         return self._settle(self.core.complete(run, *outputs))
 
+    def finish_without(self, run: native.Run, rows: list[int], error: Exception) -> list[Asked]:
+        """Make a run that was taken, but for some rows that fail; the jobs failed by these."""
+        jobs = [job for job in self.core.fail_rows(run, rows) if job is not None]
+        for job in jobs:
+            job.failure = error
+        failed = self._settle(jobs)
+        self.finish(run)
+        return failed
+
     def compute(self, run: native.Run) -> Outputs:
         """Make a run, and do not give its outputs back yet."""
         self.core.prepare(run, self._workspace)

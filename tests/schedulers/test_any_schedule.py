@@ -96,6 +96,17 @@ class AnySchedule(RuleBasedStateMachine):
         assert all(isinstance(job.future.exception(), InferenceError) for job in failed)
         self.failed.extend(failed)
 
+    @precondition(lambda self: self.in_flight)
+    @rule(which=WHICH, rows=st.sets(WHICH, min_size=1))
+    def finish_without_some(self, which: int, rows: set[int]) -> None:
+        run = self.in_flight.pop(which % len(self.in_flight))
+        rows = {row % run.num_rows for row in rows}
+        hit = {id(it.job) for it in map(run.sequences.__getitem__, rows) if not it.job.gone}
+        failed = self.hand.finish_without(run, sorted(rows), InferenceError("on purpose"))
+        assert {id(job) for job in failed} == hit
+        assert all(isinstance(job.future.exception(), InferenceError) for job in failed)
+        self.failed.extend(failed)
+
     @precondition(lambda self: any(not job.future.done() for job in self.jobs))
     @rule(which=WHICH)
     def cancel(self, which: int) -> None:

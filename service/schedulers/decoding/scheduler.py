@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import structlog
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from service import native
 from service.decoding.prompt import Generated, Prompt
 from service.decoding.sampling import Samplers, choose
-from service.errors import InferenceError, InvalidSequenceError
+from service.errors import InferenceError, InvalidSequenceError, ServiceError
 from service.graphs.decoder import Decoder
 from service.graphs.decoder_states import States
+from service.graphs.model import Arrays
+from service.graphs.runs import check_not_ended
 from service.schedulers.bounds import Bounds
 from service.schedulers.decoding.cost import calibrate_decoder
 from service.schedulers.decoding.generation import (
@@ -37,6 +40,8 @@ from service.schedulers.scheduler import Outputs, Scheduler
 from service.telemetry.parts.model import ModelMetrics
 
 log = structlog.get_logger(__name__)
+
+Made = TypeVar("Made")
 
 PROMPT_CHUNK = 64
 """Tokens of a prompt fed at a time: those that wait for the next turn wait so long."""
@@ -113,41 +118,69 @@ class DecodingScheduler(Scheduler):
             for row, (job, index) in enumerate(run.places)
             if isinstance(job, DecodingJob)  # one whose caller left may be no more than its place
         ]
-        new = [it.generation for it in turns if it.generation.group is None]
+        new = [it for it in turns if it.generation.group is None]
         if new:
-            self._begin(new)
+            self._begin(run, new)
+            turns = [it for it in turns if it.generation.failure is None]
         num_tokens = 0
         for together in alike(turns):
-            num_tokens += self._step(run, together)
+            for part, group, outputs in self._apart(run, together, self._run):
+                num_tokens += self._step(run, part, group, outputs)
         self._tokens.generated.inc(num_tokens)
         self._news.post()
         return [], []
 
-    def _begin(self, new: list[Generation]) -> None:
+    def _apart(
+        self, run: native.Run, turns: list[Turn], make: Callable[[list[Turn]], Made]
+    ) -> list[Made]:
+        """Make something of texts together; if that fails, of each alone, and end those it fails
+        for then too.
+        """
+        try:
+            return [make(turns)]
+        except Exception as error:  # noqa: BLE001 - of any kind: its neighbours go on
+            check_not_ended()
+            run.is_usual = False
+            if len(turns) == 1:
+                self._fail(turns[0], error)
+                self._finish(run, turns[0])
+                return []
+        return [made for turn in turns for made in self._apart(run, [turn], make)]
+
+    def _begin(self, run: native.Run, new: list[Turn]) -> None:
         """Give texts their first state; with an encoder, read their sources."""
         if not self.decoder.spec.memory:
+            texts = [it.generation for it in new]
             states = States.begin(self.decoder.spec, len(new), {})
-            place(Group(states, [it.serial for it in new]), new)
+            place(Group(states, [it.serial for it in texts]), texts)
             return
-        by_size: dict[int, list[Generation]] = {}
+        by_size: dict[int, list[Turn]] = {}
         for it in new:
-            assert it.prompt.source is not None
-            by_size.setdefault(len(it.prompt.source).bit_length(), []).append(it)
+            assert it.generation.prompt.source is not None
+            by_size.setdefault(len(it.generation.prompt.source).bit_length(), []).append(it)
         for together in by_size.values():
-            sources = [it.prompt.source.tolist() for it in together if it.prompt.source is not None]
-            tokens, lengths = padded(sources)
-            encoded = self.decoder.encode(tokens, lengths)
-            states = States.begin(self.decoder.spec, len(together), encoded, lengths)
-            place(Group(states, [it.serial for it in together]), together)
+            self._apart(run, together, self._encode)
 
-    def _step(self, run: native.Run, turns: list[Turn]) -> int:
-        """Run texts that feed about as much; how many tokens that gave."""
-        spec = self.decoder.spec
-        generations = [it.generation for it in turns]
-        group = group_of(generations)
-        tokens, lengths = padded([piece for it in generations for piece in it.pieces])
+    def _encode(self, turns: list[Turn]) -> None:
+        texts = [it.generation for it in turns]
+        sources = [it.prompt.source.tolist() for it in texts if it.prompt.source is not None]
+        tokens, lengths = padded(sources)
+        encoded = self.decoder.encode(tokens, lengths)
+        states = States.begin(self.decoder.spec, len(texts), encoded, lengths)
+        place(Group(states, [it.serial for it in texts]), texts)
+
+    def _run(self, turns: list[Turn]) -> tuple[list[Turn], Group, Arrays]:
+        """Run texts that feed about as much; where their state now lies, and what came out."""
+        texts = [it.generation for it in turns]
+        group = group_of(texts)
+        tokens, lengths = padded([piece for it in texts for piece in it.pieces])
         outputs = self.decoder.run(tokens, lengths, group.states.feed())
         group.states = group.states.after(outputs, lengths)
+        return turns, group, outputs
+
+    def _step(self, run: native.Run, turns: list[Turn], group: Group, outputs: Arrays) -> int:
+        """Have texts that ran together go on by what came out; how many tokens that gave."""
+        spec = self.decoder.spec
         logits = outputs[spec.logits]
         if self._forbidden:
             logits[:, self._forbidden] = -np.inf
@@ -253,9 +286,12 @@ class DecodingScheduler(Scheduler):
 
         Raises:
             InferenceError: One failed.
+            ServiceError: It could not be run.
         """
         assert isinstance(job, DecodingJob)
         for generation in job.generations:
+            if isinstance(generation.failure, ServiceError):
+                raise generation.failure
             if generation.failure is not None:
                 raise InferenceError(f"{self.name} failed on this text") from generation.failure
         return [generation.results() for generation in job.generations]
