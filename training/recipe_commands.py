@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def add_recipe_commands(commands: Any, repository: Path) -> None:
     own.add_argument("--train", help="file to learn from, in the format of the recipe's task")
     own.add_argument("--valid", help="file that decides when to stop; else a share of --train")
     own.add_argument("--test", help="file to score, once")
+    own.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="another key of the recipe's [data], such as encoding=cp1252; may be repeated",
+    )
     bundles.set_defaults(run=lambda options: _bundles(bundles, options))
 
     one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
@@ -76,11 +84,23 @@ def _on_own_files(options: argparse.Namespace) -> str:
     if not (options.name and options.train and options.test and len(options.names) == 1):
         raise ValueError("own files need one recipe, --name, --train and --test")
     recipe = read_recipe(options.names[0])
-    recipe = recipe.on_files(options.name, options.train, options.test, options.valid)
+    files = (options.train, options.test, options.valid)
+    recipe = recipe.on_files(options.name, *files, **dict(map(_key_and_value, options.data)))
     options.run_dir.mkdir(parents=True, exist_ok=True)
     path: Path = options.run_dir / f"{recipe.name}.json"
     path.write_text(recipe.model_dump_json(indent=1) + "\n")
     return str(path)
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    """A key of `[data]` and its value, which is a string unless TOML reads it as something else."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ValueError(f"argument --data: {text!r} is not KEY=VALUE")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
 
 
 def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

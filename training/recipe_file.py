@@ -67,11 +67,19 @@ class RecipeFile(BaseModel):
         except TypeError as error:
             raise ValueError(f"[data]: {error}") from error
 
-    def on_files(self, name: str, train: str, test: str, valid: str | None) -> RecipeFile:
+    def on_files(
+        self, name: str, train: str, test: str, valid: str | None, **options: Any
+    ) -> RecipeFile:
         """This recipe for a user's own files, as a bundle of this name.
 
         How many steps to train is the task's own choice: the recipe's is for its data.
 
+        Args:
+            name: Of the bundle.
+            train: To learn from.
+            test: To score.
+            valid: To validate on; a share of the training part if None.
+            options: Other keys of `[data]`, such as the files' encoding.
         Raises:
             ValueError: The task reads no such files.
         """
@@ -82,7 +90,8 @@ class RecipeFile(BaseModel):
             raise ValueError(f"{self.task} takes no {' or '.join(missing)}: write a recipe")
         kept = {key: value for key, value in self.data.items() if key in task.own_options}
         fit = {key: value for key, value in self.fit.items() if key != "steps"}
-        return self.model_copy(update={"name": name, "data": kept | files, "fit": fit, "also": {}})
+        data = kept | files | options
+        return self.model_copy(update={"name": name, "data": data, "fit": fit, "also": {}})
 
     def run(self, data: Data, seed: int, also: str | None = None) -> Run:
         """The run of one seed on this data set.
@@ -112,7 +121,7 @@ def read_recipe(name: str, folder: Path = RECIPES) -> RecipeFile:
     """
     path = Path(name) if name.endswith((".toml", ".json")) else folder / f"{name}.toml"
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8-sig")
         document = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
         return RecipeFile.model_validate({"name": path.stem} | document)
     except OSError as error:

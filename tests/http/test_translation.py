@@ -19,7 +19,7 @@ import pytest
 from service.tasks.translation.vocabulary import BEGIN, END, PADDING, UNKNOWN, Vocabulary
 from tests.http.refusals import check_refusal
 from tests.servers import REPOSITORY, serving
-from training.data.pairs.pairs import Pair, read_table
+from training.data.pairs.pairs import Pair, read_pairs
 from training.tasks.translation.scores import scores
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -44,7 +44,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 def sample(name: str) -> list[Pair]:
-    return read_table(SAMPLES / f"{TABLES[name.split('-')[0]]}.tsv")
+    return read_pairs(SAMPLES / f"{TABLES[name.split('-')[0]]}.tsv")
 
 
 def ask(client: httpx.Client, name: str, texts: list[str] | str, **options: Any) -> list[Any]:

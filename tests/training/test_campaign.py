@@ -81,7 +81,7 @@ def test_a_recipe_takes_a_users_own_files(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "valid", "missing"),
-    [("traffic-gru", None, "--train or --test"), ("languages-gru", "c.tsv", "--valid")],
+    [("traffic-gru", None, "--train or --test"), ("digits-gru", "c.npz", "--valid")],
 )
 def test_files_that_a_task_does_not_read_are_refused(
     name: str, valid: str | None, missing: str

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.tasks.tagging.spans import spans_of
-from training.data.frames.own import DataError
+from training.data.reading import DataError
 from training.data.texts.conll import load_conll, read_conll, to_conll
 from training.data.texts.tagged import Sentence, marks_spans, to_bio
 
@@ -114,7 +114,7 @@ BAD: dict[str, tuple[str | bytes, str]] = {
     "one column": ("a\tNN\nb\n", r"bad\.txt, line 2: a word and its tag"),
     "no tag": ("a\t \n", "line 1: a word and its tag"),
     "nothing": ("\n\n", "holds no sentences"),
-    "not text": (b"\xff\xfe\x00", "is not UTF-8"),
+    "not text": (b"a\xff\x00", "is not UTF-8"),
     "one tag": ("a\tNN\nb\tNN\n", "all words have one tag"),
 }
 

@@ -15,7 +15,7 @@ from service.tasks.forecasting.timeline import regular
 from service.tasks.forecasting.times import read_time
 from tests.forecasting.made import make_settings
 from tests.servers import CHECKOUT, serving
-from training.data.frames.own import DataError
+from training.data.reading import DataError
 from training.data.series.series import SeriesSet, read_series
 from training.data.series.traffic import find_archive, load_traffic, with_holidays
 from training.export.bundle import export_run
@@ -209,7 +209,7 @@ def test_what_is_taken_away_leaves_what_the_model_needs() -> None:
 
 
 BAD = [
-    ("time,value\n", "no column promotion"),
+    ("time,value\n", "no column 'promotion'"),
     (f"{HEAD}\n", "no rows"),
     (f"{HEAD}\nsoon,1,0\n", "line 2, time: 'soon'"),
     (f"{HEAD}\n2024-01-01,many,0\n", "line 2, value: 'many' is no number"),

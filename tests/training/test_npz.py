@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays_of
 from numpy.typing import NDArray
 
 from training.data.frames.npz import load_npz
-from training.data.frames.own import DataError
+from training.data.reading import DataError
 
 Arrays = dict[str, NDArray[Any]]
 

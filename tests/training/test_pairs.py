@@ -13,7 +13,7 @@ from training.data.fetching import download
 from training.data.pairs import dates
 from training.data.pairs.cmudict import load_cmudict, pronunciations
 from training.data.pairs.ddtp import join, load_ddtp, plain
-from training.data.pairs.pairs import Pair, load_tables, parts, read_table, write_table
+from training.data.pairs.pairs import Pair, load_tables, parts, read_pairs, write_table
 
 # the first lines of the CMU Pronouncing Dictionary, and others of it
 DICTIONARY = """\
@@ -53,7 +53,7 @@ COLUMN = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_s
 def test_a_table_has_sources_and_their_targets(tmp_path: Path) -> None:
     table = tmp_path / "train.tsv"
     table.write_text("one\tun\n\ntwo\tdeux\tcouple \n", encoding="utf-8")
-    assert read_table(table) == [Pair("one", ("un",)), Pair("two", ("deux", "couple"))]
+    assert read_pairs(table) == [Pair("one", ("un",)), Pair("two", ("deux", "couple"))]
 
 
 @given(rows=st.lists(st.tuples(COLUMN, st.lists(COLUMN, min_size=1, max_size=3)), min_size=1))
@@ -63,7 +63,7 @@ def test_a_table_survives_its_file(
     table = tmp_path_factory.mktemp("tables") / "a.tsv"
     made = [Pair(source, tuple(targets)) for source, targets in rows]
     write_table(table, made)
-    assert read_table(table) == made
+    assert read_pairs(table) == made
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_malformed_table_is_refused_by_line(tmp_path: Path, content: str, reas
     table = tmp_path / "a.tsv"
     table.write_text(content)
     with pytest.raises(ValueError, match=reason):
-        read_table(table)
+        read_pairs(table)
 
 
 def test_validation_rows_are_drawn_where_none_are_given(tmp_path: Path) -> None:

@@ -74,8 +74,8 @@ def test_a_users_own_files_are_read(tmp_path: Path) -> None:
     assert data.symbols == [" ", "a", "b"]
     assert data.test.tolist() == [1, 2, 1, 0, 1], "what is unknown becomes what is frequent"
     assert data.coverage == 0.8
-    test.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match=r"test\.txt is not UTF-8"):
+    test.write_bytes(b"a\xff")
+    with pytest.raises(ValueError, match=r"test\.txt, line 1: byte 0xff is not UTF-8"):
         load_texts(train, test)
     test.write_text("a")
     with pytest.raises(ValueError, match="has 1 characters"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.data.frames.own import DataError
+from training.data.reading import DataError
 from training.data.texts.labelled import Labelled
 from training.data.texts.languages import (
     LANGUAGES,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.frames.dataset import SequenceSet
-from training.data.frames.own import DataError
 from training.data.frames.ts import load_ts
+from training.data.reading import DataError
 
 HEADER = "@problemName p\n@univariate false\n@classLabel true up down\n@data\n"
 GOOD = HEADER + "1,2:3,4:up\n5:6:down\n"

@@ -17,7 +17,7 @@ from service.tasks.tagging.spans import is_span_set, spans_of
 from service.tasks.task import Bundle, Request, Task, Work
 from service.tasks.text.checks import check_text, texts_of
 from service.tasks.text.vocabulary import Vocabulary, WordVocabulary
-from service.tasks.text.words import Word, form_of, words_of
+from service.tasks.text.words import Word, forms_of, words_of
 
 NUM_ALTERNATIVES = 3
 
@@ -136,7 +136,8 @@ class TaggingTask(Task):
                 raise InvalidSequenceError(f"tokens[{row}] has no words", f"tokens[{row}]")
             for place, word in enumerate(words):
                 check_text(word, f"tokens[{row}][{place}]", self.settings.max_characters)
-            sentences.append(Sentence([Word(word, 0, 0, form_of(word)) for word in words], None))
+            forms = zip(words, forms_of(words), strict=True)
+            sentences.append(Sentence([Word(word, 0, 0, form) for word, form in forms], None))
         return sentences
 
     def _answer(

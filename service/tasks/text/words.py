@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 MARK = "\ua66e"
 """A letter that hardly any text has: what `WORD` sees in a combining mark's place."""
+JOINERS = "\u00ad\u200c\u200d\u2060"
+"""Within a word and not seen: soft hyphen, (non-)joiner, word joiner."""
+STRAIGHT_QUOTE = '"'
 APOSTROPHE = "\u2019"
 WORD = re.compile(
     r"""
@@ -71,14 +74,22 @@ def words_of(text: str, is_known: Callable[[str], bool] = lambda form: False) ->
     return words
 
 
-def form_of(word: str) -> str:
-    """The form of a word that a caller has parted from its neighbours."""
-    return _form(word, " ")
+def forms_of(words: Sequence[str]) -> list[str]:
+    """The forms of a sentence's words that somebody else has parted, for training alike.
+
+    Every other straight quote closes what the one before it has opened.
+    """
+    forms: list[str] = []
+    is_open = False
+    for word in words:
+        forms.append(_form(word, "x" if is_open else " "))
+        is_open ^= word == STRAIGHT_QUOTE
+    return forms
 
 
 def _form(word: str, before: str) -> str:
     """How a vocabulary has the word; a straight quote opens where nothing, or an opener, stands."""
-    if word == '"':
+    if word == STRAIGHT_QUOTE:
         return "``" if not before or OPENS.match(before) else "''"
     form = AS_TRAINED.get(word)
     return form or unicodedata.normalize("NFC", word.replace(APOSTROPHE, "'"))
@@ -89,5 +100,5 @@ def _marks_as_letters(text: str) -> str:
     if text.isascii():
         return text
     return "".join(
-        MARK if c == "\u200d" or unicodedata.category(c).startswith("M") else c for c in text
+        MARK if c in JOINERS or unicodedata.category(c).startswith("M") else c for c in text
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.tasks.text.words import form_of, words_of
+from service.tasks.text.words import forms_of, words_of
 from training.data.texts.conll import read_conll
 
 SAMPLE = Path(__file__).parents[2] / "data" / "brown_news_test.conll"
@@ -63,12 +63,23 @@ def test_forms_are_those_of_the_training_texts() -> None:
 
 
 def test_a_parted_word_has_the_form_of_one_after_a_space() -> None:
-    assert form_of("Smith\u2019s") == "Smith's"
-    assert form_of('"') == "``"
-    assert form_of("…") == "..."
+    assert forms_of(["Smith\u2019s", "…", "e\u0301"]) == ["Smith's", "...", "é"]
 
 
-TEXTS = st.text() | st.text("ab.'\u2019\"\u201c-\u20131,$% \u0301\u200d😀", max_size=30)
+def test_every_other_straight_quote_of_parted_words_closes() -> None:
+    words = ['"', "Yes", '"', "and", '"', "no", '"']
+    assert forms_of(words) == ["``", "Yes", "''", "and", "``", "no", "''"]
+    assert forms_of(words) == [word.form for word in words_of('"Yes" and "no"')]
+
+
+@pytest.mark.parametrize(
+    "word", ["\u0645\u06cc\u200c\u062e\u0648", "Donau\u00addampfer", "क्\u200dष", "a\u2060b"]
+)
+def test_what_joins_within_a_word_does_not_part_it(word: str) -> None:
+    assert [found.form for found in words_of(f"{word} {word}.")] == [*forms_of([word, word]), "."]
+
+
+TEXTS = st.text() | st.text("ab.'\u2019\"\u201c-\u20131,$% \u0301\u200c\u200d\u00ad😀", max_size=30)
 
 
 @given(TEXTS, st.booleans())

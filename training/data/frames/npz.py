@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.frames.dataset import Dataset, SequenceSet
-from training.data.frames.own import DataError, Floats, own_dataset, without_gaps
+from training.data.frames.own import Floats, own_dataset, without_gaps
+from training.data.reading import DataError
 
 REQUIRED = ("X", "lengths", "y")
 OPTIONAL = ("feature_names",)

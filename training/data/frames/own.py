@@ -8,15 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.frames.dataset import Dataset, SequenceSet
+from training.data.reading import DataError
 
 LENGTH_MARGIN = 4
 """A model accepts sequences this many times as long as the longest that it learned from."""
 
 Floats = NDArray[np.float32]
-
-
-class DataError(ValueError):
-    """Raised when a data file is not what its format says: names the file and the place."""
 
 
 def without_gaps(sequence: Floats) -> Floats:

@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from training.data.frames.dataset import Dataset, SequenceSet
-from training.data.frames.own import DataError, Floats, own_dataset, without_gaps
+from training.data.frames.own import Floats, own_dataset, without_gaps
+from training.data.reading import DataError
 
 
 def load_ts(train: Path, test: Path, name: str) -> Dataset:

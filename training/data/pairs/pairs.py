@@ -1,14 +1,20 @@
 """Pairs of a source and what it becomes: two-column tables, and how parts are drawn.
 
-A row of a table is `source<TAB>target`; further columns are further right targets.
+A row of a table is `source<TAB>target`; further columns are further right targets, unless it is
+said which columns are the source and the targets.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from training.data.reading import Column, DataError, Reading, read_table, write_rows
+
+KNOWN = ("source", "target", "src", "tgt", "trg", "input", "output")
 
 
 class Pair(NamedTuple):
@@ -31,50 +37,71 @@ class Pairs:
     """How the test part was chosen, in words."""
 
 
-def load_tables(train: Path, test: Path, valid: Path | None = None, seed: int = 0) -> Pairs:
+def load_tables(
+    train: Path, test: Path, valid: Path | None = None, seed: int = 0, **options: Any
+) -> Pairs:
     """Any data set out of tables; without one for validation, 5 % of the training rows are drawn.
 
+    Args:
+        train: A table, as those beside it.
+        test: To score.
+        valid: To validate on.
+        seed: Of the rows drawn.
+        options: See `read_pairs` and `training.data.reading.Reading`.
     Raises:
-        ValueError: A table is malformed; the message names file and line.
+        DataError: A table is malformed; the message names file and line.
         OSError: A table can't be read.
     """
-    learnt = read_table(train)
+    learnt = read_pairs(train, **options)
     if valid:
-        validation = read_table(valid)
+        validation = read_pairs(valid, **options)
     else:
         random.Random(seed).shuffle(learnt)
         count = max(1, len(learnt) // 20)
         validation, learnt = learnt[:count], learnt[count:]
     if not learnt:
-        raise ValueError(f"{train} has too few rows: none is left to learn from")
+        raise DataError(f"{train} has too few rows: none is left to learn from")
     words = f"rows of {test.name}"
-    return Pairs(train.stem, learnt, validation, read_table(test), "your own data", words)
+    return Pairs(
+        train.stem, learnt, validation, read_pairs(test, **options), "your own data", words
+    )
 
 
-def read_table(path: Path) -> list[Pair]:
-    """The rows of one table, UTF-8; empty lines are skipped.
+def read_pairs(
+    path: Path,
+    source: Column = 1,
+    target: Column | Sequence[Column] | None = None,
+    **reading: Any,
+) -> list[Pair]:
+    """The rows of one table; empty lines are skipped.
 
+    Args:
+        path: Of the table.
+        source: Its column of sources.
+        target: That of the targets, or several; all after the first column if None.
+        reading: See `training.data.reading.Reading`.
     Raises:
-        ValueError: It has no rows, or one without a source or a target.
+        DataError: It has no rows, or one without a source or a target.
         OSError: It can't be read.
     """
+    targets = [target] if isinstance(target, str | int) else target or []
+    table = read_table(path, Reading(**reading), KNOWN, (source, *targets), is_ragged=not targets)
+    if not table.rows:
+        raise DataError(f"{path} has no rows")
+    first, others = table.index(source), [table.index(column) for column in targets]
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        source, *targets = (column.strip() for column in line.split("\t"))
-        if not source or not targets or not all(targets):
-            raise ValueError(f"{path}, line {number}: expected source, tab, target, none empty")
-        pairs.append(Pair(source, tuple(targets)))
-    if not pairs:
-        raise ValueError(f"{path} has no rows")
+    for row in table.rows:
+        cells = [table.cell(row, place) for place in others] if others else row.cells[1:]
+        pair = Pair(table.cell(row, first), tuple(cells))
+        if not pair.source or not pair.targets or not all(pair.targets):
+            raise DataError(f"{table.place(row)}: expected source, tab, target, none empty")
+        pairs.append(pair)
     return pairs
 
 
 def write_table(path: Path, pairs: list[Pair]) -> None:
-    """What `read_table` reads."""
-    lines = ("\t".join([pair.source, *pair.targets]) + "\n" for pair in pairs)
-    path.write_text("".join(lines), encoding="utf-8")
+    """What `read_pairs` reads."""
+    path.write_text(write_rows([[pair.source, *pair.targets] for pair in pairs]), encoding="utf-8")
 
 
 def parts(pairs: list[Pair], num_test: int, num_validation: int) -> tuple[list[Pair], ...]:

@@ -10,9 +10,7 @@ Covariates are what is known of the future as well; at steps left out they stay 
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from datetime import datetime
 
 import numpy as np
@@ -23,7 +21,7 @@ from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.forecasting.steps import Values, build_steps
 from service.tasks.forecasting.timeline import regular
 from service.tasks.forecasting.times import TimeError, read_time
-from training.data.frames.own import DataError
+from training.data.reading import DataError, Reading, parse_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +87,13 @@ class SeriesSet:
 
 
 def read_series(
-    text: str, name: str, time: str, target: str, covariates: list[str], frequency: Frequency
+    text: str,
+    name: str,
+    time: str,
+    target: str,
+    covariates: list[str],
+    frequency: Frequency,
+    reading: Reading | None = None,
 ) -> Series:
     """Read a CSV file's text.
 
@@ -100,40 +104,40 @@ def read_series(
         target: The column to forecast; empty where unknown.
         covariates: Columns that are known everywhere.
         frequency: Of the steps.
+        reading: How the table is to be read.
 
     Raises:
         DataError: It is not so: names the file, the line and the column.
     """
-    reader = csv.DictReader(io.StringIO(text))
-    missing = {time, target, *covariates} - set(reader.fieldnames or [])
-    if missing:
-        raise DataError(f"{name}: no column {min(missing)}; it has {reader.fieldnames}")
+    table = parse_table(text, name, Reading(header=True) if reading is None else reading)
+    places = [table.index(column) for column in (time, target, *covariates)]
     times: list[datetime] = []
-    lines: list[int] = []
     rows: list[list[float]] = []
-    for row in reader:
-        place = f"{name}, line {reader.line_num}"
+    for row in table.rows:
+        stamp, *cells = (table.cell(row, place) for place in places)
         try:
-            times.append(read_time(row[time] or ""))
+            times.append(read_time(stamp))
         except TimeError as error:
-            raise DataError(f"{place}, {time}: {error}") from error
-        value = _number(row[target] or "nan", f"{place}, {target}")
-        known = [_known(row[column] or "", f"{place}, {column}") for column in covariates]
+            raise DataError(f"{table.place(row)}, {time}: {error}") from error
+        value = _number(cells[0] or "nan", f"{table.place(row)}, {target}")
+        known = [
+            _known(cell, f"{table.place(row)}, {column}")
+            for cell, column in zip(cells[1:], covariates, strict=True)
+        ]
         rows.append([value, *known])
-        lines.append(reader.line_num)
     if not rows:
         raise DataError(f"{name}: no rows")
     try:
         frequency.check(times)
         timeline = regular(times, frequency.step)
     except TimeError as error:
-        line = lines[error.place or 0]
+        line = table.rows[error.place or 0].line
         raise DataError(f"{name}, line {line}, {time}: {error}") from error
-    table, num_steps = np.array(rows), timeline.places[-1] + 1
+    numbers, num_steps = np.array(rows), timeline.places[-1] + 1
     latest = np.searchsorted(timeline.places, np.arange(num_steps), side="right") - 1
     values = np.full(num_steps, np.nan)
-    values[timeline.places] = table[:, 0]
-    return Series(values, timeline.clock_s(0, num_steps), table[latest, 1:])
+    values[timeline.places] = numbers[:, 0]
+    return Series(values, timeline.clock_s(0, num_steps), numbers[latest, 1:])
 
 
 def _number(text: str, place: str) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.fetching import fetched
+from training.data.reading import DataError, read_lines
 
 URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/"
@@ -69,17 +70,17 @@ def load_tinyshakespeare(path: Path | None = None) -> TextSet:
     )
 
 
-def load_texts(train: Path, test: Path) -> TextSet:
-    """A user's own two files, UTF-8.
+def load_texts(train: Path, test: Path, encoding: str = "utf-8") -> TextSet:
+    """A user's own two files; each line ends with a newline alone.
 
     Raises:
-        ValueError: One is not UTF-8, or has less than two characters.
+        DataError: One is in another encoding, or has less than two characters.
         OSError: One can't be read.
     """
     return text_set(
         train.stem,
-        _read(train),
-        _read(test),
+        _read(train, encoding),
+        _read(test, encoding),
         licence="as given by the user",
         split=f"as given: {train.name} and {test.name}",
     )
@@ -97,13 +98,10 @@ def text_set(name: str, train: str, test: str, licence: str, split: str) -> Text
     return TextSet(name, learnt, scored, symbols, most, coverage, licence, split)
 
 
-def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}") from error
+def _read(path: Path, encoding: str) -> str:
+    text = "\n".join(read_lines(path, encoding))
     if len(text) < 2:
-        raise ValueError(f"{path} has {len(text)} characters; a text has two at least")
+        raise DataError(f"{path} has {len(text)} characters; a text has two at least")
     return text
 
 

@@ -26,7 +26,7 @@ class LabelledText:
     split: str
     """How train and test were parted, in words."""
     validation: list[Labelled] = dataclasses.field(default_factory=list)
-    """What decides between weights; a set comes without."""
+    """What decides between weights; a set may come without."""
 
     def labels(self) -> list[str]:
         """Those of the training part in order of the alphabet."""
@@ -34,10 +34,12 @@ class LabelledText:
 
 
 def with_validation(data: LabelledText, share: float) -> LabelledText:
-    """The set with a share of its training texts for validation.
+    """The set with a validation part: its own, or a share of its training texts.
 
     Raises:
         ValueError: There are too few training texts, or no such share.
     """
+    if data.validation:
+        return data
     train, validation = hold_out(data.train, share)
     return dataclasses.replace(data, train=train, validation=validation)

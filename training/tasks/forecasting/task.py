@@ -17,8 +17,8 @@ from service.tasks.forecasting.frequency import Step, read_frequency
 from service.tasks.forecasting.settings import Cycle, ForecastingSettings
 from service.tasks.forecasting.steps import USUAL, feature_names
 from training.data.frames.dataset import SequenceSet
-from training.data.frames.own import DataError
 from training.data.profile import feature_moments, profile_of
+from training.data.reading import READING_OPTIONS, DataError, Reading, read_text
 from training.data.series.series import Series, SeriesSet, read_series, usual_of
 from training.data.series.traffic import LICENCE, NAME, load_traffic
 from training.recipe import Recipe
@@ -94,7 +94,10 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
         if dataset:
             raise ValueError(f"no data set {dataset!r}; there is traffic")
         steps, columns = read_frequency(frequency), covariates or []
-        series = read_series(Path(file).read_text(), file, time, target, columns, steps)
+        given = {key: settings.pop(key) for key in READING_OPTIONS if key in settings}
+        reading = Reading(**({"header": True} | given))
+        text = read_text(file, reading.encoding)
+        series = read_series(text, file, time, target, columns, steps, reading)
         return series_set(Path(file).name, licence, series, steps.step, columns, **settings)
 
     def default_recipe(self, family: str, data: SeriesSet) -> Recipe:

@@ -44,18 +44,21 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
         self,
         dataset: str = "",
         train: str = "",
+        valid: str = "",
         test: str = "",
         name: str = "",
         validation_share: float = 0.05,
         **options: Any,
     ) -> LabelledText:
-        """`dataset = "languages"`; or a user's `train` and `test` files (.tsv)."""
+        """`dataset = "languages"`; or a user's tables, see `training.data.texts.tsv.load_tsv`."""
         if dataset == "languages":
             data = load_languages(**options)
         elif dataset:
             raise ValueError(f"no data set {dataset!r}; there is languages")
         else:
-            data = load_tsv(Path(train), Path(test), name or Path(train).stem, **options)
+            validation = Path(valid) if valid else None
+            name = name or Path(train).stem
+            data = load_tsv(Path(train), Path(test), name, validation, **options)
         return with_validation(data, validation_share)
 
     def default_recipe(self, family: str, data: LabelledText) -> Recipe:

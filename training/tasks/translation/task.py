@@ -28,6 +28,7 @@ from training.data.pairs.dates import load_dates
 from training.data.pairs.ddtp import load_ddtp
 from training.data.pairs.pairs import Pair, Pairs, load_tables
 from training.data.profile import length_profile
+from training.data.reading import READING_OPTIONS
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
 from training.tasks.translation.objective import Example, TranslationObjective, translate
@@ -40,6 +41,7 @@ MODELS: dict[str, Callable[..., Translator]] = {
 }
 DATASETS = {"cmudict": load_cmudict, "dates": load_dates, "ddtp": load_ddtp}
 
+TABLE_OPTIONS = READING_OPTIONS | {"source", "target"}
 BEAM = 4
 SAMPLE = 100
 """Test pairs whose scores are told apart too, for a server to be held against."""
@@ -136,7 +138,8 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             train: A table, see `training.data.pairs.pairs`.
             valid: Likewise.
             test: Likewise.
-            writing: See `service.tasks.translation.settings.Writing`.
+            writing: See `service.tasks.translation.settings.Writing`, and for the tables
+                `training.data.pairs.pairs.read_pairs`.
         """
         if metric not in HIGHER_IS_BETTER:
             raise ValueError(f"no metric {metric!r}; there are {', '.join(HIGHER_IS_BETTER)}")
@@ -145,7 +148,8 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
         if dataset:
             pairs = DATASETS[dataset]()
         else:
-            pairs = load_tables(Path(train), Path(test), Path(valid) if valid else None)
+            reading = {key: writing.pop(key) for key in TABLE_OPTIONS if key in writing}
+            pairs = load_tables(Path(train), Path(test), Path(valid) if valid else None, **reading)
         return written(pairs, Writing(**writing), metric, max_vocabulary, min_count)
 
     def default_recipe(self, family: str, data: Texts) -> Recipe:
