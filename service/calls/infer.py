@@ -57,6 +57,8 @@ def _check_shapes(arrays: Arrays, signature: Signature) -> None:
     specs = {spec.name: spec for spec in signature.inputs}
     for index, (name, array) in enumerate(arrays.items()):
         wanted = specs[name].shape
+        if not specs[name].has_rank:
+            continue
         if array.ndim != len(wanted) or any(
             fixed not in (-1, size) for fixed, size in zip(wanted, array.shape, strict=True)
         ):

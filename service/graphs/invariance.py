@@ -1,4 +1,4 @@
-"""The check that a model must pass before it serves: no row's answer depends on its neighbours."""
+"""The check that a bundle must pass before it serves: no row's answer depends on its neighbours."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.datatypes import datatype_of
 from service.errors import BundleError
 from service.graphs.model import Arrays, Model, check_outputs
+from service.graphs.probes.ignored import END
+from service.graphs.probes.values import TOLERANCE, Range, draw
 from service.graphs.spec import SequenceSpec
 from service.manifest import Profile
 
-TOLERANCE = 1e-4  # of the answers' scale; float32 sums in another order differ by about 1e-6
 RUBBISH = (np.nan, np.inf, 1e30)
+COMPANY = ("large", "small", "shifted", "constant")  # with ids, two others say as much
 MADE_LENGTHS = (2, 7, 40)  # where no profile says what lengths are usual
 
 Steps = NDArray[Any]
 
 
 def check_invariance(
-    model: Model,
-    sequences: list[Steps],
-    chunk_steps: int,
-    tolerance: float = TOLERANCE,
-    has_company: bool = True,
+    model: Model, sequences: list[Steps], chunk_steps: int, tolerance: float = TOLERANCE
 ) -> None:
-    """Alone = in a batch with rubbish in the padding = in another order = in chunks.
+    """Alone = with rubbish in the padding = reordered beside unlike ones = in chunks.
 
     Also warms the session up at the shapes that its scheduler will use.
 
@@ -36,21 +35,73 @@ def check_invariance(
         sequences: To try it with: see `probe`.
         chunk_steps: Steps in a chunk.
         tolerance: How far an answer may differ, of its scale (1 at least).
-        has_company: Whether the graph runs several sequences at a time; else chunks are checked.
 
     Raises:
-        BundleError: One of them differs, with the row's length and by how much.
+        BundleError: One of them differs, with the row's length and by how much; or the end of
+            the longest changes nothing.
     """
-    batches = _batches(model.spec, sequences) if has_company else ([it] for it in sequences)
-    for together in batches:
-        alone = [_run(model, [sequence], [0.0])[0] for sequence in together]
-        padded = _run(model, together, [RUBBISH[row % 3] for row in range(len(together))])
+    for together in _batches(model.spec, sequences):
+        alone = [run_whole(model, [sequence])[0] for sequence in together]
+        padded = run_whole(model, together, RUBBISH)
         _compare(alone, padded, together, tolerance, "in a batch with rubbish in the padding")
-        other = _run(model, together[::-1], [0.0] * len(together))
-        _compare(alone, other[::-1], together, tolerance, "reordered")
+        _check_reordered(model, together, alone, tolerance)
         if model.spec.state:
-            chunked = _run_in_chunks(model, together, chunk_steps)
+            chunked = run_in_chunks(model, together, chunk_steps, RUBBISH)
             _compare(alone, chunked, together, tolerance, f"in chunks of {chunk_steps} steps")
+
+
+def _check_reordered(
+    model: Model, together: list[Steps], alone: list[Arrays], tolerance: float
+) -> None:
+    """In another order, and beside sequences of other scales."""
+    spec = model.spec
+    longest = max(range(len(together)), key=lambda row: len(together[row]))
+    changed = together[longest].copy()
+    unlike = _made_unlike(spec, together)
+    changed[-_end_of(len(changed)) :] = _like(spec, together, "normal", _end_of(len(changed)))
+    found = run_whole(model, [*unlike, *together[::-1], changed])[len(unlike) :]
+    *others, of_changed = found
+    others.reverse()
+    _compare(alone, others, together, tolerance, "reordered, beside unlike ones")
+    is_heeded = any(
+        not np.array_equal(others[longest][name], values) for name, values in of_changed.items()
+    )
+    if not is_heeded and not np.array_equal(changed, together[longest]):
+        raise BundleError(ignored_end(len(changed)))
+
+
+def _made_unlike(spec: SequenceSpec, sequences: list[Steps]) -> list[Steps]:
+    """Sequences of other scales, no longer than these."""
+    length = max(map(len, sequences))
+    if spec.is_ragged:  # as short as can be: they cost as much as the longest all the same
+        length = max(min(map(len, sequences)), length // 4)
+    kinds = COMPANY if spec.dtype.kind == "f" else COMPANY[2:]
+    return [_like(spec, sequences, kind, length) for kind in kinds]
+
+
+def _like(spec: SequenceSpec, sequences: list[Steps], kind: str, length: int) -> Steps:
+    """Steps of one kind, in terms of the means and deviations of these sequences."""
+    random = np.random.default_rng(length)
+    shape, ids = (length, *spec.step_shape), Range(0, min(spec.num_tokens, default=2) - 1)
+    values = draw(kind, datatype_of(spec.dtype), shape, ids, random)
+    if spec.dtype.kind != "f":
+        return values
+    steps = np.concatenate(sequences).astype(np.float64)
+    scaled: Steps = steps.mean(axis=0) + steps.std(axis=0) * values
+    return scaled.astype(spec.dtype)
+
+
+def ignored_end(num_steps: int) -> str:
+    """What is said of a graph that does not heed the end of a sequence."""
+    return (
+        f"the last {_end_of(num_steps)} of {num_steps} steps change nothing, as where a graph "
+        "was made for the steps of an example: export it with a time axis of any size, or say "
+        "in limits.max_length how many steps it heeds"
+    )
+
+
+def _end_of(num_steps: int) -> int:
+    return max(1, int(END * num_steps))
 
 
 def probe(spec: SequenceSpec, chunk_steps: int, profile: Profile | None = None) -> list[Steps]:
@@ -63,6 +114,13 @@ def probe(spec: SequenceSpec, chunk_steps: int, profile: Profile | None = None) 
     """
     random = np.random.default_rng(0)
     usual = map(int, profile.length_quantiles.values()) if profile else MADE_LENGTHS
+    return [_made(spec, it, profile, random) for it in lengths_of(spec, chunk_steps, usual)]
+
+
+def lengths_of(
+    spec: SequenceSpec, chunk_steps: int, usual: Iterable[int] = MADE_LENGTHS
+) -> list[int]:
+    """Lengths to try a graph with, in steps: those that are usual, and around a chunk's."""
     lengths = {
         1,
         chunk_steps,
@@ -70,8 +128,7 @@ def probe(spec: SequenceSpec, chunk_steps: int, profile: Profile | None = None) 
         2 * chunk_steps + 1,  # so that two rows go on into a second chunk, and one into a third
         *usual,
     }
-    wanted = sorted({min(max(length, spec.min_length), spec.max_length) for length in lengths})
-    return [_made(spec, length, profile, random) for length in wanted]
+    return sorted({min(max(length, spec.min_length), spec.max_length) for length in lengths})
 
 
 def _made(
@@ -104,14 +161,21 @@ def _initial_state(spec: SequenceSpec, batch_size: int) -> Arrays:
     }
 
 
-def _run(model: Model, sequences: list[Steps], padding: list[float]) -> list[Arrays]:
-    """One batch of whole sequences, each padded with a value of its own; each one's answers."""
+def run_whole(
+    model: Model, sequences: Sequence[Steps], padding: Sequence[float] = (0.0,)
+) -> list[Arrays]:
+    """One batch of whole sequences, padded with these values in turn; each one's answers."""
     state = _initial_state(model.spec, len(sequences))
     outputs = _run_batch(model, sequences, padding, state)
     return [_row(model.spec, outputs, row, len(s)) for row, s in enumerate(sequences)]
 
 
-def _run_in_chunks(model: Model, sequences: list[Steps], chunk_steps: int) -> list[Arrays]:
+def run_in_chunks(
+    model: Model,
+    sequences: Sequence[Steps],
+    chunk_steps: int,
+    padding: Sequence[float] = (0.0,),
+) -> list[Arrays]:
     """All of them a chunk a run, as the `cells` scheduler does; the short ones leave early."""
     spec = model.spec
     chunks_of: list[list[Arrays]] = [[] for _ in sequences]
@@ -120,7 +184,7 @@ def _run_in_chunks(model: Model, sequences: list[Steps], chunk_steps: int) -> li
         rows = [row for row, sequence in enumerate(sequences) if len(sequence) > start]
         chunks = [sequences[row][start : start + chunk_steps] for row in rows]
         state = {name: values[rows] for name, values in held.items()}
-        outputs = _run_batch(model, chunks, [RUBBISH[row % 3] for row in rows], state)
+        outputs = _run_batch(model, chunks, padding, state)
         for pair in spec.state:
             held[pair.input][rows] = outputs[pair.output]
         for place, row in enumerate(rows):
@@ -140,13 +204,16 @@ def _joined(spec: SequenceSpec, chunks: Sequence[Arrays]) -> Arrays:
     }
 
 
-def _run_batch(model: Model, sequences: list[Steps], padding: list[float], state: Arrays) -> Arrays:
+def _run_batch(
+    model: Model, sequences: Sequence[Steps], padding: Sequence[float], state: Arrays
+) -> Arrays:
     spec = model.spec
     longest = max(map(len, sequences))
     inputs = np.zeros((len(sequences), longest, *spec.step_shape), dtype=spec.dtype)
-    for row, (sequence, value) in enumerate(zip(sequences, padding, strict=True)):
+    for row, sequence in enumerate(sequences):
+        value = padding[row % len(padding)]
         inputs[row, : len(sequence)] = sequence
-        inputs[row, len(sequence) :] = value if spec.dtype.kind == "f" else 1
+        inputs[row, len(sequence) :] = value if spec.dtype.kind == "f" else value != 0
     lengths = np.array([len(sequence) for sequence in sequences], dtype=np.int64)
     outputs = model.run(inputs, lengths, state)
     try:

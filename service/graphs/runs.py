@@ -17,6 +17,9 @@ from service.errors import OutOfMemoryError
 NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Available memory of")
 """What onnxruntime says in various places when there is no more memory to be had."""
 
+FATAL = 4
+"""What onnxruntime itself may write to the error stream; that a run failed, its exception says."""
+
 
 class Runs:
     """The runs of one thread."""
@@ -24,6 +27,7 @@ class Runs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._options = onnxruntime.RunOptions()
+        self._options.log_severity_level = FATAL
         self._begun = 0
         self._is_running = False
         self.ended_by: Exception | None = None

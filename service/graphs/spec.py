@@ -25,6 +25,8 @@ class TensorSpec(NamedTuple):
     datatype: str
     shape: tuple[int, ...]
     is_optional: bool = False
+    has_rank: bool = True
+    """Whether the file says how many axes it has; if not, the shape is what was seen at load."""
 
 
 class Signature(NamedTuple):

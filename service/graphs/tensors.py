@@ -26,27 +26,32 @@ class TensorModel:
     Args:
         session: Of the graph.
         outputs: Those that are asked for; None: all.
+        unranked: Inputs and outputs that its file gives no number of axes: onnxruntime says
+            the same of them as of those that have none.
 
     Raises:
         BundleError: An input is no tensor, or no output is one.
     """
 
     def __init__(
-        self, session: onnxruntime.InferenceSession, outputs: Collection[str] | None = None
+        self,
+        session: onnxruntime.InferenceSession,
+        outputs: Collection[str] | None = None,
+        unranked: Collection[str] = (),
     ) -> None:
         self.session = session
         nodes = session.get_outputs()
-        wanted = [_spec(it) for it in nodes if outputs is None or it.name in outputs]
+        wanted = [_spec(it, unranked) for it in nodes if outputs is None or it.name in outputs]
         kept = tuple(output for output in wanted if output.datatype in ONNX_TYPES.values())
         self.left_out = [output for output in wanted if output not in kept]
         """Outputs that are no tensors, such as maps: no protocol has a form for them."""
         if not kept:
             raise BundleError("the graph has no output that is a tensor")
-        inputs = [_spec(node) for node in session.get_inputs()]
+        inputs = [_spec(node, unranked) for node in session.get_inputs()]
         for node in inputs:
             if node.datatype not in ONNX_TYPES.values():
                 raise BundleError(f"the graph's input {node.name} is a {node.datatype}, no tensor")
-        defaults = [_spec(node, True) for node in session.get_overridable_initializers()]
+        defaults = [_spec(node, (), True) for node in session.get_overridable_initializers()]
         self.signature = Signature((*inputs, *defaults), kept)
         self._names = [output.name for output in kept]
         self._has_bf16 = any(it.datatype == "BF16" for it in (*inputs, *defaults, *kept))
@@ -96,6 +101,7 @@ def _array(value: onnxruntime.OrtValue) -> NDArray[Any]:
     return np.array(bits, np.uint16).reshape(shape)
 
 
-def _spec(node: Any, is_optional: bool = False) -> TensorSpec:
+def _spec(node: Any, unranked: Collection[str], is_optional: bool = False) -> TensorSpec:
     shape = tuple(axis if isinstance(axis, int) else -1 for axis in node.shape or ())
-    return TensorSpec(node.name, ONNX_TYPES.get(node.type, node.type), shape, is_optional)
+    datatype = ONNX_TYPES.get(node.type, node.type)
+    return TensorSpec(node.name, datatype, shape, is_optional, node.name not in unranked)

@@ -12,12 +12,15 @@ import structlog
 from service.description import Description, read_description
 from service.engine.engine import Engine
 from service.errors import BundleError, DrainingError
-from service.graphs.batchable import find_obstacle
+from service.graphs.batchable import obstacle_of_operators, try_out
+from service.graphs.company import find_obstacle
 from service.graphs.decoder import Decoder
 from service.graphs.decoder_check import check_decoder
 from service.graphs.described import describe
-from service.graphs.invariance import TOLERANCE, check_invariance, probe
+from service.graphs.invariance import check_invariance, probe
 from service.graphs.model import OnnxModel
+from service.graphs.onnx_file import read_onnx_file
+from service.graphs.probes.values import TOLERANCE
 from service.graphs.runs import Runs, check_not_ended
 from service.graphs.session import open_session
 from service.graphs.spec import spec_of
@@ -144,7 +147,10 @@ class Loader:
 
     def _serve(self, folder: Path, task: Task, precision: Precision) -> Served:
         manifest = task.manifest
-        session = open_session(read_graph(folder, manifest, precision))
+        graph = read_graph(folder, manifest, precision)
+        session = open_session(graph)
+        if precision == "fp32" and (obstacle := obstacle_of_operators(read_onnx_file(graph))):
+            raise BundleError(f"not batch-invariant: {obstacle}")
         metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         if isinstance(task, DecodingTask):
@@ -164,12 +170,16 @@ class Loader:
 
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""
-        model = describe(open_session(folder / GRAPH_FILE), description)
+        session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
+        model = describe(session, description)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
-        sequences = probe(model.spec, chunk_steps)
-        check_invariance(model, sequences, chunk_steps, has_company=not model.fixed_batch)
+        obstacle = obstacle_of_operators(file)
+        if obstacle and model.spec.state:
+            raise BundleError(f"state: {obstacle}, so of all steps of a chunk too")
+        seen = find_obstacle(model, chunk_steps, not model.fixed_batch)
+        obstacle = obstacle or seen
         bounds = self._bounds
-        if model.fixed_batch:
+        if obstacle:
             bounds = dataclasses.replace(bounds, max_batch_size=1)
         if not model.spec.is_ragged:  # sequences of one length alone run together
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
@@ -177,25 +187,30 @@ class Loader:
         metrics = self._metrics.of_model(name, version)
         cost = calibrate(model, bounds, name)
         scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
-        signature = model.spec.signature()
+        graph, spec = sha256_of(folder), model.spec
+        properties = {"batching": f"one sequence at a time: {obstacle}"} if obstacle else {}
         return self._begin(
-            Served(name, version, sha256_of(folder), signature, scheduler, model.spec)
+            Served(name, version, graph, spec.signature(), scheduler, spec, properties=properties)
         )
 
     def _serve_tensors(self, folder: Path) -> Served:
         """A graph that nothing is known of."""
-        model = TensorModel(open_session(folder / GRAPH_FILE))
-        obstacle = find_obstacle(model)
+        session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
+        model = TensorModel(session, unranked=file.unranked if file else ())
+        seen = try_out(model)
+        obstacle = obstacle_of_operators(file) or seen.obstacle
         name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)
         scheduler = TensorScheduler(model, not obstacle, self._bounds, metrics)
         properties = {"batching": f"one request at a time: {obstacle}" if obstacle else "by rows"}
+        if seen.ignored:
+            properties["ignored"] = f"at load this changed nothing: {seen.ignored}"
         if model.left_out:
             names = ", ".join(f"{spec.name} ({spec.datatype})" for spec in model.left_out)
             properties["left_out"] = f"no tensors: {names}"
         graph = sha256_of(folder)
         return self._begin(
-            Served(name, version, graph, model.signature, scheduler, properties=properties)
+            Served(name, version, graph, seen.signature, scheduler, properties=properties)
         )
 
     def _begin(self, served: Served) -> Served:

@@ -11,8 +11,8 @@ import numpy as np
 
 from service import native
 from service.errors import InvalidRequestError, ServiceError, UnfitTensorsError
-from service.graphs.batchable import AXIS_SIZES, made_rows
 from service.graphs.model import Arrays
+from service.graphs.probes.rows import find_rows
 from service.graphs.tensors import TensorModel
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel, Samples
@@ -168,17 +168,14 @@ class TensorScheduler(Scheduler):
 
 def _measure(model: TensorModel, max_rows: int, budget_s: float) -> Samples:
     """Where the graph can be tried, what a run takes; else a guess, which runs soon correct."""
-    inputs = [spec for spec in model.signature.inputs if not spec.is_optional]
-    for size in AXIS_SIZES:
-        row = made_rows(inputs, size)[0]
-        try:
-            samples = {(1, 1): _seconds(model, row, 1, budget_s)}
-            if max_rows > 1 and samples[1, 1] * max_rows <= budget_s:
-                samples[max_rows, 1] = _seconds(model, row, max_rows, budget_s)
-        except Exception:  # noqa: BLE001 - of any kind: it does not take such axes
-            continue
-        return samples
-    return {(1, 1): UNTRIED_S}
+    rows = find_rows(model)
+    if isinstance(rows, str):
+        return {(1, 1): UNTRIED_S}
+    row = rows.make(rows.kind, np.random.default_rng(0))
+    samples = {(1, 1): _seconds(model, row, 1, budget_s)}
+    if max_rows > 1 and samples[1, 1] * max_rows <= budget_s:
+        samples[max_rows, 1] = _seconds(model, row, max_rows, budget_s)
+    return samples
 
 
 def _seconds(model: TensorModel, row: Arrays, num_rows: int, budget_s: float) -> float:

@@ -47,7 +47,10 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
     (good / "model.onnx").rename(good / "the-graph")
     (good / "model.onnx").symlink_to("the-graph")  # as Kubernetes mounts a ConfigMap
     reasons = {name: reason for name, (_, reason) in graphs.items()}
-    reasons |= {"empty": "onnxruntime can't load the graph", "crossed": "not batch-invariant"}
+    reasons |= {
+        "empty": "onnxruntime can't load the graph",
+        "crossed": "its state is not carried over",
+    }
     reasons["crossed-one"] = "in chunks of 16 steps"
     reasons["linked-graph"] = "model.onnx is a link out of the model's folder"
     with serving(repository, strict_readiness=False) as server:

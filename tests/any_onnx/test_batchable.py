@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from service.graphs.batchable import find_obstacle
+from service.graphs.batchable import try_out
 from service.graphs.session import open_session
 from service.graphs.tensors import TensorModel
 from tests.any_onnx.made import graph, identity, keras_lstm, linear, one_node, tensor, torch_lstm
@@ -51,7 +51,7 @@ def fits_only(size: int) -> onnx.ModelProto:
     ],
 )  # fmt: skip
 def test_rows_that_are_their_own_run_together(model: onnx.ModelProto) -> None:
-    assert find_obstacle(TensorModel(open_session(model.SerializeToString()))) == ""
+    assert try_out(TensorModel(open_session(model.SerializeToString()))).obstacle == ""
 
 
 @pytest.mark.parametrize(
@@ -70,5 +70,5 @@ def test_rows_that_are_their_own_run_together(model: onnx.ModelProto) -> None:
     ],
 )
 def test_what_stands_in_the_way_is_said(model: onnx.ModelProto, reason: str) -> None:
-    found = find_obstacle(TensorModel(open_session(model.SerializeToString())))
+    found = try_out(TensorModel(open_session(model.SerializeToString()))).obstacle
     assert reason in found

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import onnxruntime
 import pytest
@@ -16,7 +15,7 @@ from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
-from service.datatypes import DATATYPES, datatype_of
+from tests.any_onnx.asking import ask, outputs_of
 from tests.any_onnx.made import (
     FEATURES,
     HIDDEN,
@@ -83,31 +82,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(repository: Path) -> Iterator[Server]:
     with serving(repository, engine_threads=2) as server:
         yield server
-
-
-def ask(server: Server, name: str, **inputs: NDArray[Any]) -> httpx.Response:
-    body = {
-        "inputs": [
-            {
-                "name": key,
-                "shape": list(value.shape),
-                "datatype": datatype_of(value.dtype),
-                "data": value.ravel().tolist(),
-            }
-            for key, value in inputs.items()
-        ]
-    }
-    return server.client.post(f"/v2/models/{name}/infer", json=body)
-
-
-def outputs_of(response: httpx.Response) -> dict[str, NDArray[Any]]:
-    assert response.status_code == 200, response.text
-    return {
-        output["name"]: np.array(output["data"], DATATYPES[output["datatype"]]).reshape(
-            output["shape"]
-        )
-        for output in response.json()["outputs"]
-    }
 
 
 def alone(repository: Path, name: str, **inputs: NDArray[Any]) -> dict[str, NDArray[Any]]:

@@ -103,7 +103,7 @@ def _parameters(served: Served, settings: Settings) -> dict[str, str]:
     if served.decodes:
         ours["batching"] = served.batching
     if (spec := served.sequences) is not None:
-        ours["batching"] = served.batching
+        ours.setdefault("batching", served.batching)  # unless there is more to say of it
         ours["max_length"] = str(spec.max_length)
         ours["max_request_sequences"] = str(settings.max_request_sequences)
     return ours

@@ -1,0 +1,1 @@
+"""What graphs are tried with before they serve, and when two answers are the same."""
