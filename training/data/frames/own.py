@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.frames.dataset import Dataset, SequenceSet
+from training.data.limits import longest_accepted
 from training.data.reading import DataError
-
-LENGTH_MARGIN = 4
-"""A model accepts sequences this many times as long as the longest that it learned from."""
 
 Floats = NDArray[np.float32]
 
@@ -60,7 +58,6 @@ def own_dataset(
     """
     if len(np.unique(train.targets)) < 2:
         raise DataError(f"{files[0]}: all sequences are of one class; a classifier needs two")
-    learned = max(map(len, train.sequences))
     return Dataset(
         name=name,
         train=train,
@@ -69,5 +66,5 @@ def own_dataset(
         feature_names=feature_names,
         licence="as given by the user",
         split=f"as given: {files[0].name} and {files[1].name}",
-        max_length=max(LENGTH_MARGIN * learned, *map(len, test.sequences)),
+        max_length=longest_accepted(map(len, train.sequences), map(len, test.sequences)),
     )

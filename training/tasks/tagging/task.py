@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from models.tagging.tagger import TaggerArchitecture, build_tagger
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.tagging.settings import TaggingSettings
 from service.tasks.tagging.spans import OUTSIDE, may_follow
+from training.data.limits import longest_accepted
 from training.data.profile import length_profile
 from training.data.texts.brown import load_brown
 from training.data.texts.conll import load_conll
@@ -32,8 +34,8 @@ from training.tasks.tagging.vocabulary import vocabulary_of
 
 EPOCHS, MIN_STEPS = 12, 300
 BATCH_SIZE = 32
-MAX_LENGTH = 256
-"""Words in a sentence that a model accepts."""
+MIN_LONGEST, MIN_LONGEST_TEXT = 256, 10_000
+"""Words and characters in a sentence that a model accepts at least; more where its data had."""
 TRANSITIONS_FILE = "transitions.npz"
 BASELINE = "most frequent tag of a word"
 
@@ -134,6 +136,7 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
         vocabulary, transitions = objective.vocabulary, transitions_of(model)
         settings = TaggingSettings(
             num_characters=vocabulary.num_characters,
+            max_characters=_longest(data, lambda words: len(" ".join(words)), MIN_LONGEST_TEXT),
             transitions=TRANSITIONS_FILE if transitions else None,
         )
         files = {
@@ -143,7 +146,7 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
         return Contract(
             inputs=Inputs(tokens=vocabulary.tokens()),
             outputs=Outputs(labels=objective.labels, per_step=True),
-            limits=Limits(max_length=MAX_LENGTH),
+            limits=Limits(max_length=_longest(data, len, MIN_LONGEST)),
             quality=scores_of(metrics),
             profile=self.profile(data, objective),
             settings=settings,
@@ -160,3 +163,10 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
         """With the parts' sizes."""
         sizes = {"train": len(data.train), "validation": len(data.validation)}
         return {**super().settings(data), "sentences": sizes}
+
+
+def _longest(data: TaggedText, size: Callable[[list[str]], int], at_least: int) -> int:
+    """What a model accepts of a sentence, by the sizes of those in its data."""
+    learnt = [size(sentence.words) for sentence in data.train]
+    others = [size(sentence.words) for sentence in [*data.validation, *data.test]]
+    return longest_accepted(learnt, others, at_least)

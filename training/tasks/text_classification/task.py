@@ -12,7 +12,8 @@ from torch import nn
 from models import Architecture, SequenceModel, architecture_of, build
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.classification.settings import TextClassificationSettings
-from service.tasks.text.characters import CharacterVocabulary
+from service.tasks.text.characters import CharacterVocabulary, characters_of
+from training.data.limits import longest_accepted
 from training.data.profile import length_profile
 from training.data.texts.labelled import LabelledText, with_validation
 from training.data.texts.languages import load_languages
@@ -29,8 +30,8 @@ from training.tasks.text_classification.objective import (
 
 EPOCHS, MIN_STEPS = 4, 300
 BATCH_SIZE = 64
-MAX_LENGTH = 1_000
-"""Characters in a text that a model accepts."""
+MIN_LONGEST = 1_000
+"""Characters in a text that a model accepts at least; more where its data had longer ones."""
 BASELINE = "naive Bayes on one to three characters"
 
 
@@ -123,10 +124,12 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
         vocabulary = objective.vocabulary
         settings = TextClassificationSettings(buckets=vocabulary.buckets)
         characters = vocabulary.characters
+        others = (len(characters_of(item.text)) for item in [*data.validation, *data.test])
+        max_length = longest_accepted(objective.lengths, others, MIN_LONGEST)
         return Contract(
             inputs=Inputs(tokens=vocabulary.tokens()),
             outputs=Outputs(labels=objective.labels),
-            limits=Limits(max_length=MAX_LENGTH),
+            limits=Limits(max_length=max_length),
             quality=scores_of(metrics),
             profile=self.profile(data, objective),
             settings=settings,

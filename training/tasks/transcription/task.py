@@ -146,7 +146,9 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
 def longest(family: str, data: ConnectedDigits) -> int:
     """Steps of the longest sequence that a model is to accept."""
     if family in KNOWS_POSITIONS:
-        return max(map(len, data.train.frames))
+        return max(
+            len(it) for part in (data.train, data.validation, data.test) for it in part.frames
+        )
     return data.audio.num_frames(int(MAX_DURATION_S * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
 
 

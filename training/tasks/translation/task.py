@@ -23,6 +23,7 @@ from service.tasks.translation.settings import (
     Writing,
 )
 from service.tasks.translation.vocabulary import UNKNOWN, Vocabulary
+from training.data.limits import longest_accepted
 from training.data.pairs.cmudict import load_cmudict
 from training.data.pairs.dates import load_dates
 from training.data.pairs.ddtp import load_ddtp
@@ -46,7 +47,8 @@ BEAM = 4
 SAMPLE = 100
 """Test pairs whose scores are told apart too, for a server to be held against."""
 SPARE = 1.5
-"""A source or a target may be so many times as long as the longest of the training part."""
+"""A source or a target may be so many times as long as the longest of the training part; those of
+the other parts are accepted in any case."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -283,6 +285,9 @@ def written(
     reader = Interpreter(writing, nothing, nothing)
     sources = [reader.source_units(pair.source) for pair in pairs.train]
     targets = [reader.target_units(target) for pair in pairs.train for target in pair.targets]
+    others = [*pairs.validation, *pairs.test]
+    other_sources = [len(reader.source_units(pair.source)) for pair in others]
+    other_targets = [len(reader.target_units(it)) for pair in others for it in pair.targets]
     vocabularies = [
         Vocabulary.learn(units, max_vocabulary, min_count) for units in (sources, targets)
     ]
@@ -290,6 +295,6 @@ def written(
         pairs,
         Interpreter(writing, *vocabularies),
         metric,
-        max_source=round(SPARE * max(map(len, sources))),
-        max_tokens=round(SPARE * max(map(len, targets))) + 1,
+        max_source=longest_accepted(map(len, sources), other_sources, margin=SPARE),
+        max_tokens=longest_accepted(map(len, targets), other_targets, margin=SPARE) + 1,
     )
