@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from service.errors import BundleError
 from service.manifest import MANIFEST_FILE
+from service.reasons import why_not
 from service.tasks.settings import Activation
 
 MAX_LENGTH = 4_096
@@ -139,11 +140,7 @@ def read_description(document: object) -> Description:
     try:
         return Description.model_validate(document)
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, line['loc'])) or MANIFEST_FILE}: {line['msg']}"
-            for line in error.errors()
-        )
         raise BundleError(
             f"{MANIFEST_FILE} has no schema_version, so it is one written by hand, "
-            f"but not valid: {reasons}"
+            f"but not valid: {why_not(error, Description)}"
         ) from error

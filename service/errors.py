@@ -29,7 +29,8 @@ ServiceError 500
     UnsupportedError 501               a part of a protocol that is not here
     InferenceError 500                 the graph failed on this batch (cause logged, not sent)
 
-BundleError is not a ServiceError: it refuses a bundle at load, with its reason.
+BundleError is not a ServiceError: it refuses a bundle at load, with its reason; UnreadableError is
+the one that may be over though no file changes.
 """
 
 from __future__ import annotations
@@ -282,3 +283,7 @@ class InferenceError(ServiceError):
 
 class BundleError(Exception):
     """Raised when a bundle is refused at load: truncated, tampered, newer schema, not invariant."""
+
+
+class UnreadableError(BundleError):
+    """Raised when a bundle's files can't be read now: it is to be tried again as they are."""

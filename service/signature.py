@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
-from service.errors import BundleError
+from service.errors import BundleError, UnreadableError
+from service.reasons import why, why_not
 
 if TYPE_CHECKING:  # an optional dependency
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -74,7 +75,7 @@ def describe_bundle(folder: Path, key_id: str) -> SignedBundle:
             sha256 = hashlib.sha256(content).hexdigest()
             files.append(SignedFile(name=path.name, size=len(content), sha256=sha256))
     except OSError as error:
-        raise BundleError(f"the bundle can't be read: {error}") from error
+        raise UnreadableError(f"the bundle can't be read: {why(error)}") from error
     return SignedBundle(key_id=key_id, model=folder.parent.name, version=folder.name, files=files)
 
 
@@ -91,10 +92,10 @@ def read_signature(folder: Path) -> Signature | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise BundleError(f"{SIGNATURE_FILE} can't be read: {error}") from error
+        raise UnreadableError(f"{SIGNATURE_FILE} can't be read: {why(error)}") from error
     except ValidationError as error:
-        reasons = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise BundleError(f"{SIGNATURE_FILE} is not valid: {'; '.join(reasons)}") from error
+        reasons = why_not(error, Signature)
+        raise BundleError(f"{SIGNATURE_FILE} is not valid: {reasons}") from error
 
 
 def write_signature(folder: Path, bundle: SignedBundle, signature: bytes) -> None:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,6 +24,8 @@ import httpx
 CHECKOUT = Path(__file__).parent.parent
 REPOSITORY = CHECKOUT / "repository"
 START_S = STOP_S = 30.0
+BOUND_BY_PERMISSIONS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Runs a program that permissions bind though root starts it: what has mode 000 is closed."""
 LISTENS = re.compile(r"Uvicorn running on (https?://\S+)")
 
 
@@ -154,6 +156,7 @@ def serving(
     failures_expected: bool = False,
     python: str = sys.executable,
     cwd: Path = CHECKOUT,
+    prefix: Sequence[str] = (),
     **settings: object,
 ) -> Iterator[Server]:
     """A server on a free port, ended by SIGTERM; it must exit with 0 and without a stack trace.
@@ -164,13 +167,14 @@ def serving(
         failures_expected: Stack traces may be in its log.
         python: The interpreter that runs it.
         cwd: Where `python -m service` is called.
+        prefix: Of the command: a program that runs it in another way.
         settings: As in `service.settings`.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SEQSERVE_")}
     options = {"port": 0, "repository": repository or bundles_folder(), **settings}
     environment |= {f"SEQSERVE_{name.upper()}": str(value) for name, value in options.items()}
     process = subprocess.Popen(
-        [python, "-W", "error", "-m", "service"],
+        [*prefix, python, "-W", "error", "-m", "service"],
         cwd=cwd,
         env=environment,
         stderr=subprocess.PIPE,

@@ -157,8 +157,8 @@ def deep_json(folder: Path) -> None:
         (tamper, "has sha256"),
         (truncate, "has 100 bytes, the manifest says"),
         (from_newer_schema, "schema_version 2; this server reads up to 1"),
-        (invalid_json, "model.json can't be read"),
-        (deep_json, "model.json can't be read"),
+        (invalid_json, "model.json is not JSON"),
+        (deep_json, "nested too deeply"),
     ],
 )
 def test_a_damaged_bundle_is_refused_with_its_reason_and_the_others_serve(
@@ -257,7 +257,9 @@ def test_an_empty_repository_is_ready_only_if_that_is_not_strict(
     tmp_path: Path, start: Any
 ) -> None:
     server = start(tmp_path)
-    assert server.repository.index() == []
+    (entry,) = server.repository.index()
+    assert (entry.name, entry.version, entry.state) == (str(tmp_path), "", "UNAVAILABLE")
+    assert f"a graph belongs at {tmp_path}/<name>/1/model.onnx" in entry.reason
     assert not server.repository.is_ready(strict=True)
     assert server.repository.is_ready(strict=False)
 

@@ -32,6 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
+from service.reasons import why_not
 from service.tasks.settings import TaskName
 from training.data.frames.augment import Augmentation
 from training.task import Data, Run
@@ -130,10 +131,7 @@ def read_recipe(name: str, folder: Path = RECIPES) -> RecipeFile:
     except (json.JSONDecodeError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not {path.suffix[1:].upper()}: {error}") from error
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors()
-        )
-        raise ValueError(f"{path}: {reasons}") from error
+        raise ValueError(f"{path}: {why_not(error, RecipeFile)}") from error
 
 
 def all_recipes(folder: Path = RECIPES) -> list[str]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.errors import BundleError
+from service.errors import BundleError, UnreadableError
 from service.manifest.manifest import SCHEMA_VERSION, Manifest
 from service.manifest.parts import Precision
+from service.reasons import why, why_not
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
@@ -30,8 +31,10 @@ def read_document(folder: Path, sha256: str | None = None) -> dict[str, Any]:
     try:
         content = (folder / MANIFEST_FILE).read_bytes()
         document = json.loads(content)
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{MANIFEST_FILE} can't be read: {error}") from error
+    except OSError as error:
+        raise UnreadableError(f"{MANIFEST_FILE} can't be read: {why(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{MANIFEST_FILE} is not JSON: {why(error)}") from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise BundleError(f"{MANIFEST_FILE} was changed after its signature was checked")
     if not isinstance(document, dict):
@@ -58,10 +61,7 @@ def check_manifest(folder: Path, document: dict[str, Any]) -> Manifest:
     try:
         manifest = Manifest.model_validate(document)
     except ValidationError as error:
-        reasons = "; ".join(
-            f"{'.'.join(map(str, line['loc'])) or 'model.json'}: {line['msg']}"
-            for line in error.errors()
-        )
+        reasons = why_not(error, Manifest)
         raise BundleError(f"{MANIFEST_FILE} is not valid: {reasons}") from error
     if manifest.version != folder.name or manifest.name != folder.parent.name:
         raise BundleError(
@@ -89,8 +89,10 @@ def read_graph(folder: Path, manifest: Manifest, precision: Precision = "fp32") 
 def _read_verified(path: Path, num_bytes: int, sha256: str) -> bytes:
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleError(f"{path.name} is missing") from None
     except OSError as error:
-        raise BundleError(f"{path.name} can't be read: {error}") from error
+        raise UnreadableError(f"{path.name} can't be read: {why(error)}") from error
     if len(content) != num_bytes:
         raise BundleError(f"{path.name} has {len(content)} bytes, the manifest says {num_bytes}")
     digest = hashlib.sha256(content).hexdigest()

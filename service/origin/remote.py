@@ -16,6 +16,7 @@ import structlog
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.origin.mirror import Mirror
+from service.reasons import why
 
 log = structlog.get_logger(__name__)
 
@@ -51,24 +52,42 @@ class RemoteFolder:
         self._url = url
         self._options = options
         self._mirror = Mirror(cache)
+        self._told: dict[str, str] = {}
         self.path = self._mirror.path
         """The copy, a folder as any repository is."""
 
-    def refresh(self) -> None:
-        """Make the copy like the remote.
+    def refresh(self) -> dict[str, str]:
+        """Make the copy like the remote; what can't be had leaves its copy, if any, as it was.
 
-        Raises nothing: what can't be had is logged, and its copy, if any, stays as it was.
+        Returns:
+            Why it can't, by the name of the model; empty for all of it. The log tells what is new.
         """
         try:
-            self._mirror_all()
+            faults = self._mirror_all()
         except Exception as error:  # noqa: BLE001 - each backend has errors of its own
-            said = {"url": show(self._url), "reason": self._reason(error)}
+            faults = {"": self._reason(error)}
+        self._tell(faults)
+        return {
+            place.partition("/")[0]: f"{place or show(self._url)} can't be copied: {reason}"
+            for place, reason in faults.items()
+        }
+
+    def _tell(self, faults: dict[str, str]) -> None:
+        news = {
+            place: reason for place, reason in faults.items() if self._told.get(place) != reason
+        }
+        self._told = faults
+        for place, reason in news.items():
+            if place:
+                log.error("remote bundle not copied", bundle=place, reason=reason)
+                continue
+            said = {"url": show(self._url), "reason": reason}
             if self._mirror.is_empty:
                 log.error("remote repository can't be read, and there is no copy of it", **said)
             else:
                 log.warning("remote repository can't be read, its copy serves", **said)
 
-    def _mirror_all(self) -> None:
+    def _mirror_all(self) -> dict[str, str]:
         import fsspec  # an optional dependency
 
         remote, root = fsspec.url_to_fs(self._url, **self._options)
@@ -76,12 +95,14 @@ class RemoteFolder:
             remote.invalidate_cache()
             parts = list_parts(remote, root)
             if not parts:  # a wrong prefix, rather than a wish to serve nothing
-                raise FileNotFoundError("it lists no bundle")
-            for place, files in parts.items():
-                self._fetch(remote, place, files)
+                raise FileNotFoundError(f"it lists no bundle, <model>/<version>/{GRAPH_FILE}")
+            faults = {place: self._fetch(remote, place, files) for place, files in parts.items()}
             self._mirror.keep(parts.keys())
+        return {place: fault for place, fault in faults.items() if fault}
 
-    def _fetch(self, remote: Any, place: str, files: Mapping[str, RemoteFile]) -> None:
+    def _fetch(self, remote: Any, place: str, files: Mapping[str, RemoteFile]) -> str:
+        """Copy a version, or what is said of a model; why not, if it can't be had."""
+
         def fill(folder: Path) -> None:
             for name, file in files.items():
                 remote.get_file(file.key, str(folder / name))
@@ -95,11 +116,15 @@ class RemoteFolder:
         try:
             self._mirror.put(place, hashlib.sha256(listed).hexdigest(), fill)
         except Exception as error:  # noqa: BLE001 - one bad bundle must not stop the others
-            log.error("remote bundle not copied", bundle=place, reason=self._reason(error))
+            return self._reason(error)
+        return ""
 
     def _reason(self, error: Exception) -> str:
         """What went wrong, without what is secret."""
-        said = f"{type(error).__name__}: {error}".replace(self._url, show(self._url))
+        words = why(error)
+        if not isinstance(error, OSError | BundleError):
+            words = f"{type(error).__name__}: {words}"
+        said = words.replace(self._url, show(self._url))
         for secret in sorted(_secrets(self._url, self._options), key=len, reverse=True):
             said = said.replace(secret, "***")
         return said

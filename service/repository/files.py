@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from service.repository.layout import versions_in
 from service.repository.policy import CONFIG_FILE, ServingConfig, read_config
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -38,13 +39,25 @@ class Source:
         """
         return read_config(self.folder) if self.given is None else self.given
 
+    @property
+    def has_config(self) -> bool:
+        """Whether the folder itself says what is to serve."""
+        return self.given is None and (self.folder / CONFIG_FILE).exists()
+
     def versions(self) -> dict[str, Stamp]:
-        """The versions that are there, lowest first, and what of their files would change."""
-        found = [path.name for path in _inside(self.folder) if _is_version(path)]
-        return {name: _stamp(self.folder / name) for name in sorted(found, key=int)}
+        """The versions that are there, lowest first, and what of their files would change.
+
+        Raises:
+            OSError: The folder can't be read; one that is gone has none.
+        """
+        return {name: _stamp(self.folder / name) for name in versions_in(self.folder)}
 
     def stamp(self) -> ModelStamp:
-        """What changes when anything does that decides what serves."""
+        """What changes when anything does that decides what serves.
+
+        Raises:
+            OSError: The folder can't be read.
+        """
         return _stamped(self.folder / CONFIG_FILE), self.versions()
 
     def discard(self) -> None:
@@ -53,28 +66,10 @@ class Source:
             self.upload.cleanup()
 
 
-def models_in(folder: Path) -> list[str]:
-    """The names of a repository's models: its folders with a version in them."""
-    return sorted(
-        model.name for model in _inside(folder) if any(_is_version(each) for each in _inside(model))
-    )
-
-
-def _is_version(path: Path) -> bool:
-    return path.name.isascii() and path.name.isdigit() and path.is_dir()
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """What is in a folder; nothing if it is none, or gone."""
-    try:
-        yield from sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
-        return
-
-
 def _stamp(folder: Path) -> Stamp:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return tuple(part for path in files for part in _stamped(path))
+    """Of every file in a folder; what can't be read of it is for who loads it to tell."""
+    paths = (Path(at, name) for at, _, names in os.walk(folder) for name in names)
+    return tuple(part for path in sorted(paths) for part in _stamped(path))
 
 
 def _stamped(path: Path) -> Stamp:
@@ -82,4 +77,6 @@ def _stamped(path: Path) -> Stamp:
         stat = path.stat()
     except FileNotFoundError:
         return ()
+    except OSError as error:
+        return ((str(path), -1, error.errno or 0),)
     return ((str(path), stat.st_size, stat.st_mtime_ns),)

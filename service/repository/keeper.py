@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -15,12 +15,14 @@ from service.errors import (
     ModelNotFoundError,
 )
 from service.memory import give_back_memory
+from service.reasons import why
 from service.repository.catalog import Catalog
 from service.repository.changes import Change, Load
-from service.repository.files import ModelStamp, Source, models_in
+from service.repository.files import ModelStamp, Source
 from service.repository.loading import Loader
 from service.repository.policy import parse_config
 from service.repository.routes import UNLOADED, Entry, Routes
+from service.repository.survey import Survey
 from service.repository.update import Update
 from service.repository.uploads import unpack
 from service.repository.watching import Changes
@@ -39,7 +41,7 @@ class Keeper:
         catalog: Of their models.
         loader: Loads them.
         metrics: Counts those that are refused.
-        refresh: Called before each look at the folder.
+        refresh: Called before each look at the folder; tells what could not be had, and why.
         stops: Whether the server is stopping.
     """
 
@@ -49,15 +51,15 @@ class Keeper:
         catalog: Catalog,
         loader: Loader,
         metrics: Metrics,
-        refresh: Callable[[], None],
+        refresh: Callable[[], Mapping[str, str]],
         stops: Callable[[], bool],
     ) -> None:
         self._folder = folder
         self._catalog = catalog
         self._loader = loader
         self._metrics = metrics
-        self._refresh = refresh
         self._stops = stops
+        self._survey = Survey(folder, catalog, metrics, refresh)
         self._sources: dict[str, Source] = {}
         self._unloaded: set[str] = set()
         self._changes: Changes[ModelStamp] = Changes()
@@ -73,21 +75,25 @@ class Keeper:
         Raises:
             DrainingError: The server stops.
         """
-        self._try_refresh()
-        for name in sorted({*self._catalog.models, *models_in(self._folder)}):
-            self._catalog.required.add(name)
-            self._try_update(name)
+        with self._survey.looking() as models:
+            for name in sorted({*self._catalog.models, *(models or ())}):
+                self._catalog.required.add(name)
+                self._try_update(name)
 
     def look(self) -> None:
-        """Do what changed files say: load, load again, unload.
+        """Do what changed files say: load, load again, unload; nothing if they can't be looked at.
 
         Raises:
             DrainingError: The server stops.
         """
-        self._try_refresh()
-        for name in sorted({*self._catalog.models, *models_in(self._folder)} - self._unloaded):
-            if self._changes.is_over(name, self._source(name).stamp()):
-                self._try_update(name)
+        if not self._survey.succeeded:
+            self.load_all()  # the start's, which could not look
+            return
+        with self._survey.looking() as models:
+            if models is None:
+                return
+            for name in sorted({*self._catalog.models, *models} - self._unloaded):
+                self._try_update(name, only_changed=True)
 
     def apply(self, change: Change) -> None:
         """Do what a request says.
@@ -95,7 +101,8 @@ class Keeper:
         Raises:
             ModelNotFoundError: There is none of this name.
             InvalidRequestError: A file's name or the configuration is not as it should be.
-            BundleRefusedError: A version is not as it should be; what served goes on serving.
+            BundleRefusedError: A version is not as it should be, or can't be read; what served goes
+                on serving.
             StorageError: There is no room for the files that came with it.
         """
         try:
@@ -110,6 +117,9 @@ class Keeper:
         source = self._source_of(change)
         try:
             refused = self._update(source, reload=True)
+        except OSError as error:
+            source.discard()
+            raise BundleRefusedError(f"model {change.name!r} can't be read: {why(error)}") from None
         except BaseException:
             source.discard()
             raise
@@ -119,19 +129,22 @@ class Keeper:
 
     def _source_of(self, change: Load) -> Source:
         name, field = change.name, "parameters.config"
-        missing = ModelNotFoundError(f"the repository has no model {name!r}", "name")
         if not NAME.fullmatch(name):
-            raise missing
+            raise ModelNotFoundError(f"the repository has no model {name!r}", "name")
         config = parse_config(change.config, field) if change.config is not None else None
         if change.files:
             if config is None:
                 raise InvalidRequestError(f"{field} must come with files, if only as {{}}", field)
             return unpack(name, change.files, config)
-        self._refresh()
-        source = Source(self._folder / name, config)
-        if not source.versions():
-            raise missing
-        return source
+        with self._survey.looking() as models:
+            pass  # its end tells what can't be looked at
+        if models is None:
+            raise BundleRefusedError(f"the repository can't be looked at: {self._survey.fault}")
+        if name in models:
+            return Source(self._folder / name, config)
+        if fault := self._catalog.faults.get(name):
+            raise BundleRefusedError(f"model {name!r} is refused: {fault}")
+        raise ModelNotFoundError(f"the repository has no model {name!r}", "name")
 
     def _unload(self, name: str) -> None:
         model = self._catalog.find(name)
@@ -147,19 +160,20 @@ class Keeper:
     def _source(self, name: str) -> Source:
         return self._sources.get(name) or Source(self._folder / name)
 
-    def _try_refresh(self) -> None:
+    def _try_update(self, name: str, only_changed: bool = False) -> None:
+        """Update a model as its files are; the others need not know if that fails."""
+        source = self._source(name)
         try:
-            self._refresh()
-        except Exception:
-            log.exception("the repository can't be brought up to date")
-
-    def _try_update(self, name: str) -> None:
-        try:
-            self._update(self._source(name))
+            if only_changed and not self._changes.is_over(name, source.stamp()):
+                return
+            self._update(source)
         except DrainingError:
             raise
-        except Exception:  # as of a folder that can't be read: the other models need not know
-            log.exception("model not updated", model=name)
+        except OSError as error:
+            self._survey.note(name, why(error))
+        except Exception as error:
+            if self._survey.note(name, f"{type(error).__name__}: {error}"):
+                log.exception("model not updated", model=name)
         give_back_memory()
 
     def _update(self, source: Source, reload: bool = False) -> dict[str, str]:
@@ -172,12 +186,20 @@ class Keeper:
         )
         routes = update.run()
         if update.refused and source.upload is not None:  # it counts as one
-            for loaded in update.fresh:
-                self._loader.unload(loaded)
+            if not update.is_void:
+                for loaded in update.fresh:
+                    self._loader.unload(loaded)
             self._catalog.put(before)
             source.discard()
             return update.refused
-        self._changes.applied(name, stamp)
+        if update.is_unreadable:
+            self._changes.forget(name)  # to be tried again, whatever is found then
+        elif not (reload and update.is_void):
+            self._changes.applied(name, stamp)
+        if update.is_void:
+            # what a request asked for in vain leaves no trace, what the files say is shown
+            self._catalog.put(before if source.given is not None else routes)
+            return update.refused
         self._unloaded.discard(name)
         replaced = self._sources.pop(name, source)
         if routes.entries:

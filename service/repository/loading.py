@@ -35,6 +35,8 @@ from service.manifest import (
     read_graph,
 )
 from service.origin.signatures import Signatures
+from service.reasons import why
+from service.repository.layout import no_graph
 from service.repository.room import Room, version_of
 from service.repository.served import Loaded, Served
 from service.schedulers.bounds import Bounds
@@ -99,7 +101,7 @@ class Loader:
         self._runs.end(DrainingError("the server is stopping"))
 
     def _load_into_room(self, folder: Path) -> Loaded:
-        check_inside(folder)
+        check_files(folder)
         size = self._room.take(folder)
         try:
             return dataclasses.replace(self._load(folder), num_bytes=size)
@@ -138,7 +140,7 @@ class Loader:
         try:
             return self._serve(folder, task, precision)
         except Exception as error:  # noqa: BLE001 - the other precision serves all the same
-            reason = str(error) if isinstance(error, BundleError) else repr(error)
+            reason = str(error) if isinstance(error, BundleError) else why(error)
         self._metrics.repository.load_failures.inc()
         name, version = task.manifest.name, task.manifest.version
         model = {"model": name, "version": version, "precision": precision}
@@ -232,16 +234,21 @@ class Loader:
         return served
 
 
-def check_inside(folder: Path) -> None:
-    """Refuse a version whose files are links to others outside of its folder.
+def check_files(folder: Path) -> None:
+    """Refuse a version that has no graph, or has files outside of its folder, by links.
 
     Raises:
-        BundleError: One is.
+        BundleError: It is so.
+        OSError: One of its files can't be read.
     """
     root = folder.resolve()  # which may itself be linked to, as a copy of a remote one is
     for path in folder.iterdir():
         if not path.resolve().is_relative_to(root):
             raise BundleError(f"{path.name} is a link out of the model's folder")
+        if path.is_file():
+            path.open("rb").close()  # onnxruntime would not say which, nor that it is for now
+    if fault := no_graph(folder):
+        raise BundleError(fault)
 
 
 def sha256_of(folder: Path) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.errors import BundleError, InvalidRequestError
+from service.errors import BundleError, InvalidRequestError, UnreadableError
+from service.reasons import faults, why, why_not
 
 CONFIG_FILE = "serving.json"
 
@@ -26,7 +27,9 @@ class _Part(BaseModel):
 class Versions(_Part):
     """Those that serve: the highest so many, or these, or all."""
 
-    latest: int = Field(1, ge=1, description="so many, the highest that are not refused")
+    latest: int = Field(
+        1, ge=1, strict=True, description="so many, the highest that are not refused"
+    )
     specific: list[Version] | None = Field(None, min_length=1)
     all: bool = False
 
@@ -46,14 +49,14 @@ class Canary(_Part):
     """A version that gets a share of the requests that name none."""
 
     version: Version
-    weight: float = Field(ge=0, le=1, description="its share")
+    weight: float = Field(ge=0, le=1, strict=True, description="its share")
 
 
 class Shadow(_Part):
     """A version that is asked the same as the one that answers, and compared with it."""
 
     version: Version
-    share: float = Field(1.0, ge=0, le=1, description="of the requests")
+    share: float = Field(1.0, ge=0, le=1, strict=True, description="of the requests")
 
 
 class ServingConfig(_Part):
@@ -75,8 +78,25 @@ class ServingConfig(_Part):
         return {*(self.versions.specific or ()), *self.aliases.values(), *self.on_trial}
 
     def candidates(self, versions: Iterable[str]) -> list[str]:
-        """Those of these versions that may answer who names none, the highest first."""
-        return sorted(set(versions) - self.on_trial, key=int, reverse=True)
+        """Those of these versions that may answer who names none, the highest first.
+
+        One on trial is not among them; unless it is also named to serve, and no other is there.
+        """
+        there, specific = set(versions), set(self.versions.specific or ())
+        able = there - self.on_trial or there & specific
+        return sorted(able, key=int, reverse=True)
+
+    def find_fault(self, versions: Collection[str]) -> str:
+        """Why these versions can't serve as it says; empty if they can."""
+        if missing := sorted(self.named - set(versions), key=int):
+            return (
+                f"it names version {', '.join(missing)}, which the repository does not have; "
+                f"there is {', '.join(versions) or 'none'}"
+            )
+        if not self.candidates(versions):
+            trials = ", ".join(sorted(self.on_trial, key=int))
+            return f"there is no version but {trials}, on trial, to answer who names none"
+        return ""
 
     @property
     def count(self) -> float:
@@ -140,14 +160,14 @@ def read_config(folder: Path) -> ServingConfig:
     except FileNotFoundError:
         return ServingConfig()
     except OSError as error:
-        raise BundleError(f"{CONFIG_FILE} can't be read: {error}") from error
+        raise UnreadableError(f"{CONFIG_FILE} can't be read: {why(error)}") from error
     try:
         return ServingConfig.model_validate(json.loads(text))
     except ValidationError as error:
-        wrong = "; ".join(f"{field}: {message}" for field, message in _faults(error))
+        wrong = why_not(error, ServingConfig)
         raise BundleError(f"{CONFIG_FILE} is not valid: {wrong}") from error
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{CONFIG_FILE} is not JSON: {error}") from error
+        raise BundleError(f"{CONFIG_FILE} is not JSON: {why(error)}") from error
 
 
 def parse_config(text: str, field: str) -> ServingConfig:
@@ -163,17 +183,12 @@ def parse_config(text: str, field: str) -> ServingConfig:
     try:
         given = _LoadConfig.model_validate(json.loads(text))
     except ValidationError as error:
-        place, message = _faults(error)[0]
+        place, message, _ = faults(error, _LoadConfig)[0]
         within = f"{field}.{place}" if place else field
         raise InvalidRequestError(f"{within}: {message}", within) from None
     except (ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"{field} is not JSON: {error}", field) from None
+        raise InvalidRequestError(f"{field} is not JSON: {why(error)}", field) from None
     document = given.model_dump(exclude_unset=True, exclude={"version_policy"})
     if given.version_policy is not None:
         document["versions"] = given.version_policy.versions()
     return ServingConfig.model_validate(document)
-
-
-def _faults(error: ValidationError) -> list[tuple[str, str]]:
-    """Each field that is wrong, and what is wrong with it."""
-    return [(".".join(map(str, line["loc"])), line["msg"]) for line in error.errors()]

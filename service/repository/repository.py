@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,11 +15,11 @@ from service.manifest import Precision
 from service.origin.signatures import UNCHECKED, Signatures
 from service.repository.catalog import Catalog
 from service.repository.changes import Change
-from service.repository.files import Source, models_in
 from service.repository.keeper import Keeper
 from service.repository.loading import Loader
 from service.repository.routes import Entry, Routed, Routes
 from service.repository.served import Served
+from service.repository.survey import known_at_first
 from service.repository.watching import Watcher
 from service.schedulers.bounds import Bounds
 from service.telemetry.metrics import Metrics
@@ -38,7 +38,8 @@ class Repository:
         bounds: Of each model's scheduler.
         precision: What answers unless a request says otherwise, where a model has it; else fp32.
         poll_s: Look for changed files every so many seconds; 0: never.
-        refresh: Called before each look at the folder, as to bring it up to date.
+        refresh: Called before each look at the folder, as to bring it up to date; tells what could
+            not be, and why, by the name of a model or empty for all.
         signatures: Says which bundles may serve; default: all.
         random: Decides who gets a canary or is shadowed.
     """
@@ -51,18 +52,11 @@ class Repository:
         bounds: Bounds,
         precision: Precision = "fp32",
         poll_s: float = 0.0,
-        refresh: Callable[[], None] = lambda: None,
+        refresh: Callable[[], Mapping[str, str]] = dict,
         signatures: Signatures = UNCHECKED,
         random: Random | None = None,
     ) -> None:
-        self._catalog = Catalog(
-            *(
-                Routes(name, {}).replace(
-                    *(Entry(name, version) for version in Source(folder / name).versions())
-                )
-                for name in models_in(folder)
-            )
-        )
+        self._catalog = Catalog(*known_at_first(folder))
         self._random = random or Random()
         self._stopping = threading.Event()
         self._scanned = threading.Event()
@@ -101,9 +95,11 @@ class Repository:
     # what is there
 
     def index(self) -> list[Entry]:
-        """Every version of every model, by name, those included that do not serve."""
-        models = self._catalog.models.values()
-        return [entry for model in models for entry in model.entries.values()]
+        """Every version of every model, by name, those included that do not serve.
+
+        Without a version: what lies in the repository and is no model, or can't be looked at.
+        """
+        return self._catalog.index()
 
     def refused(self) -> list[tuple[str, str]]:
         """The models and versions whose files, as they are now, are refused."""
@@ -122,7 +118,7 @@ class Repository:
         """
         if not self._scanned.is_set():
             return False
-        serving = {name for name, model in self._catalog.models.items() if model.serving}
+        serving = {name for name, model in self._catalog.models.items() if model.default}
         required = self._catalog.required & self._catalog.models.keys()
         return not strict or (bool(serving) and required <= serving)
 

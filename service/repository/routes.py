@@ -27,8 +27,8 @@ class Entry:
     state: Literal["LOADING", "READY", "UNLOADING", "UNAVAILABLE"] = "LOADING"
     reason: str = ""
     loaded: Loaded | None = None
-    stamp: Stamp = ()
-    """Of the files that were last tried."""
+    stamp: Stamp | None = None
+    """Of the files that were last tried; None if none were, or they are to be tried again."""
 
     def as_seen(self) -> Entry:
         """As who asks sees it at this moment: one that is quarantined does not answer."""
@@ -72,17 +72,26 @@ class Routes:
         name: Of the model.
         entries: By version.
         config: What leads to which of them.
+        fault: Why another configuration, which is to lead from now on, does not.
     """
 
     name: str
     entries: Mapping[str, Entry]
     config: ServingConfig = dataclasses.field(default_factory=ServingConfig)
+    fault: str = ""
 
     def replace(self, *entries: Entry) -> Routes:
         """The same with other entries for some versions."""
         changed = {**self.entries, **{entry.version: entry for entry in entries}}
         ordered = {version: changed[version] for version in sorted(changed, key=int)}
         return dataclasses.replace(self, entries=ordered)
+
+    def as_seen(self) -> list[Entry]:
+        """Its versions as who asks sees them: those that serve though it is at fault say so too."""
+        return [
+            dataclasses.replace(entry, reason=entry.reason or self.fault) if entry.loaded else entry
+            for entry in self.entries.values()
+        ]
 
     @cached_property
     def serving(self) -> dict[str, Loaded]:
@@ -92,11 +101,11 @@ class Routes:
 
     @cached_property
     def default(self) -> str | None:
-        """The version that answers who names none: the highest, on trial only if there is no other.
+        """The version that answers who names none: the highest that may.
 
-        None if nothing serves.
+        None if there is none: a trial does not become the rule where the rule is bad.
         """
-        able = self.config.candidates(self.serving) or sorted(self.serving, key=int, reverse=True)
+        able = self.config.candidates(self.serving)
         return able[0] if able else None
 
     def find(self, version: str | None) -> Loaded:
@@ -142,7 +151,11 @@ class Routes:
         meant = [entry for entry in self.entries.values() if not entry.is_absent]
         if not meant:
             return ModelNotFoundError(f"model {self.name!r} is not loaded", "name")
-        return _not_ready(meant[-1])
+        waiting = [entry for entry in meant if entry.loaded is None]
+        if not waiting:
+            reason = "all of its versions that serve are on trial"
+            return ModelNotReadyError(f"model {self.name!r} is not ready: {reason}", "name")
+        return _not_ready(waiting[-1])
 
     def _not_there(self, version: str) -> ModelNotFoundError | ModelNotReadyError:
         entry = self.entries.get(self.config.aliases.get(version, version))

@@ -6,6 +6,10 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 S = TypeVar("S")
 
 
@@ -31,13 +35,13 @@ class Changes(Generic[S]):
         return settled and self._applied.get(name) != stamp
 
     def forget(self, name: str) -> None:
-        """This model is gone."""
+        """This model is gone, or is to count as changed."""
         self._applied.pop(name, None)
         self._seen.pop(name, None)
 
 
 class Watcher:
-    """Looks every so many seconds, in a thread of its own.
+    """Looks every so many seconds, in a thread of its own, whatever becomes of a look.
 
     Args:
         interval_s: Between two looks.
@@ -58,4 +62,7 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
-            self._look()
+            try:
+                self._look()
+            except Exception:  # a bug of ours must not be the last look
+                log.exception("look failed")

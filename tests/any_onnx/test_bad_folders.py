@@ -48,7 +48,7 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
     (good / "model.onnx").symlink_to("the-graph")  # as Kubernetes mounts a ConfigMap
     reasons = {name: reason for name, (_, reason) in graphs.items()}
     reasons |= {
-        "empty": "onnxruntime can't load the graph",
+        "empty": "there is no model.onnx: the folder is empty",
         "crossed": "its state is not carried over",
     }
     reasons["crossed-one"] = "in chunks of 16 steps"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -58,35 +58,54 @@ class Expected:
         self.config: dict[str, Any] = {}
         self.is_unloaded = False
 
-    def settle(self) -> bool:
-        """Have serve what is to; whether any version that was tried is refused."""
-        named = {*self.config.get("aliases", {}).values(), *self._on_trial()}
-        policy = self.config.get("versions", {"latest": 1})
+    def settle(self, config: dict[str, Any], is_strict: bool) -> bool:
+        """Have serve what is to; whether any version that was tried is refused.
+
+        Nothing changes if not all that the configuration names can serve; unless nothing did, and
+        nobody is there to be told.
+        """
+        trials = self._on_trial(config)
+        specific = self._specific(config)
+        named = {*config.get("aliases", {}).values(), *trials, *specific}
+        policy = config.get("versions", {"latest": 1})
         count = 9 if policy == "all" else policy.get("latest", 0)
-        if policy != "all":
-            named |= {*policy.get("specific", [])}
+        is_strict |= bool(self.serving)
+        if is_strict and not (named <= self.files.keys() and self._rule(self.files, config)):
+            return True
+        if not trials <= self.files.keys():
+            return True
         able = {
             version: contents if good else self.serving.get(version)
             for version, (contents, good) in self.files.items()
         }
         tried, num_serving = set(named), 0
-        for version in sorted(self.files.keys() - self._on_trial(), reverse=True):
+        for version in sorted(self.files.keys() - trials, reverse=True):
             if num_serving < count:
                 tried.add(version)
             num_serving += version in tried and able[version] is not None
+        if is_strict and any(able.get(version) is None for version in named):
+            return True
+        self.config, self.is_unloaded = config, False
         self.serving = {
             version: contents for version in tried if (contents := able.get(version)) is not None
         }
         return any(not self.files.get(version, ("", False))[1] for version in tried)
 
-    def _on_trial(self) -> set[int]:
-        return {self.config[key]["version"] for key in ("canary", "shadow") if key in self.config}
+    def _on_trial(self, config: dict[str, Any]) -> set[int]:
+        return {config[key]["version"] for key in ("canary", "shadow") if key in config}
+
+    def _specific(self, config: dict[str, Any]) -> set[int]:
+        policy = config.get("versions", {})
+        return set() if policy == "all" else {*policy.get("specific", [])}
+
+    def _rule(self, versions: Iterable[int], config: dict[str, Any]) -> set[int]:
+        """Those of these versions that may answer who names none."""
+        return {*versions} - self._on_trial(config) or {*versions} & self._specific(config)
 
     @property
     def default(self) -> int | None:
         """What answers who names no version."""
-        able = self.serving.keys() - self._on_trial() or self.serving.keys()
-        return max(able, default=None)
+        return max(self._rule(self.serving, self.config), default=None)
 
 
 class LifeCycle(RuleBasedStateMachine):
@@ -150,8 +169,7 @@ class LifeCycle(RuleBasedStateMachine):
         if not self.expected.files:
             assert isinstance(error, ModelNotFoundError)
             return
-        self.expected.config, self.expected.is_unloaded = config, False
-        refused = self.expected.settle()
+        refused = self.expected.settle(config, is_strict=True)
         assert isinstance(error, BundleRefusedError) if refused else error is None
 
     @rule()
@@ -169,9 +187,9 @@ class LifeCycle(RuleBasedStateMachine):
         self.repository._look()
         self.repository._look()
         if not self.expected.is_unloaded:
-            self.expected.settle()
             if not self.expected.files:
                 self.expected.serving, self.expected.config = {}, {}
+            self.expected.settle(self.expected.config, is_strict=False)
 
     @invariant()
     def serves_what_it_should(self) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from service.repository.routes import LEFT_OUT
-from service.repository.update import MISSING
 from tests.http.refusals import check_refusal
 from tests.lifecycle.asking import MODEL, Asking, write_config, write_versions
 from tests.servers import serving
@@ -84,30 +83,49 @@ def test_an_unknown_alias_is_refused_with_its_name(asking: Asking) -> None:
     check_refusal(asking.infer("stabel"), 404, "version", "no version 'stabel'", "1, 10, stable")
 
 
-def test_a_version_that_is_not_there_is_refused_and_the_others_serve(asking: Asking) -> None:
-    response = asking.load({"versions": {"specific": [1, 4]}})
-    check_refusal(response, 400, "", "version 4", MISSING, code="bundle_refused")
-    assert asking.answering() == "1"
-    assert asking.index()["4"] == ("UNAVAILABLE", MISSING)
-    check_refusal(asking.infer("4"), 503, "name", MISSING, code="model_not_ready")
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"versions": {"specific": [1, 4]}},
+        {"aliases": {"stable": 4}},
+        {"canary": {"version": 4, "weight": 0.5}},
+        {"shadow": {"version": 4}},
+    ],
+)
+def test_a_version_that_is_not_there_is_refused_and_nothing_changes(
+    asking: Asking, config: dict[str, Any]
+) -> None:
+    assert asking.load({"versions": {"latest": 2}, "aliases": {"stable": "1"}}).status_code == 200
+    before = asking.index()
+    response = asking.load(config)
+    words = "version 4, which the repository does not have; there is 1, 2, 3, 10"
+    check_refusal(response, 400, "", words, code="bundle_refused")
+    assert asking.index() == before
+    assert (asking.answering(), asking.answering("stable")) == ("10", "1")
 
 
 @pytest.mark.parametrize(
     ("config", "field", "words"),
     [
-        ({"backend": "onnxruntime"}, "backend", ["Extra inputs"]),
-        ({"versions": {"newest": 1}}, "versions.newest", ["Extra inputs"]),
-        ({"versions": {"latest": 0}}, "versions.latest", ["greater than or equal to 1"]),
+        ({"backend": "onnxruntime"}, "backend", ["is unknown"]),
+        ({"version": {"latest": 1}}, "version", ["is unknown; did you mean versions?"]),
+        ({"versions": {"newest": 1}}, "versions.newest", ["is unknown"]),
+        ({"versions": {"latest": 0}}, "versions.latest", ["must be at least 1, not 0"]),
         ({"versions": {"latest": 1, "specific": [1]}}, "versions", ["not several"]),
         ({"versions": {"specific": []}}, "versions.specific", ["at least 1"]),
-        ({"version_policy": {"latest": {"count": 2}}}, "version_policy.latest.count", ["Extra"]),
+        (
+            {"version_policy": {"latest": {"count": 2}}},
+            "version_policy.latest.count",
+            ["is unknown"],
+        ),
         ({"version_policy": {}}, "", ["one of latest, all and specific"]),
         ({"versions": "all", "version_policy": {"all": {}}}, "", ["give one"]),
-        ({"aliases": {"2": "1"}}, "aliases.2.[key]", ["pattern"]),
-        ({"aliases": {"stable": "latest"}}, "aliases.stable", ["pattern"]),
-        ({"canary": {"version": "2", "weight": 1.5}}, "canary.weight", ["less than or equal"]),
-        ({"shadow": {"share": 0.5}}, "shadow.version", ["required"]),
-        (["versions"], "", ["valid dictionary"]),
+        ({"aliases": {"2": "1"}}, "aliases.2", ["pattern"]),
+        ({"aliases": {"stable": "latest"}}, "aliases.stable", ["number of a version, such as 1"]),
+        ({"canary": {"version": "2", "weight": 1.5}}, "canary.weight", ["at most 1"]),
+        ({"canary": {"version": "2", "weight": True}}, "canary.weight", ["must be a number"]),
+        ({"shadow": {"share": 0.5}}, "shadow.version", ["is missing"]),
+        (["versions"], "", ["must be an object"]),
     ],
 )
 def test_a_wrong_configuration_is_refused_by_its_field_and_changes_nothing(
@@ -131,7 +149,7 @@ def test_serving_json_counts_unless_a_request_brings_its_own(tmp_path: Path) -> 
         assert asking.answering("stable") == "1"
         state, reason = bad.index()["1"]
         assert state == "UNAVAILABLE"
-        assert "serving.json is not valid: version: Extra" in reason
+        assert "serving.json is not valid: version: is unknown; did you mean" in reason
         check_refusal(bad.infer(), 503, "name", "serving.json", code="model_not_ready")
         assert asking.load({"versions": {"latest": 1}}).status_code == 200
         assert asking.versions() == ["2"]

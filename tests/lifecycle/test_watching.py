@@ -98,7 +98,7 @@ def test_a_change_is_over_when_two_looks_find_the_same() -> None:
 class ByHand:
     """A repository whose looks the test decides."""
 
-    def __init__(self, folder: Path, refresh: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, folder: Path, refresh: Callable[[], dict[str, str]] = dict) -> None:
         self.engine, metrics = Engine(1), Metrics()
         bounds = bounds_of(Settings(calibration_ms=1))
         self.repository = Repository(folder, self.engine, metrics, bounds, refresh=refresh)
@@ -150,12 +150,13 @@ def test_the_folder_is_brought_up_to_date_before_each_look(folder: Path, tmp_pat
     write_versions(tmp_path, 2)
     synced = [0]
 
-    def refresh() -> None:
+    def refresh() -> dict[str, str]:
         synced[0] += 1
         if synced[0] == 2:
             shutil.copytree(tmp_path / MODEL / "2", folder / MODEL / "2")
         if synced[0] == 4:
             raise ConnectionError("the network is down")
+        return {}
 
     by_hand = ByHand(folder, refresh)
     try:

@@ -35,6 +35,13 @@ class RepositoryMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.look_ok = Gauge(
+            "seqserve_repository_look_ok",
+            "0 while a part of the repository can't be looked at; what serves goes on serving",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.look_ok.set(1)
         self._ready = Gauge(
             "seqserve_ready",
             "1 while readiness answers 200",
