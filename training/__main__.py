@@ -29,8 +29,9 @@ from training.options import (
     read_train_options,
 )
 from training.profiling import profile_bundle
-from training.recipe_commands import add_recipe_commands, summary_of
+from training.recipe_commands import RESUME, add_recipe_commands, summary_of
 from training.run import finished_metrics, train_run
+from training.signals import ended_by_signals
 from training.signing import make_keys, read_key, sign_bundle
 from training.table import tables_are_current, write_tables
 
@@ -42,7 +43,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one command; wrong arguments end it with status 2 and the option's name."""
     parser = make_parser()
     options = parser.parse_args(arguments)
-    options.run(options)
+    with ended_by_signals(getattr(options, "advice", "")):
+        options.run(options)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -57,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=int, default=1, help="of torch (default 1)")
     train.add_argument("--no-export", action="store_true", help="make no bundle")
     _add_repository(train)
-    train.set_defaults(run=lambda options: _train(train, options))
+    train.set_defaults(run=lambda options: _train(train, options), advice=RESUME)
 
     export = commands.add_parser("export", help="make a bundle of a finished run")
     export.add_argument("run_folder", type=Path)

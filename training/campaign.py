@@ -6,9 +6,7 @@ run that was killed goes on, so this can be stopped and started at will.
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from training.card import CARD_FILE, Card
 from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.variant import add_variant, describe, evidence_of
+from training.processes import CommandFailedError, run_all
 from training.recipe_file import RecipeFile, read_recipe
 from training.run import finished_metrics, write_metrics
 
@@ -33,7 +32,7 @@ def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) 
         repository: Where the bundles go.
         jobs: Runs at a time.
     Raises:
-        SystemExit: A run failed; the end of its log is printed.
+        SystemExit: A run failed; what it said of it is printed.
         ValueError: A recipe is not as it should be.
         ExportError: A gate failed.
     """
@@ -52,42 +51,29 @@ def train_seeds(recipes: dict[str, RecipeFile], run_dir: Path, jobs: int) -> Non
     """Train what is not trained yet of these recipes, by name or file.
 
     Raises:
-        SystemExit: A run failed; the end of its log is printed.
+        SystemExit: A run failed; what it said of it is printed.
     """
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        runs = [
-            pool.submit(_train, run_dir, name, seed, also)
-            for name, recipe in recipes.items()
-            for seed, also in [
-                *((seed, None) for seed in recipe.seeds),
-                *((recipe.seeds[0], also) for also in recipe.also),
-            ]
+    commands = [
+        _command(run_dir, name, seed, also)
+        for name, recipe in recipes.items()
+        for seed, also in [
+            *((seed, None) for seed in recipe.seeds),
+            *((recipe.seeds[0], also) for also in recipe.also),
         ]
-        for run in concurrent.futures.as_completed(runs):
-            try:
-                print(run.result())
-            except subprocess.CalledProcessError as error:
-                pool.shutdown(cancel_futures=True)
-                sys.exit(f"failed: {' '.join(error.cmd)}\n{error.output}")
-
-
-def _train(run_dir: Path, name: str, seed: int, also: str | None) -> str:
-    """One run in a process; its last line, which has the scores."""
-    command = [sys.executable, "-m", "training", "run", name]
-    command += ["--seed", str(seed), "--run-dir", str(run_dir), "--resume"]
-    if also:
-        command += ["--also", also]
+    ]
     # one thread from the start: BLAS makes its threads when it is loaded
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=True,
-    )
-    return done.stdout.splitlines()[-1]
+    try:
+        run_all(commands, jobs, environment)
+    except CommandFailedError as error:
+        sys.exit(str(error))
+
+
+def _command(run_dir: Path, name: str, seed: int, also: str | None) -> list[str]:
+    """One run in a process of its own."""
+    command = [sys.executable, "-m", "training", "run", name]
+    command += ["--seed", str(seed), "--run-dir", str(run_dir), "--resume"]
+    return [*command, "--also", also] if also else command
 
 
 def choose_run(run_dir: Path, recipe: RecipeFile) -> Path:

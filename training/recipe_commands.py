@@ -18,6 +18,9 @@ from training.recipe_file import all_recipes, read_recipe
 from training.run import train_run
 from training.search import search
 
+AGAIN = "the same command goes on from the last checkpoint"
+RESUME = f"{AGAIN}, with --resume"
+
 
 def add_recipe_commands(commands: Any, repository: Path) -> None:
     """Add them to the others, with their options.
@@ -43,7 +46,7 @@ def add_recipe_commands(commands: Any, repository: Path) -> None:
         metavar="KEY=VALUE",
         help="another key of the recipe's [data], such as encoding=cp1252; may be repeated",
     )
-    bundles.set_defaults(run=lambda options: _bundles(bundles, options))
+    bundles.set_defaults(run=lambda options: _bundles(bundles, options), advice=AGAIN)
 
     one = commands.add_parser("run", help="train one seed of a recipe, and export nothing")
     one.add_argument("name", help="of the recipe, or its file")
@@ -51,7 +54,7 @@ def add_recipe_commands(commands: Any, repository: Path) -> None:
     one.add_argument("--also", help="on other data that the recipe names")
     one.add_argument("--run-dir", type=Path, default=Path("runs"))
     one.add_argument("--resume", action="store_true", help="go on with a run that was killed")
-    one.set_defaults(run=lambda options: _run(one, options))
+    one.set_defaults(run=lambda options: _run(one, options), advice=RESUME)
 
     side = commands.add_parser("compare", help="train families side by side on a recipe's data")
     side.add_argument("name", help="of the recipe, or its file")
@@ -61,13 +64,15 @@ def add_recipe_commands(commands: Any, repository: Path) -> None:
     side.add_argument("--seeds", type=int, default=3, help="of each family (default 3)")
     side.add_argument("--folder", type=Path, default=Path("runs/compare"))
     side.add_argument("--jobs", type=int, default=2, help="runs at once (default 2)")
-    side.set_defaults(run=lambda options: _compare(side, options))
+    side.set_defaults(run=lambda options: _compare(side, options), advice=AGAIN)
 
     near = commands.add_parser("search", help="look for better settings of a recipe")
     near.add_argument("name", help="of the recipe, or its file")
     near.add_argument("--trials", type=int, default=20, help="to add (default 20)")
     near.add_argument("--folder", type=Path, default=Path("runs/search"))
-    near.set_defaults(run=lambda options: _search(near, options))
+    near.set_defaults(
+        run=lambda options: _search(near, options), advice="the same command adds trials to these"
+    )
 
 
 def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

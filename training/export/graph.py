@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import multiprocessing
+import signal
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -102,9 +103,19 @@ def export_graph(
     fresh.set_forkserver_preload(["onnxscript", "torch.onnx", __name__])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
-        with ProcessPoolExecutor(1, mp_context=fresh) as pool:
-            pool.submit(write or _write_graph, run_folder, path).result()
+        with ProcessPoolExecutor(1, mp_context=fresh, initializer=_die_by_ctrl_c) as pool:
+            try:
+                pool.submit(write or _write_graph, run_folder, path).result()
+            except KeyboardInterrupt:
+                for process in multiprocessing.active_children():
+                    process.kill()  # the pool would wait for its end
+                raise
         return onnx.load(path)
+
+
+def _die_by_ctrl_c() -> None:
+    """At once, without a traceback."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class _Flat(nn.Module):

@@ -1,11 +1,14 @@
-"""What a run shows: a progress bar, a CSV and a TensorBoard log, and two pictures."""
+"""What a run shows: a progress bar or lines, a CSV and a TensorBoard log, and two pictures."""
 
 from __future__ import annotations
 
 import csv
+import math
+import time
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
@@ -14,6 +17,8 @@ from training.fit.checkpoints import Progress as RunProgress
 LOG_FILE = "log.csv"
 CURVE_FILE = "learning_curve.png"
 CONFUSION_FILE = "confusion.png"
+LINE_EVERY_S = 10.0
+"""Where there is no terminal, which a bar needs."""
 
 
 class Reporter:
@@ -30,14 +35,18 @@ class Reporter:
         self.folder = folder
         self.show = show
         self.rows_written = 0
+        console = Console()
+        has_bar = show and console.is_terminal
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[score]:.4f}"),
             TimeRemainingColumn(),
-            disable=not show,
+            console=console,
+            disable=not has_bar,
         )
+        self.lines = Lines(title, num_steps) if show and not has_bar else None
         self.task = self.bar.add_task(title, total=num_steps, loss=float("nan"), score=float("nan"))
         self.writer: SummaryWriter | None = None
 
@@ -55,6 +64,8 @@ class Reporter:
         history = progress.history
         score = history[-1]["validation_score"] if history else float("nan")
         self.bar.update(self.task, completed=progress.step, loss=loss, score=score)
+        if self.lines:
+            self.lines.watch(progress.step, loss, score)
         if self.show and len(history) > self.rows_written:
             self._log(history)
 
@@ -72,6 +83,38 @@ class Reporter:
                 if name != "step":
                     self.writer.add_scalar(name, value, int(row["step"]))
         self.rows_written = len(history)
+
+
+class Lines:
+    """A line now and then: where a run is, and how long it still takes.
+
+    Args:
+        title: Of each line.
+        num_steps: Of the whole run.
+    """
+
+    def __init__(self, title: str, num_steps: int) -> None:
+        self.title = title
+        self.num_steps = num_steps
+        self.began_s = self.written_s = time.monotonic()
+        self.first_step: int | None = None
+        print(f"{title}: training begins", flush=True)
+
+    def watch(self, step: int, loss: float, score: float) -> None:
+        """Write a line if the last one is long ago; the score is NaN before there is one."""
+        now_s = time.monotonic()
+        if self.first_step is None:  # a resumed run begins anywhere
+            self.first_step = step - 1
+        if now_s - self.written_s < LINE_EVERY_S:
+            return
+        self.written_s, taken_s = now_s, now_s - self.began_s
+        left_s = taken_s / (step - self.first_step) * (self.num_steps - step)
+        validation = "" if math.isnan(score) else f"validation {score:.4f}, "
+        print(
+            f"{self.title}: step {step} of {self.num_steps}, loss {loss:.3f}, {validation}"
+            f"{taken_s:.0f} s, at most {left_s:.0f} s left",
+            flush=True,
+        )
 
 
 def draw_learning_curve(folder: Path, history: list[dict[str, float]], best_step: int) -> None:
