@@ -7,6 +7,7 @@ python -m training train --train A_TRAIN.ts --test A_TEST.ts --name gestures
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 
 from service.errors import BundleError
+from training.card import VERSION_PATTERN
 from training.data.frames.dataset import Dataset
 from training.export.bundle import export_run
 from training.export.lint import ExportError
@@ -30,6 +32,7 @@ from training.options import (
 )
 from training.profiling import profile_bundle
 from training.recipe_commands import RESUME, add_recipe_commands, summary_of
+from training.rehearsal import check_writable
 from training.run import finished_metrics, train_run
 from training.signals import ended_by_signals
 from training.signing import make_keys, read_key, sign_bundle
@@ -121,7 +124,14 @@ def _profile(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
 
 def _add_repository(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repository", type=Path, default=REPOSITORY, help="where bundles go")
-    parser.add_argument("--version", default="1", help="of the bundle (default 1)")
+    parser.add_argument("--version", type=_version, default="1", help="of the bundle (default 1)")
+
+
+def _version(text: str) -> str:
+    """A version that a bundle can have."""
+    if not re.fullmatch(VERSION_PATTERN, text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
+    return text
 
 
 def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -131,9 +141,12 @@ def _train(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     threadpool_limits(options.threads)  # NumPy's and scikit-learn's
     run, dataset = read_train_options(options, parser.error)
     folder = options.run_dir / run.name / f"seed-{run.seed}"
+    files = {part: str(path) for part in ("train", "test") if (path := getattr(options, part))}
     try:
-        metrics = train_run(run, dataset, folder, resume=options.resume)
-    except ValueError as error:
+        if not options.no_export:
+            check_writable(options.repository)
+        metrics = train_run(run, dataset, folder, resume=options.resume, files=files)
+    except (OSError, ValueError) as error:
         parser.error(str(error))
     if not PartialState().is_main_process:
         return

@@ -17,6 +17,7 @@ from training.export.bundle import export_run
 from training.export.variant import add_variant, describe, evidence_of
 from training.processes import CommandFailedError, run_all
 from training.recipe_file import RecipeFile, read_recipe
+from training.rehearsal import check_writable
 from training.run import finished_metrics, write_metrics
 
 BUNDLE_VERSION = "1"
@@ -33,10 +34,11 @@ def train_bundles(names: list[str], run_dir: Path, repository: Path, jobs: int) 
         jobs: Runs at a time.
     Raises:
         SystemExit: A run failed; what it said of it is printed.
-        ValueError: A recipe is not as it should be.
+        ValueError: A recipe is not as it should be, or the repository can't be written to.
         ExportError: A gate failed.
     """
     recipes = {name: read_recipe(name) for name in names}
+    check_writable(repository)
     train_seeds(recipes, run_dir, jobs)
     for recipe in recipes.values():
         folder = export_run(choose_run(run_dir, recipe), repository, BUNDLE_VERSION, replace=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from service.manifest import Inputs, Limits, Outputs, Profile, Provenance, Quality, Scores
+from service.manifest import Inputs, Limits, Manifest, Outputs, Profile, Provenance, Quality, Scores
 from service.manifest.settings import Settings
 from service.tasks.features import LogMel
 from service.tasks.settings import TaskName
@@ -19,12 +20,35 @@ CARD_FILE = "card.json"
 WEIGHTS_FILE = "model.pt"
 
 
+def _pattern_of(field: str) -> str:
+    rules = Manifest.model_fields[field].metadata
+    return next(str(rule.pattern) for rule in rules if hasattr(rule, "pattern"))
+
+
+NAME_PATTERN, VERSION_PATTERN = _pattern_of("name"), _pattern_of("version")
+"""Of what a bundle may be called, and of its versions."""
+
+
+def check_name(name: str) -> str:
+    """Give back a name that a bundle can have.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise ValueError(
+            f"{name!r} can't be a bundle's name: it has letters, digits, `.`, `_` and `-` alone, "
+            "a letter or digit first, 100 at most"
+        )
+    return name
+
+
 class Card(BaseModel):
     """The part of a manifest that training knows; export adds what the graph says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str
+    name: str = Field(pattern=NAME_PATTERN)
     task: TaskName = "classification"
     architecture: dict[str, Any]
     inputs: Inputs

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import re
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 from models import FAMILIES, Architecture, architecture_of, build
-from service.manifest import Manifest
+from training.card import check_name
 from training.data.frames.augment import Augmentation
 from training.data.frames.dataset import Dataset
 from training.data.frames.files import LOADERS
@@ -40,9 +39,6 @@ CHOICES = {
     "head": ("last", "mean", "attention"),
     "score": ("additive", "dot"),
 }
-NAME_PATTERN = next(
-    rule.pattern for rule in Manifest.model_fields["name"].metadata if hasattr(rule, "pattern")
-)
 SHARES = ("dropout", "label_smoothing")  # from 0 to under 1
 DEFAULT_FAMILY = "hybrid"
 DEFAULT_SPEAKER = "theo"
@@ -145,8 +141,10 @@ def _load_fsdd(options: argparse.Namespace, refuse: Refuse) -> Dataset:
 
 
 def _check_values(options: argparse.Namespace, refuse: Refuse) -> None:
-    if options.name and not re.fullmatch(NAME_PATTERN, options.name):
-        refuse(f"argument --name: {options.name!r} is not like {NAME_PATTERN}")
+    try:
+        check_name(run_name(options))
+    except ValueError as error:
+        refuse(f"argument --name: {error}")
     for name, value in _given(options, {**SIZES, **RECIPE}).items():
         if name in SHARES:
             if not 0 <= float(str(value)) < 1:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from models import FAMILIES
-from service.manifest import GRAPH_FILE, MANIFEST_FILE
+from service.manifest import GRAPH_FILE, MANIFEST_FILE, beaten_by
 from training.run import METRICS_FILE
 
 SHARES = ("rate", "accuracy", "f1", "match", "coverage", "precision", "recall")
@@ -75,6 +75,7 @@ def problems_table(repository: Path) -> str:
     for problem, group in problems.items():
         metrics = group[0].metrics
         found = {it.family: _mean(it) for it in group}
+        beaten = {it.family for it in group if _beaten_by(it)}
         values = [found[family][0] for family in found]
         best = max(values) if metrics["higher_is_better"] else min(values)
         places = []
@@ -83,6 +84,7 @@ def problems_table(repository: Path) -> str:
                 places.append("")
                 continue
             value, text = found[family]
+            text += " (*not better*)" if family in beaten else ""
             places.append(f"**{text}**" if value == best and len(found) > 1 else text)
         lines.append(
             f"| {problem} | {metrics['task']} | {_named(metrics)} | {_to_beat(metrics)} "
@@ -115,12 +117,14 @@ def problem_table(repository: Path, problem: str) -> str:
     ]
     for it in group:
         seeds = ", ".join(_shown(chief, value) for value in it.seeds)
+        better = _beaten_by(it)
+        reached = _mean(it)[1] + (f" **no better than {' or '.join(better)}**" if better else "")
         rest = "".join(
             f"{_shown(name, it.metrics['test'][name])} | " if name in it.metrics["test"] else " | "
             for name in others
         )
         lines.append(
-            f"| `{it.metrics['name']}` | {_mean(it)[1]} | {seeds} | {rest}"
+            f"| `{it.metrics['name']}` | {reached} | {seeds} | {rest}"
             f"{it.metrics['parameters']:,} | {it.graph_bytes / 1_000:,.0f} kB | {_cpu_s(it)} |"
         )
     for name, value in metrics["baselines"].items():
@@ -140,9 +144,16 @@ def _by_problem(trained: Iterable[Trained]) -> dict[str, list[Trained]]:
 
 
 def _mean(it: Trained) -> tuple[float, str]:
+    """Of the chief metric over the seeds, as it is and as it is shown."""
     value = statistics.mean(it.seeds)
     text = _shown(it.metrics["metric"], value)
     return value, f"{text} ({len(it.seeds)} seeds)" if len(it.seeds) > 1 else text
+
+
+def _beaten_by(it: Trained) -> list[str]:
+    """The baselines that are as good as the mean over the seeds, or better."""
+    higher_is_better = it.metrics["higher_is_better"]
+    return beaten_by(_mean(it)[0], it.metrics["baselines"], higher_is_better=higher_is_better)
 
 
 def _named(metrics: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from models import FAMILIES
 from training.campaign import train_bundles
 from training.compare import TABLE_FILE, compare, families_of
+from training.export.lint import ExportError
 from training.recipe_file import all_recipes, read_recipe
 from training.run import train_run
 from training.search import search
@@ -80,8 +82,10 @@ def _bundles(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         own = (options.name, options.train, options.test)
         names = [_on_own_files(options)] if any(own) else options.names or all_recipes()
         train_bundles(names, options.run_dir, options.repository, options.jobs)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         parser.error(str(error))
+    except ExportError as error:
+        sys.exit(f"not exported: {error}")
 
 
 def _on_own_files(options: argparse.Namespace) -> str:
@@ -115,8 +119,10 @@ def _compare(parser: argparse.ArgumentParser, options: argparse.Namespace) -> No
         recipe = read_recipe(options.name)
         families = options.families or families_of(recipe)
         compare(recipe, families, options.seeds, options.folder, options.jobs)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         parser.error(str(error))
+    except ExportError as error:
+        sys.exit(f"not exported: {error}")
     print((options.folder / TABLE_FILE).read_text())
 
 
@@ -126,7 +132,7 @@ def _search(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Non
     try:
         recipe = read_recipe(options.name)
         found = search(recipe, options.trials, options.folder / recipe.name)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         parser.error(str(error))
     print(f"{options.folder / recipe.name / recipe.name}.json: {found.architecture} {found.fit}")
 
@@ -141,7 +147,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
         data = recipe.load(options.also)
         run = recipe.run(data, options.seed, options.also)
         folder = options.run_dir / run.name / f"seed-{run.seed}"
-        metrics = train_run(run, data, folder, resume=options.resume)
+        files = {} if options.also else recipe.files
+        metrics = train_run(run, data, folder, resume=options.resume, files=files)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     if PartialState().is_main_process:
@@ -149,12 +156,18 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
 
 
 def summary_of(metrics: dict[str, Any], folder: Path) -> str:
-    """What a run reached, in a line."""
+    """What a run reached, in a line; and in another if something simpler reaches as much."""
     metric = metrics["metric"]
     baselines = ", ".join(f"{name} {score:.4f}" for name, score in metrics["baselines"].items())
-    return (
+    reached = (
         f"{metrics['name']} seed {metrics['seed']}: test {metric.replace('_', ' ')} "
         f"{metrics['test'][metric]:.4f} of {metrics['sequences']['test']} sequences, "
         f"validation {metrics['validation'][metric]:.4f}, {baselines}; "
         f"{metrics['steps']} steps, {metrics['cpu_s']:.0f} s of CPU; {folder}"
+    )
+    if not (better := metrics["beaten_by"]):
+        return reached
+    return (
+        f"{reached}\nWARNING: {metrics['name']} seed {metrics['seed']} is no better than "
+        f"{' or '.join(better)}: try another family, more data or other settings before serving it"
     )

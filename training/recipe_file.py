@@ -28,12 +28,13 @@ import inspect
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from service.reasons import why_not
 from service.tasks.settings import TaskName
+from training.card import check_name
 from training.data.frames.augment import Augmentation
 from training.task import Data, Run
 from training.tasks import TASKS
@@ -46,7 +47,9 @@ class RecipeFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="of the bundle; of the file, unless it says another")
+    name: Annotated[str, AfterValidator(check_name)] = Field(
+        description="of the bundle; of the file, unless it says another"
+    )
     task: TaskName
     family: str
     seeds: list[NonNegativeInt] = Field(default=[0], min_length=1)
@@ -65,8 +68,16 @@ class RecipeFile(BaseModel):
         changes = self.also[also] if also else {}
         try:
             return TASKS[self.task].load(**(self.data | changes))  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise ValueError(f"[data]: {why_not(error)}") from error
         except TypeError as error:
             raise ValueError(f"[data]: {error}") from error
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The user's own files, by the part of the data that is read from them."""
+        keys = {"train": "train", "validation": "valid", "test": "test", "series": "file"}
+        return {part: str(self.data[key]) for part, key in keys.items() if self.data.get(key)}
 
     def on_files(
         self, name: str, train: str, test: str, valid: str | None, **options: Any
@@ -82,8 +93,9 @@ class RecipeFile(BaseModel):
             valid: To validate on; a share of the training part if None.
             options: Other keys of `[data]`, such as the files' encoding.
         Raises:
-            ValueError: The task reads no such files.
+            ValueError: No bundle can have this name, or the task reads no such files.
         """
+        check_name(name)
         task = TASKS[self.task]
         files = {"train": train, "test": test} | ({"valid": valid} if valid else {})
         known = inspect.signature(task.load).parameters

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import importlib.metadata
 import json
-import platform
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,20 +12,23 @@ from typing import Any
 from accelerate.utils import set_seed
 
 from models.halves import round_weights
-from service.manifest import Provenance
+from service.manifest import Provenance, beaten_by
 from training.card import Card, save_run
 from training.fit.checkpoints import remove_checkpoints
 from training.fit.loop import Trainer, make_accelerator
 from training.fit.report import Reporter, draw_learning_curve
+from training.rehearsal import check_data, check_room, check_writable, rehearse
+from training.settings import Files, libraries, refuse_changes, settings_of
 from training.task import Contract, Data, Run
 from training.tasks import TASKS
 
 METRICS_FILE = "metrics.json"
 SETTINGS_FILE = "settings.json"
-LIBRARIES = ("torch", "numpy", "accelerate", "scikit-learn")
 
 
-def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> dict[str, Any]:
+def train_run(
+    run: Run, data: Data, folder: Path, *, resume: bool = False, files: Files | None = None
+) -> dict[str, Any]:
     """Train, score the test split once, and write everything into the folder.
 
     Args:
@@ -36,21 +37,35 @@ def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> di
         folder: For checkpoints, logs, pictures, `metrics.json`, `card.json` and `model.pt`.
         resume: Go on from the folder's latest checkpoint, or do nothing if the run is finished;
             otherwise the run starts over.
+        files: What the user calls the parts of the data.
     Returns:
         What `metrics.json` holds.
     Raises:
-        ValueError: The run in the folder has other settings, or the data are too few.
+        ValueError: The run in the folder has other data or settings, the data are not as they
+            should be, the folder can't be written to, or the training diverged.
     """
     task = TASKS[run.task]
-    settings = _settings(run, task.settings(data))
+    settings = settings_of(run, data)
     accelerator = make_accelerator()
-    if accelerator.is_main_process:
-        _prepare_folder(folder, settings, resume=resume)
-    accelerator.wait_for_everyone()
-    if finished := finished_metrics(folder):
-        return finished
+    check_writable(folder)
+    goes_on = resume and (folder / SETTINGS_FILE).exists()
+    if goes_on:
+        _check_unchanged(folder, settings, files or {})
+        if finished := finished_metrics(folder):
+            return finished
+    check_data(task, data)
     set_seed(run.seed)
     model, objective = task.begin(run, data)
+    check_room(folder, model)
+
+    def describe(contract: Contract) -> Card:
+        return _card(run, data, contract, settings)
+
+    baselines = rehearse(task, run, data, model, objective, describe)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process and not goes_on:
+        _start_over(folder, settings)
+    accelerator.wait_for_everyone()
     trainer = Trainer(accelerator, model, objective, run.recipe, run.seed, folder)
     show = accelerator.is_main_process
     title = f"{run.name} seed {run.seed}"
@@ -59,7 +74,8 @@ def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> di
         reporter.watch(trainer.progress, trainer.progress.history[-1]["train_loss"])
     progress, model = trainer.progress, model.cpu()
     round_weights(model)
-    measured = task.measure(model, data, objective)
+    measured = task.measure(model, data, objective) | baselines
+    chief = measured["test"][measured["metric"]]
     metrics = {
         "name": run.name,
         "task": run.task,
@@ -68,7 +84,10 @@ def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> di
         "split": data.split,
         "seed": run.seed,
         **measured,
-        "seeds": {str(run.seed): measured["test"][measured["metric"]]},
+        "seeds": {str(run.seed): chief},
+        "beaten_by": beaten_by(
+            chief, measured["baselines"], higher_is_better=measured["higher_is_better"]
+        ),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "steps": progress.step,
         "best_step": progress.best_step,
@@ -81,17 +100,11 @@ def train_run(run: Run, data: Data, folder: Path, *, resume: bool = False) -> di
         draw_learning_curve(folder, metrics["history"], metrics["best_step"])
         task.draw(folder, data, metrics)
         contract = task.contract(run, data, objective, model, metrics)
-        save_run(folder, _card(run, data, contract, settings), contract.files, model)
+        save_run(folder, describe(contract), contract.files, model)
         # last: it says that the run is finished
         write_metrics(folder, metrics)
     accelerator.wait_for_everyone()
     return metrics
-
-
-def _settings(run: Run, data: dict[str, Any]) -> dict[str, Any]:
-    """All that decides the result, as JSON holds it."""
-    restored: dict[str, Any] = json.loads(json.dumps({**dataclasses.asdict(run), **data}))
-    return restored
 
 
 def finished_metrics(folder: Path) -> dict[str, Any] | None:
@@ -110,27 +123,20 @@ def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:
     partial.replace(folder / METRICS_FILE)
 
 
-def _prepare_folder(folder: Path, settings: dict[str, Any], *, resume: bool) -> None:
-    """Make the folder ready for a run that starts over, or check that it can be resumed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / SETTINGS_FILE
-    if resume and path.exists():
-        if differences := _differences(json.loads(path.read_text()), settings):
-            raise ValueError(f"the run in {folder} has other settings: {'; '.join(differences)}")
-        return
+def _check_unchanged(folder: Path, settings: dict[str, Any], files: Files) -> None:
+    """Refuse to go on with a run that began otherwise."""
+    was, now = json.loads((folder / SETTINGS_FILE).read_text()), dict(settings)
+    if finished_metrics(folder):  # what would compute now has no part in it
+        now["libraries"] = was.get("libraries")
+    advice = "Remove that folder, or give another --run-dir, to train on what there is now"
+    refuse_changes(was, now, f"the run in {folder}", advice, files)
+
+
+def _start_over(folder: Path, settings: dict[str, Any]) -> None:
+    """Leave nothing of an earlier run that could be taken for this one's."""
     remove_checkpoints(folder)
     (folder / METRICS_FILE).unlink(missing_ok=True)
-    path.write_text(json.dumps(settings, indent=1) + "\n")
-
-
-def _differences(was: Any, now: Any, name: str = "") -> list[str]:
-    if isinstance(was, dict) and isinstance(now, dict):
-        return [
-            difference
-            for key in sorted(was.keys() | now.keys())
-            for difference in _differences(was.get(key), now.get(key), f"{name}.{key}".strip("."))
-        ]
-    return [] if was == now else [f"{name} was {was}, now {now}"]
+    (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=1) + "\n")
 
 
 def _card(run: Run, data: Data, contract: Contract, settings: dict[str, Any]) -> Card:
@@ -150,10 +156,7 @@ def _card(run: Run, data: Data, contract: Contract, settings: dict[str, Any]) ->
             split=data.split,
             seed=run.seed,
             hyperparameters={name: settings[name] for name in ("architecture", "recipe")},
-            libraries={
-                "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in LIBRARIES},
-            },
+            libraries=libraries(),
             git_commit=_git_commit(),
             created_utc=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         ),

@@ -16,6 +16,8 @@ from accelerate.utils import set_seed
 from training.fit.checkpoints import Progress
 from training.fit.loop import Trainer, make_accelerator
 from training.recipe_file import RecipeFile
+from training.rehearsal import check_data
+from training.settings import refuse_changes, settings_of
 from training.task import Data
 from training.tasks import TASKS
 
@@ -34,10 +36,12 @@ def search(recipe: RecipeFile, num_trials: int, folder: Path, seed: int = 0) -> 
         folder: For the trials, and `<name>.json`, the recipe that was found.
         seed: Of the trials' weights, and of the search.
     Raises:
-        ValueError: The recipe can't be trained.
+        ValueError: The recipe can't be trained, or the trials that the folder holds are of other
+            data or settings.
     """
     folder.mkdir(parents=True, exist_ok=True)
     data = recipe.load()
+    check_data(TASKS[recipe.task], data)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=recipe.name,
@@ -48,7 +52,13 @@ def search(recipe: RecipeFile, num_trials: int, folder: Path, seed: int = 0) -> 
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=2),
     )
     own = recipe.run(data, seed)
-    if not study.trials:
+    settings = settings_of(own, data)
+    if study.trials:
+        advice = f"Give another --folder, or remove {folder}, to search afresh"
+        was = study.user_attrs.get("settings", {})
+        refuse_changes(was, settings, f"the search in {folder}", advice, recipe.files)
+    else:
+        study.set_user_attr("settings", settings)
         study.enqueue_trial({"learning_rate": own.recipe.learning_rate, "width": 1.0})
 
     def attempt(trial: optuna.Trial) -> float:

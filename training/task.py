@@ -105,9 +105,31 @@ class TrainingTask(ABC, Generic[D, O]):
         """All scores for `metrics.json`; the one place that looks at the test part.
 
         At least `metric`, the name of the chief one, `higher_is_better`, `test` and `validation`
-        (scores by name, the chief one in both), `baselines` (the chief metric on the test part of
-        what a model must beat, by name) and `sequences` (how many each part has).
+        (scores by name, the chief one in both) and `sequences` (how many each part has).
         """
+
+    @abstractmethod
+    def baselines(self, data: D) -> dict[str, Any]:
+        """For `metrics.json` too: `baselines`, the chief metric on the test part of what a model
+
+        must beat, by name; and what else is known of them.
+        """
+
+    def check(self, data: D) -> list[str]:
+        """What keeps the data from being learnt from or scored on.
+
+        Returns:
+            A sentence each, with the part and what to do; all there are, not the first one alone.
+        """
+        return [
+            f"the {name} part is empty: give it sequences"
+            for name, part in self.parts(data).items()
+            if not len(part)
+        ]
+
+    def rehearse(self, model: Any, data: D, objective: O) -> dict[str, Any]:
+        """What `measure` gives, of a model that has learnt nothing; cheaper where that is slow."""
+        return self.measure(model, data, objective)
 
     @abstractmethod
     def contract(
@@ -118,6 +140,14 @@ class TrainingTask(ABC, Generic[D, O]):
     @abstractmethod
     def profile(self, data: D, objective: O) -> Profile:
         """What the training inputs look like."""
+
+    def parts(self, data: D) -> dict[str, Any]:
+        """What is learnt from, validated on and scored, by name, for its digests.
+
+        A part for validation that is drawn from the training part has none of its own.
+        """
+        names = ("train", "validation", "test")
+        return {name: getattr(data, name) for name in names if hasattr(data, name)}
 
     def settings(self, data: D) -> dict[str, Any]:
         """What of the data decides a run's result, to tell a resumed run from another."""

@@ -130,6 +130,6 @@ def _describe(task: Task) -> dict[str, Any]:
         "batching": manifest.batching,
         "explains": manifest.outputs.weights is not None,
         "limits": manifest.limits.model_dump(),
-        "quality": manifest.quality.model_dump(),
+        "quality": manifest.quality.model_dump() | {"beaten_by": manifest.quality.beaten_by},
         **task.describe(),
     }

@@ -27,7 +27,7 @@ from service.manifest.parts import (
     StatePair,
     VariantName,
 )
-from service.manifest.quality import ParityCell, Quality, Scores, Speed, Variant
+from service.manifest.quality import ParityCell, Quality, Scores, Speed, Variant, beaten_by
 
 __all__ = [
     "GRAPH_FILE",
@@ -49,6 +49,7 @@ __all__ = [
     "StatePair",
     "Variant",
     "VariantName",
+    "beaten_by",
     "check_manifest",
     "read_document",
     "read_file",

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, model_validator
 
 from service.manifest.parts import SHA256, Part
+
+
+def beaten_by(score: float, baselines: Mapping[str, float], *, higher_is_better: bool) -> list[str]:
+    """The baselines that are as good as a score or better: a model is worth more than they are."""
+    sign = 1 if higher_is_better else -1
+    return [name for name, value in baselines.items() if sign * value >= sign * score]
 
 
 class Quality(Part):
@@ -16,6 +24,12 @@ class Quality(Part):
     seeds: dict[str, float] = Field(
         default_factory=dict, description="test accuracy of every seed trained with these settings"
     )
+
+    @property
+    def beaten_by(self) -> list[str]:
+        """The baseline, if it is as good or better."""
+        baselines = {"logistic regression": self.baseline_accuracy}
+        return beaten_by(self.test_accuracy, baselines, higher_is_better=True)
 
 
 class Scores(Part):
@@ -31,6 +45,12 @@ class Scores(Part):
     seeds: dict[str, float] = Field(
         default_factory=dict, description="the chief metric of every seed trained so"
     )
+
+    @property
+    def beaten_by(self) -> list[str]:
+        """The baselines that are as good or better."""
+        chief = self.metrics[self.metric]
+        return beaten_by(chief, self.baselines, higher_is_better=self.higher_is_better)
 
     @model_validator(mode="after")
     def _has_its_metric(self) -> Scores:

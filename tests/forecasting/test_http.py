@@ -81,6 +81,7 @@ def test_a_model_says_what_it_takes(client: httpx.Client, model: str) -> None:
     assert (said["task"], said["context"], said["horizon"]) == ("forecasting", CONTEXT, HORIZON)
     assert (said["step_s"], said["covariates"], said["quantiles"]) == (3600, ["holiday"], QUANTILES)
     assert said["quality"]["metrics"]["mae"] < min(said["quality"]["baselines"].values())
+    assert said["quality"]["beaten_by"] == []
 
 
 @every_model

@@ -71,7 +71,7 @@ def test_the_validation_part_is_stratified_and_apart() -> None:
 
 def test_a_set_without_two_of_any_class_can_not_be_validated() -> None:
     whole = SequenceSet([np.zeros((3, 1), np.float32)] * 2, np.array([0, 1]))
-    with pytest.raises(ValueError, match="no class has two training sequences"):
+    with pytest.raises(ValueError, match="no label has two items to learn from"):
         split_validation(whole, 0.2, seed=0)
 
 

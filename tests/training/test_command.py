@@ -10,7 +10,9 @@ import pytest
 
 from tests.training.made import make_part
 from training.__main__ import main, make_parser
+from training.card import load_run
 from training.options import read_train_options, run_name
+from training.recipe_commands import summary_of
 
 
 @pytest.fixture
@@ -81,6 +83,15 @@ def test_own_files_become_a_finished_run(
     assert metrics["settings"]["architecture"]["hidden_size"] == 8
     assert f"test accuracy {metrics['test']['accuracy']:.4f} of 24 sequences" in said
     assert f"logistic regression {metrics['baselines']['logistic regression']:.4f}" in said
+    card, _ = load_run(folder)
+    assert metrics["beaten_by"] == card.quality.beaten_by == []
+    assert "WARNING" not in said
+    baseline = metrics["baselines"]["logistic regression"]
+    metrics["test"]["accuracy"] = baseline
+    quality = card.quality.model_copy(update={"test_accuracy": baseline})
+    assert quality.beaten_by == ["logistic regression"]
+    *_, warning = summary_of(metrics | {"beaten_by": quality.beaten_by}, folder).splitlines()
+    assert warning.startswith("WARNING: peaks seed 0 is no better than logistic regression: try")
     written = (folder / "model.pt").stat().st_mtime_ns
     main([*command, "--resume"])  # finished: nothing is trained again
     assert (folder / "model.pt").stat().st_mtime_ns == written

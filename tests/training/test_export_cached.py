@@ -23,7 +23,8 @@ from training.export.bundle import export_run
 from training.export.cached import CachedCandidate, cached_signature, check_cache
 from training.export.lint import ExportError
 from training.export.verify import check_padding
-from training.run import _card, _settings
+from training.run import _card
+from training.settings import settings_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,9 +51,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    metrics = {**TASK.measure(model.eval(), data, objective), "seeds": {"0": 1.0}}
+    metrics = {
+        **TASK.measure(model.eval(), data, objective),
+        **TASK.baselines(data),
+        "seeds": {"0": 1.0},
+    }
     contract = TASK.contract(run, data, objective, model, metrics)
-    card = _card(run, data, contract, _settings(run, TASK.settings(data)))
+    card = _card(run, data, contract, settings_of(run, data))
     save_run(folder / "run", card, {}, model)
     (folder / "run/metrics.json").write_text(json.dumps(metrics))
     bundle = export_run(folder / "run", folder / "repository")

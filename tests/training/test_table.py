@@ -144,6 +144,16 @@ def test_a_problem_has_a_row_a_model_and_its_baselines(repository: Path) -> None
         problem_table(repository, "poetry")
 
 
+def test_a_model_that_something_simpler_equals_is_marked(repository: Path) -> None:
+    path = repository / "digits-gru" / "1" / "metrics.json"
+    baselines = {"logistic regression": 0.97, "guessing": 0.1}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"baselines": baselines}))
+    *_, row = problems_table(repository).splitlines()
+    assert row.endswith("| **98.0 % (3 seeds)** | 97.0 % (*not better*) |")
+    _, _, _, gru, _ = problem_table(repository, "digits").splitlines()
+    assert gru.startswith("| `digits-gru` | 97.0 % **no better than logistic regression** |")
+
+
 def test_a_stale_table_fails_the_check(
     readme: Path, docs: Path, repository: Path, latencies: Path
 ) -> None:

@@ -202,7 +202,7 @@ def test_a_model_learns_and_says_what_its_manifest_must(family: str) -> None:
         optimizer.zero_grad()
     after = objective.validate(model)
     assert after.score == -after.loss > before.score + 0.5
-    metrics = TASK.measure(model, data, objective)
+    metrics = TASK.measure(model, data, objective) | TASK.baselines(data)
     assert metrics["test"]["nats_per_character"] < metrics["baselines"]["1-grams"]
     contract = TASK.contract(run, data, objective, model, {**metrics, "seeds": {"0": 1.0}})
     assert contract.outputs.labels == data.symbols

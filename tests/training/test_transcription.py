@@ -159,7 +159,7 @@ def test_measures_and_contract_say_what_the_service_needs() -> None:
     torch.manual_seed(0)
     run = run_of()
     model, objective = TASK.begin(run, data())
-    metrics = TASK.measure(model, data(), objective)
+    metrics = TASK.measure(model, data(), objective) | TASK.baselines(data())
     assert metrics["sequences"] == {"train": 20, "validation": 2, "test": 4}
     assert metrics["test"]["digits"] == sum(map(len, data().test.digits))
     found = TASK.contract(run, data(), objective, model, metrics | {"seeds": {"0": 1.0}})

@@ -146,7 +146,7 @@ def test_reversing_is_learnt_from_tables(tmp_path: Path) -> None:
     trainer = Trainer(make_accelerator(), model, objective, run.recipe, 0, tmp_path / "run")
     trainer.fit(lambda progress, loss: None)
     assert isinstance(model, Translator)
-    measured = task.measure(model, data, objective)
+    measured = task.measure(model, data, objective) | task.baselines(data)
     assert measured["test"]["exact_match"] > 0.9
     assert measured["baselines"] == {"copy of the source": pytest.approx(_palindromes(made))}
     contract = task.contract(run, data, objective, model, {**measured, "seeds": {}})

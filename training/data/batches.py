@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
 from training.data.frames.dataset import SequenceSet
+from training.data.held import hold_out_of_each
 
 POOL_BATCHES = 8
 
@@ -134,18 +135,10 @@ def split_validation(
     Raises:
         ValueError: No class has two sequences.
     """
-    random = np.random.default_rng(seed)
-    held: list[int] = []
-    for target in np.unique(whole.targets):
-        members = random.permutation(np.flatnonzero(whole.targets == target))
-        count = min(max(1, round(share * len(members))), len(members) - 1)
-        held.extend(members[:count].tolist())
-    if not held:
-        raise ValueError("no class has two training sequences: nothing to validate on")
-    is_held = np.isin(np.arange(len(whole)), held)
-    return _subset(whole, ~is_held), _subset(whole, is_held)
+    everything = range(len(whole))
+    learnt, held = hold_out_of_each(everything, share, whole.targets.tolist(), seed)
+    return _subset(whole, learnt), _subset(whole, held)
 
 
-def _subset(whole: SequenceSet, chosen: NDArray[np.bool_]) -> SequenceSet:
-    indexes = np.flatnonzero(chosen)
-    return SequenceSet([whole.sequences[index] for index in indexes], whole.targets[indexes])
+def _subset(whole: SequenceSet, places: list[int]) -> SequenceSet:
+    return SequenceSet([whole.sequences[place] for place in places], whole.targets[places])

@@ -8,6 +8,7 @@ with `--cpu` accelerate starts one process, whatever number it is given.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +91,11 @@ class Trainer:
         return self.earlier_cpu_s + time.process_time()
 
     def fit(self, watch: Watcher) -> Progress:
-        """Train to the end or until the score stands still; the model then has the best weights."""
+        """Train to the end or until the score stands still; the model then has the best weights.
+
+        Raises:
+            ValueError: It diverged.
+        """
         progress, recipe = self.progress, self.recipe
         every = max(recipe.evaluate_every, self.batches_per_epoch)
         losses: list[float] = []
@@ -124,6 +129,11 @@ class Trainer:
         """Score the validation part, keep the weights if they are the best yet, save it all."""
         progress = self.progress
         score, loss = self.objective.validate(self.model)
+        if not (math.isfinite(score) and math.isfinite(loss)):
+            raise ValueError(
+                f"the training diverged: after step {progress.step} the validation loss is {loss}; "
+                "a lower learning rate may help"
+            )
         progress.history.append(
             {
                 "step": progress.step,

@@ -17,6 +17,8 @@ from training.fit.checkpoints import Progress as RunProgress
 LOG_FILE = "log.csv"
 CURVE_FILE = "learning_curve.png"
 CONFUSION_FILE = "confusion.png"
+MAX_PICTURE_INCHES = 50.0
+"""A picture of any number of labels fits into memory."""
 LINE_EVERY_S = 10.0
 """Where there is no terminal, which a bar needs."""
 
@@ -135,13 +137,15 @@ def draw_learning_curve(folder: Path, history: list[dict[str, float]], best_step
 
 def draw_confusion(folder: Path, confusion: list[list[int]], labels: list[str]) -> None:
     """Counts of true against answered class, as a PNG."""
-    size = 2.5 + 0.4 * len(labels)
+    size = min(2.5 + 0.4 * len(labels), MAX_PICTURE_INCHES)
     figure = Figure(figsize=(size, size), layout="constrained")
     axes = figure.subplots()
     axes.imshow(confusion, cmap="Blues")
     places = range(len(labels))
-    axes.set_xticks(places, labels, rotation=90 if max(map(len, labels)) > 2 else 0)
-    axes.set_yticks(places, labels)
+    rotation = 90 if max(map(len, labels)) > 2 else 0
+    # `$` would begin a formula
+    axes.set_xticks(places, labels, rotation=rotation, parse_math=False)
+    axes.set_yticks(places, labels, parse_math=False)
     axes.set(xlabel="answered", ylabel="true")
     darkest = max(max(row) for row in confusion)
     for i, row in enumerate(confusion):

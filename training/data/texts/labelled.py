@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-from training.data.held import hold_out
+from training.data.held import hold_out_of_each
 
 
 class Labelled(NamedTuple):
@@ -34,12 +34,13 @@ class LabelledText:
 
 
 def with_validation(data: LabelledText, share: float) -> LabelledText:
-    """The set with a validation part: its own, or a share of its training texts.
+    """The set with a validation part: its own, or a share of its training texts of each label.
 
     Raises:
-        ValueError: There are too few training texts, or no such share.
+        ValueError: No label has two training texts, or no such share.
     """
     if data.validation:
         return data
-    train, validation = hold_out(data.train, share)
+    labels = [item.label for item in data.train]
+    train, validation = hold_out_of_each(data.train, share, labels)
     return dataclasses.replace(data, train=train, validation=validation)

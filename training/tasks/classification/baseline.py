@@ -20,9 +20,5 @@ def baseline_accuracy(dataset: Dataset) -> float:
 
 def _summaries(part: SequenceSet) -> NDArray[np.float64]:
     """Mean and deviation of each feature over time: (count, 2 * features)."""
-    return np.stack(
-        [
-            np.concatenate([frames.mean(axis=0), frames.std(axis=0)]).astype(np.float64)
-            for frames in part.sequences
-        ]
-    )
+    wide = (frames.astype(np.float64) for frames in part.sequences)  # float32 sums may overflow
+    return np.stack([np.concatenate([frames.mean(axis=0), frames.std(axis=0)]) for frames in wide])

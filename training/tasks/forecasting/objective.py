@@ -75,7 +75,7 @@ class ForecastingObjective(Objective):
         """Minus the median's mean error, and the mean pinball loss."""
         steps, truth = self.validation
         answers = answer(model, steps, self.settings)
-        scores = forecast_scores(answers, truth, self.settings, naive_error=1.0)
+        scores = forecast_scores(answers, truth, self.settings, naive_error=None)
         return Validation(-scores["mae"], scores["pinball"])
 
 

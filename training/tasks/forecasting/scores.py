@@ -17,7 +17,10 @@ ALPHAS = (1e1, 1e2, 1e3, 1e4, 1e5)
 
 
 def forecast_scores(
-    answers: Floats | Values, truth: Values, settings: ForecastingSettings, naive_error: float
+    answers: Floats | Values,
+    truth: Values,
+    settings: ForecastingSettings,
+    naive_error: float | None,
 ) -> dict[str, float]:
     """Scores over all known values, in the user's unit but for shares.
 
@@ -27,7 +30,7 @@ def forecast_scores(
         answers: (forecasts, horizon, 1 + quantiles), the mean first.
         truth: (forecasts, horizon), NaN where unknown: it counts in no score.
         settings: Say which quantiles.
-        naive_error: What `mase` divides by, as `naive_error` gives it.
+        naive_error: What `mase` divides by, as `naive_error` gives it; without one there is none.
     """
     known = ~np.isnan(truth)
     target, answers = truth[known], answers[known].astype(np.float64)
@@ -36,20 +39,26 @@ def forecast_scores(
     levels = np.array(settings.quantiles)
     below = target[:, None] - answers[:, 1:]
     mae = float(np.abs(median - target).mean())
+    scaled = {} if naive_error is None else {"mase": mae / naive_error}
     return {
         "mae": mae,
         "mae_of_mean": float(np.abs(answers[:, 0] - target).mean()),
         "rmse": float(np.sqrt(((answers[:, 0] - target) ** 2).mean())),
-        "mase": mae / naive_error,
+        **scaled,
         "pinball": float(np.maximum(levels * below, (levels - 1) * below).mean()),
         "coverage_80": float(((low <= target) & (target <= high)).mean()),
     }
 
 
-def naive_error(data: SeriesSet) -> float:
-    """Mean error of the value one longest season before, over what is learnt from."""
+def naive_error(data: SeriesSet) -> float | None:
+    """Mean error of the value one longest season before, over what is learnt from.
+
+    None where it is 0, as in a series that repeats itself, or no two values are a season apart.
+    """
     values, season = data.learnt.values, data.settings.seasons[-1]
-    return float(np.nanmean(np.abs(values[season:] - values[:-season])))
+    errors = np.abs(values[season:] - values[:-season])
+    known = errors[~np.isnan(errors)]
+    return float(known.mean()) or None if known.size else None
 
 
 def baseline_errors(data: SeriesSet) -> dict[str, dict[str, float]]:
@@ -64,7 +73,8 @@ def baseline_errors(data: SeriesSet) -> dict[str, dict[str, float]]:
     }
     forecasts["mean at that time"] = _mean_at_that_time(data)
     forecasts["median at that time"] = steps[:, settings.context :, USUAL].astype(np.float64)
-    forecasts["ridge"] = _ridge(data)
+    if (ridge := _ridge(data)) is not None:
+        forecasts["ridge"] = ridge
     return {name: _errors(forecast, truth) for name, forecast in forecasts.items()}
 
 
@@ -84,10 +94,12 @@ def _mean_at_that_time(data: SeriesSet) -> Values:
     return mean
 
 
-def _ridge(data: SeriesSet) -> Values:
+def _ridge(data: SeriesSet) -> Values | None:
     """A ridge regression of all steps ahead on the history and what is known of the future.
 
     It too learns differences from the usual; its strength is the one best on the validation part.
+    It needs forecasts whose every step is known: without any, as where weekends have no values and
+    a week is forecast, there is none.
     """
     inputs: dict[str, Any] = {}
     for part in ("train", "validation", "test"):
@@ -98,6 +110,8 @@ def _ridge(data: SeriesSet) -> Values:
         inputs[part] = rows, steps[:, context:, USUAL].astype(np.float64), truth
     rows, usual, truth = inputs["train"]
     complete = ~np.isnan(truth).any(axis=1)
+    if not complete.any():
+        return None
     mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-9)
     fits = [
         Ridge(alpha).fit((rows[complete] - mean) / deviation, (truth - usual)[complete])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from models import Architecture, architecture_of, build
@@ -15,7 +16,7 @@ from models.forecasting import Forecaster
 from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.forecasting.frequency import Step, read_frequency
 from service.tasks.forecasting.settings import Cycle, ForecastingSettings
-from service.tasks.forecasting.steps import USUAL, feature_names
+from service.tasks.forecasting.steps import USUAL, Values, feature_names
 from training.data.frames.dataset import SequenceSet
 from training.data.profile import feature_moments, profile_of
 from training.data.reading import READING_OPTIONS, DataError, Reading, read_text
@@ -23,7 +24,7 @@ from training.data.series.series import Series, SeriesSet, read_series, usual_of
 from training.data.series.traffic import LICENCE, NAME, load_traffic
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
-from training.tasks.forecasting.objective import ForecastingObjective, answer
+from training.tasks.forecasting.objective import VALIDATE_EVERY, ForecastingObjective, answer
 from training.tasks.forecasting.scores import baseline_errors, forecast_scores, naive_error
 
 SHARES = (0.7, 0.1)
@@ -134,7 +135,7 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
     def measure(
         self, model: Forecaster, data: SeriesSet, objective: ForecastingObjective
     ) -> dict[str, Any]:
-        """Errors from every origin of the test part, beside those of simple forecasts."""
+        """Errors from every origin of the test part."""
         settings, scale = data.settings, naive_error(data)
         origins = {
             "test": data.origins("test"),
@@ -146,7 +147,6 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
             steps, truth = data.series.windows(settings, firsts)
             answers = answer(model, steps, settings)
             scores[part] = forecast_scores(answers, truth, settings, scale)
-        baselines = baseline_errors(data)
         return {
             "metric": METRIC,
             "higher_is_better": False,
@@ -156,9 +156,32 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
                 **{part: len(firsts) for part, firsts in origins.items()},
             },
             **scores,
-            "baselines": {name: errors["mae"] for name, errors in baselines.items()},
-            "baselines_rmse": {name: errors["rmse"] for name, errors in baselines.items()},
         }
+
+    def baselines(self, data: SeriesSet) -> dict[str, Any]:
+        """Errors of simple forecasts."""
+        found = baseline_errors(data)
+        return {
+            "baselines": {name: errors["mae"] for name, errors in found.items()},
+            "baselines_rmse": {name: errors["rmse"] for name, errors in found.items()},
+        }
+
+    def check(self, data: SeriesSet) -> list[str]:
+        """Each part has forecasts with known values to score them by."""
+        scored = {part: data.origins(part) for part in ("train", "validation", "test")}
+        # what is scored while the model trains, and by itself
+        scored["validation"] = data.origins("validation", VALIDATE_EVERY)
+        scored["beginning of the test"] = data.origins("test", data.settings.horizon)[:SAMPLE]
+        return [
+            f"the {name} part has no known value in any of its forecasts: the series is cut by "
+            "time, so give one whose values go on"
+            for name, origins in scored.items()
+            if np.isnan(truth_of(data, origins)).all()
+        ]
+
+    def parts(self, data: SeriesSet) -> dict[str, Any]:
+        """The series as a whole, which is cut by time."""
+        return {"series": data.series}
 
     def contract(
         self,
@@ -229,6 +252,13 @@ def series_set(
         if not len(data.origins(part)):
             raise DataError(f"{name}: {count} steps are too few for windows in its {part} part")
     return data
+
+
+def truth_of(data: SeriesSet, origins: NDArray[np.int64]) -> Values:
+    """What came after each origin: (origins, horizon), NaN where unknown."""
+    places = data.series.places(data.settings, origins)[:, data.settings.context :]
+    truth: Values = data.series.values[places]
+    return truth
 
 
 def learnt_windows(data: SeriesSet) -> SequenceSet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ MAX_LENGTH = 4_096
 SLICE_CHARACTERS = 2_000
 """Of the test part's beginning, scored by itself too: few enough to score through a server."""
 NGRAM_ORDERS = (1, 3, 5, 7)
+REHEARSED = 64
+"""Characters that are scored before the training."""
 
 LanguageModel = SequenceModel | CausalTransformer
 
@@ -117,7 +121,6 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
         piece = data.test[:SLICE_CHARACTERS]
         scores["test"]["slice_characters"] = len(piece)
         scores["test"]["slice_nats_per_character"] = nats_per_character(model, piece, begin=begin)
-        size = len(data.symbols)
         return {
             "metric": METRIC,
             "higher_is_better": False,
@@ -127,12 +130,38 @@ class GenerationTask(TrainingTask[TextSet, TextObjective]):
                 "test": len(data.test),
             },
             **scores,
+        }
+
+    def baselines(self, data: TextSet) -> dict[str, Any]:
+        """Nats a character of n-grams, for as many characters as the test part has."""
+        size = len(data.symbols)
+        return {
             "baselines": {
                 f"{order}-grams": ngram_nats(data.train, data.test, size, order)
                 for order in NGRAM_ORDERS
-                if size**order <= MAX_GRAMS
-            },
+                if size**order <= MAX_GRAMS and order <= min(len(data.train), len(data.test))
+            }
         }
+
+    def check(self, data: TextSet) -> list[str]:
+        """Each part has more characters than one, and what is learnt from different ones."""
+        faults = [
+            f"the {name} part has {len(text)} characters: give it two at least"
+            for name, text in self.parts(data).items()
+            if len(text) < 2
+        ]
+        if len(data.symbols) < 2:
+            faults.append("the train part repeats one character: give it a text")
+        return faults
+
+    def rehearse(
+        self, model: LanguageModel, data: TextSet, objective: TextObjective
+    ) -> dict[str, Any]:
+        """Of the beginning of each part: every text of two characters can be scored."""
+        short = dataclasses.replace(data, test=data.test[:REHEARSED])
+        part = copy.copy(objective)
+        part.validation = objective.validation[:REHEARSED]
+        return self.measure(model, short, part)
 
     def profile(self, data: TextSet, objective: TextObjective) -> Profile:
         """Of the windows that it learns from, all of one length."""

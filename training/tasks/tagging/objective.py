@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from service.tasks.tagging.decoding import Decoder
-from service.tasks.tagging.spans import OUTSIDE
+from service.tasks.tagging.spans import is_span_set
 from service.tasks.tagging.viterbi import Transitions
 from service.tasks.text.vocabulary import UNKNOWN, WordVocabulary
 from training.data.batches import Row
@@ -146,7 +146,7 @@ class TaggingObjective(Objective):
 
 def chief_metric(labels: list[str]) -> str:
     """`span_f1` where the labels mark spans, else `accuracy`."""
-    return "span_f1" if OUTSIDE in labels else "accuracy"
+    return "span_f1" if is_span_set(labels) else "accuracy"
 
 
 def field_of(model: Any) -> Any:

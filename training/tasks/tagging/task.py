@@ -105,24 +105,36 @@ class TaggingTask(TrainingTask[TaggedText, TaggingObjective]):
     def measure(
         self, model: SequenceModel, data: TaggedText, objective: TaggingObjective
     ) -> dict[str, Any]:
-        """Accuracy and spans, beside what each word's most frequent tag reaches."""
-        metric = chief_metric(objective.labels)
-        expected = [sentence.tags for sentence in data.test]
-        tags = majority_tags([*data.train, *data.validation], data.test)
-        baseline = tagging_scores(expected, tags, has_spans=data.has_spans)
+        """Accuracy and spans."""
         return {
-            "metric": metric,
+            "metric": chief_metric(objective.labels),
             "higher_is_better": True,
             "sequences": {
                 "train": len(data.train),
                 "validation": len(data.validation),
                 "test": len(data.test),
             },
-            "test_words": sum(map(len, expected)),
+            "test_words": sum(len(sentence.words) for sentence in data.test),
             "test": objective.scores(model, data.test),
             "validation": objective.scores(model, data.validation),
-            "baselines": {BASELINE: baseline[metric]},
         }
+
+    def baselines(self, data: TaggedText) -> dict[str, Any]:
+        """What each word's most frequent tag reaches."""
+        expected = [sentence.tags for sentence in data.test]
+        tags = majority_tags([*data.train, *data.validation], data.test)
+        scores = tagging_scores(expected, tags, has_spans=data.has_spans)
+        return {"baselines": {BASELINE: scores[chief_metric(data.labels())]}}
+
+    def check(self, data: TaggedText) -> list[str]:
+        """Each part has sentences, and what is learnt from more tags than one."""
+        faults = super().check(data)
+        if len(labels := data.labels()) < 2:
+            faults.append(
+                f"the train part, without what is held for validation, has one tag alone "
+                f"({', '.join(labels)}): give more sentences, or a file for validation"
+            )
+        return faults
 
     def contract(
         self,

@@ -92,7 +92,7 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
     def measure(
         self, model: SequenceModel, data: LabelledText, objective: TextObjective
     ) -> dict[str, Any]:
-        """Accuracy, macro F1 and confusion, beside the accuracy of naive Bayes."""
+        """Accuracy, macro F1 and confusion."""
         scores = {
             part: full_scores(
                 objective.answer(model, items), objective.targets(items), objective.labels
@@ -109,8 +109,21 @@ class TextClassificationTask(TrainingTask[LabelledText, TextObjective]):
                 "test": len(data.test),
             },
             **scores,
-            "baselines": {BASELINE: baseline_accuracy(data)},
         }
+
+    def baselines(self, data: LabelledText) -> dict[str, Any]:
+        """The accuracy of naive Bayes."""
+        return {"baselines": {BASELINE: baseline_accuracy(data)}}
+
+    def check(self, data: LabelledText) -> list[str]:
+        """Each part has texts, and of labels only those that are learnt."""
+        known = {*data.labels()}
+        return super().check(data) + [
+            f"the {name} part has texts labelled {', '.join(sorted(unknown))}, of which there are "
+            "none to learn from: give the training part some, or leave these out"
+            for name, part in self.parts(data).items()
+            if (unknown := {item.label for item in part} - known)
+        ]
 
     def contract(
         self,

@@ -98,7 +98,7 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
     def measure(
         self, model: SequenceModel, data: ConnectedDigits, objective: CtcObjective
     ) -> dict[str, Any]:
-        """Error rates, and the errors in each test sequence; beside segmentation by loudness."""
+        """Error rates, and the errors in each test sequence."""
         parts = {"test": data.test, "validation": data.validation}
         found = _decoded(logits_of(model, data.test), objective.blank, "greedy")
         return {
@@ -108,8 +108,19 @@ class TranscriptionTask(TrainingTask[ConnectedDigits, CtcObjective]):
             "sequences": {"train": len(data.train), **{k: len(part) for k, part in parts.items()}},
             **{name: scores(model, part, objective.blank) for name, part in parts.items()},
             "test_errors": distances(found, data.test.digits),
-            "baselines": {"loudness and logistic regression": baseline_error_rate(data)},
         }
+
+    def baselines(self, data: ConnectedDigits) -> dict[str, Any]:
+        """The error rate of segmentation by loudness."""
+        return {"baselines": {"loudness and logistic regression": baseline_error_rate(data)}}
+
+    def check(self, data: ConnectedDigits) -> list[str]:
+        """Each part has sequences, and in some of them something is said."""
+        return super().check(data) + [
+            f"nothing is said in the {name} part: give it sequences with digits"
+            for name, part in self.parts(data).items()
+            if len(part) and not any(part.digits)
+        ]
 
     def contract(
         self,

@@ -46,6 +46,8 @@ TABLE_OPTIONS = READING_OPTIONS | {"source", "target"}
 BEAM = 4
 SAMPLE = 100
 """Test pairs whose scores are told apart too, for a server to be held against."""
+REHEARSED = 4
+"""Pairs of each part that are translated, and their tokens, before the training."""
 SPARE = 1.5
 """A source or a target may be so many times as long as the longest of the training part; those of
 the other parts are accepted in any case."""
@@ -196,15 +198,10 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
     def measure(
         self, model: Translator, data: Texts, objective: TranslationObjective
     ) -> dict[str, Any]:
-        """Scores of the service's own search and of the greedy one, beside the source copied."""
+        """Scores of the service's own search and of the greedy one."""
         model.eval()
         pairs, sample = data.pairs, data.pairs.test[:SAMPLE]
         greedy = data.score(model, pairs.test, beam=1)
-        copied = scores(
-            data.metric,
-            [pair.source for pair in pairs.test],
-            [pair.targets for pair in pairs.test],
-        )
         return {
             "metric": data.metric,
             "higher_is_better": HIGHER_IS_BETTER[data.metric],
@@ -220,8 +217,33 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             },
             "validation": data.score(model, pairs.validation, BEAM),
             "sample": {"sequences": len(sample), **data.score(model, sample, BEAM)},
-            "baselines": {"copy of the source": copied[data.metric]},
         }
+
+    def baselines(self, data: Texts) -> dict[str, Any]:
+        """What the source itself is worth as a translation."""
+        return {"baselines": {"copy of the source": copied(data, data.pairs.test)[data.metric]}}
+
+    def rehearse(
+        self, model: Translator, data: Texts, objective: TranslationObjective
+    ) -> dict[str, Any]:
+        """Of some pairs, but for the scores of copied sources, which all parts can have.
+
+        A model that has learnt nothing does not know when to end, so it is slow.
+        """
+        whole = self.parts(data)
+        few = dataclasses.replace(
+            data.pairs, **{name: part[:REHEARSED] for name, part in whole.items()}
+        )
+        short = dataclasses.replace(data, pairs=few, max_tokens=min(REHEARSED, data.max_tokens))
+        measured = self.measure(model, short, objective)
+        model.train()
+        return measured | {
+            name: measured[name] | copied(data, whole[name]) for name in ("test", "validation")
+        }
+
+    def parts(self, data: Texts) -> dict[str, Any]:
+        """The pairs."""
+        return super().parts(data.pairs)  # type: ignore[arg-type]
 
     def profile(self, data: Texts, objective: TranslationObjective) -> Profile:
         """Of the training sources."""
@@ -248,11 +270,7 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             profile=self.profile(data, objective),
             settings=TranslationSettings(
                 writing=interpreter.writing,
-                example=next(
-                    pair.source
-                    for pair in data.pairs.validation
-                    if not interpreter.read(pair.source).unknown
-                ),
+                example=example_of(data),
                 max_tokens=data.max_tokens,
                 beam=metrics["beam"],
                 memory_width=model.memory_width,
@@ -271,6 +289,19 @@ class TranslationTask(TrainingTask[Texts, TranslationObjective]):
             "train_sequences": len(data.pairs.train),
             "writing": data.interpreter.writing.model_dump(),
         }
+
+
+def copied(data: Texts, pairs: Sequence[Pair]) -> dict[str, float]:
+    """What the sources themselves are worth as translations."""
+    sources = [pair.source for pair in pairs]
+    return scores(data.metric, sources, [pair.targets for pair in pairs])
+
+
+def example_of(data: Texts) -> str:
+    """A source for the documentation: one that is known whole, if there is one."""
+    sources = [pair.source for pair in (*data.pairs.validation, *data.pairs.train)]
+    read = data.interpreter.read
+    return next((source for source in sources if not read(source).unknown), sources[0])
 
 
 def written(
