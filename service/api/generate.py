@@ -24,7 +24,7 @@ from service.api.streaming import StreamCall, event, streaming_endpoint
 from service.calls.asked import Asked, Handler
 from service.calls.call import Call
 from service.calls.exchange import Answer
-from service.codec.bodies import decode_json, wrong_field
+from service.codec.bodies import decode_json, without_nulls, wrong_field
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.tasks.generation.request import GenerationRequest
 from service.tasks.generation.task import Generation
@@ -178,7 +178,7 @@ def _decode_triton(body: bytes) -> tuple[TritonRequest, GenerationRequest]:
     Raises:
         InvalidRequestError: It is not what it should be; the field named.
     """
-    document = decode_json(_object_decoder, body)
+    document = without_nulls(decode_json(_object_decoder, body))
     own = {name: document.pop(name) for name in TritonRequest.__struct_fields__ if name in document}
     try:
         said = msgspec.convert(own, TritonRequest)

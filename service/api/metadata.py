@@ -42,11 +42,12 @@ def is_ready(state: State) -> bool:
 
 def model_metadata(served: Served, versions: list[str]) -> dict[str, Any]:
     """A model's tensors, -1 an axis of any size, and all its versions that serve."""
+    batches = served.scheduler.is_batchable
     body: dict[str, Any] = {
         "name": served.name,
         "versions": versions,
         "platform": "onnx_onnxv1",
-        "inputs": [_described(tensor) for tensor in served.signature.inputs],
+        "inputs": [_input(tensor, batches) for tensor in served.signature.inputs],
         "outputs": [_described(tensor) for tensor in served.signature.outputs],
     }
     if served.properties:
@@ -62,6 +63,12 @@ def repository_index(repository: Repository, only_ready: bool) -> list[dict[str,
         for e in entries
         if e.state == "READY" or not only_ready
     ]
+
+
+def _input(tensor: TensorSpec, batches: bool) -> dict[str, object]:
+    """As Triton's clients know it; they may as well leave the axis of one out."""
+    extra = (1,) if tensor.is_single(batches) else ()
+    return _described(tensor._replace(shape=(*tensor.shape, *extra)))
 
 
 def _described(tensor: TensorSpec) -> dict[str, object]:

@@ -21,6 +21,7 @@ from service.calls.call import Call
 from service.calls.infer import ask
 from service.calls.services import Services
 from service.codec.binary import LENGTH_HEADER, json_bytes
+from service.codec.bodies import BYTE_ORDER_MARK
 from service.codec.compression import WORTH_BYTES
 from service.codec.infer import InferBody, check_written, read_body
 from service.codec.plans import numbers_of
@@ -53,7 +54,8 @@ def infer(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     served = call.served
     header = call.head.json_length
     # a client that does not say what it sends (aiohttp) sends JSON under that type too
-    is_binary = call.head.content_type == "application/octet-stream" and body[:1] != b"{"
+    begins_json = body.startswith((b"{", BYTE_ORDER_MARK))
+    is_binary = call.head.content_type == "application/octet-stream" and not begins_json
     if not header and is_binary:
         raise UnsupportedMediaTypeError(
             f"binary tensors come behind JSON whose length {LENGTH_HEADER} says; "

@@ -47,25 +47,29 @@ def ask(
     if served.sequences is not None:
         work, field = _rows(call, read.arrays, served.sequences), served.sequences.inputs
     else:
-        _check_shapes(read.arrays, served.signature)
+        work = _in_shape(read.arrays, served.signature, served.scheduler.is_batchable)
     timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
     return Asked(served, work, field, timeout_s, read.priority, answer, plan)
 
 
-def _check_shapes(arrays: Arrays, signature: Signature) -> None:
+def _in_shape(arrays: Arrays, signature: Signature, batches: bool) -> Arrays:
     """Refuse tensors of another rank or with other fixed axes than the graph takes."""
     specs = {spec.name: spec for spec in signature.inputs}
-    for index, (name, array) in enumerate(arrays.items()):
+    taken = {}
+    for index, (name, given) in enumerate(arrays.items()):
         wanted = specs[name].shape
-        if not specs[name].has_rank:
-            continue
-        if array.ndim != len(wanted) or any(
-            fixed not in (-1, size) for fixed, size in zip(wanted, array.shape, strict=True)
+        has_one_more = given.shape[len(wanted) :] == (1,)  # as Triton's clients have single values
+        array = given[..., 0] if has_one_more and specs[name].is_single(batches) else given
+        if specs[name].has_rank and (
+            array.ndim != len(wanted)
+            or any(fixed not in (-1, size) for fixed, size in zip(wanted, array.shape, strict=True))
         ):
             field = f"inputs[{index}].shape"
             raise InvalidRequestError(
-                f"{field} is {list(array.shape)}, the model takes {list(wanted)} for {name}", field
+                f"{field} is {list(given.shape)}, the model takes {list(wanted)} for {name}", field
             )
+        taken[name] = array
+    return taken
 
 
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:
@@ -81,8 +85,8 @@ def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:
     call.check_count(batch_size, name)
     if lengths is None:
         counts = [num_steps] * batch_size
-    elif lengths.shape == (batch_size,):
-        counts = lengths.tolist()
+    elif lengths.shape in ((batch_size,), (batch_size, 1)):
+        counts = lengths.ravel().tolist()
     else:
         raise InvalidRequestError(
             f"{lengths_name} has shape {list(lengths.shape)}, {name} has {batch_size} rows",

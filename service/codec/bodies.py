@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,17 +14,28 @@ from service.schedulers.job import NORMAL_PRIORITY, PATIENCE
 
 T = TypeVar("T")
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GOT_NULL = "got `null`"
 UNKNOWN_OR_MISSING = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 
 
 def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     """Decode and check a JSON body.
 
+    A byte order mark before it is passed over; a member that is null, and may be left out, is.
+
     Raises:
         InvalidRequestError: It is not JSON, or a field is missing or of another type (named).
     """
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
-        return decoder.decode(body)
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError as error:
+            if GOT_NULL not in str(error):
+                raise
+            plain = without_nulls(msgspec.json.decode(body))
+            return msgspec.convert(plain, decoder.type, str_keys=True)
     except msgspec.ValidationError as error:
         raise wrong_field(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -33,6 +44,18 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
             message = f"{culprit or 'the body'} is NaN or infinite, which JSON has no number for"
             raise InvalidRequestError(message, culprit) from None
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+
+
+def without_nulls(value: Any) -> Any:
+    """The same JSON without the members of its objects that are null: clients write them for none.
+
+    Elements of arrays stay: there, null is a value that is not known.
+    """
+    if isinstance(value, dict):
+        return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list) and any(isinstance(inner, dict | list) for inner in value):
+        return [without_nulls(inner) for inner in value]
+    return value
 
 
 def wrong_field(error: msgspec.ValidationError, within: str = "") -> InvalidRequestError:

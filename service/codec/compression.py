@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 
 from service.errors import (
@@ -12,6 +13,12 @@ from service.errors import (
 
 CODINGS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 """zlib's window and container by content coding."""
+
+ALIASES = {"x-gzip": "gzip"}
+
+PIECE_BYTES = 64 << 10
+MAX_MEMBERS = 4_096
+"""Of gzip, one after the other: `bgzip` begins one every 64 kB. Each costs, if it is empty too."""
 
 LEVEL = 1
 """The quickest; numbers hardly get smaller by the others."""
@@ -26,36 +33,63 @@ def coding_of(content_encoding: str) -> str | None:
     """The coding of a body; None if it came as it is.
 
     Raises:
-        UnsupportedMediaTypeError: It is none of `CODINGS`.
+        UnsupportedMediaTypeError: It is none of `CODINGS`, or more than one.
     """
-    coding = content_encoding.strip().lower()
-    if coding in ("", "identity"):
+    named = (name.strip() for name in content_encoding.lower().split(","))
+    codings = [ALIASES.get(name, name) for name in named if name not in ("", "identity")]
+    if not codings:
         return None
-    if coding not in CODINGS:
+    if len(codings) > 1 or codings[0] not in CODINGS:
         raise UnsupportedMediaTypeError(
-            f"content encoding {coding} is not read; send {' or '.join(CODINGS)}, or none", FIELD
+            f"content encoding {', '.join(codings)} is not read; send "
+            f"{' or '.join(CODINGS)}, or none",
+            FIELD,
         )
-    return coding
+    return codings[0]
 
 
 def decompress(body: bytes, coding: str, max_bytes: int) -> bytes:
     """A body as it was before; never more of it in memory than is allowed.
 
+    Args:
+        body: One stream; of gzip, one member or several, which are one text together.
+        coding: One of `CODINGS`; deflate with zlib's header or, as some clients send it, without.
+        max_bytes: Of the result.
+
     Raises:
         PayloadTooLargeError: It is longer than `max_bytes`.
         InvalidRequestError: It is not of this coding, or ends before its end.
     """
-    stream = zlib.decompressobj(CODINGS[coding])
-    try:
-        plain = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise InvalidRequestError(f"the body is no {coding}: {error}", FIELD) from None
-    if len(plain) > max_bytes:
-        raise PayloadTooLargeError(f"the body exceeds the limit of {max_bytes} bytes, decompressed")
-    if not stream.eof or stream.unused_data:
-        what = "more follows its" if stream.eof else "it ends before its"
-        raise InvalidRequestError(f"the body is no {coding}: {what} end", FIELD)
-    return plain
+    wbits = -zlib.MAX_WBITS if coding == "deflate" and _is_bare(body) else CODINGS[coding]
+    max_members = MAX_MEMBERS if coding == "gzip" else 1
+    stream, num_members = zlib.decompressobj(wbits), 1
+    plain = io.BytesIO()
+    for start in range(0, len(body), PIECE_BYTES):  # what follows a member is copied
+        piece = body[start : start + PIECE_BYTES]
+        while piece:
+            if stream.eof:
+                if num_members == max_members:
+                    raise InvalidRequestError(
+                        f"the body is no {coding}: more follows its end", FIELD
+                    )
+                stream, num_members = zlib.decompressobj(wbits), num_members + 1
+            try:
+                plain.write(stream.decompress(piece, max_bytes + 1 - plain.tell()))
+            except zlib.error as error:
+                raise InvalidRequestError(f"the body is no {coding}: {error}", FIELD) from None
+            if plain.tell() > max_bytes:
+                raise PayloadTooLargeError(
+                    f"the body exceeds the limit of {max_bytes} bytes, decompressed"
+                )
+            piece = stream.unused_data
+    if not stream.eof:
+        raise InvalidRequestError(f"the body is no {coding}: it ends before its end", FIELD)
+    return plain.getvalue()
+
+
+def _is_bare(body: bytes) -> bool:
+    """Whether it does not begin with zlib's header, as no raw deflate does."""
+    return len(body) >= 2 and (body[0] & 15 != 8 or int.from_bytes(body[:2]) % 31 != 0)
 
 
 def compress(body: bytes, coding: str) -> bytes:

@@ -30,12 +30,12 @@ UNCLASSIFIED = {"BYTES", "BOOL", "BF16"}
 
 
 class Tensor(msgspec.Struct):
-    """One input tensor; its `data` is left out where it is binary."""
+    """One input tensor; its `data` is left out, or null, where it is binary."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: Any = msgspec.UNSET
+    data: Any = None
     parameters: Parameters = {}
 
 
@@ -196,12 +196,12 @@ def array_of(blobs: Blobs, index: int, tensor: Tensor) -> NDArray[Any]:
     check_memory(tensor.parameters, f"{field}.parameters")
     size = tensor.parameters.get("binary_data_size")
     if size is None:
-        if tensor.data is msgspec.UNSET:
+        if tensor.data is None:
             raise InvalidRequestError(
                 f"{field}.data: Object missing required field `data`", f"{field}.data"
             )
         return tensor_array(tensor.data, tensor.shape, tensor.datatype, field)
-    if tensor.data is not msgspec.UNSET:
+    if tensor.data is not None:
         raise InvalidRequestError(
             f"{field} has both data and binary_data_size: give one", f"{field}.data"
         )

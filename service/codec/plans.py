@@ -12,10 +12,10 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from service import native
+from service.codec.bodies import decode_json
 from service.codec.infer import DECODER, InferBody
+from service.errors import InvalidRequestError
 from service.graphs.spec import SequenceSpec
 
 
@@ -58,7 +58,7 @@ def numbers_of(read: InferBody, body: bytes, length: int, spec: SequenceSpec) ->
     if lengths is None:
         counts = [steps] * batch
     else:
-        counts = [] if lengths_name in places else lengths.tolist()
+        counts = [] if lengths_name in places else lengths.ravel().tolist()
     return Numbers(
         is_text, read.num_bytes, inputs_start, batch, steps, features, counts, lengths_start
     )
@@ -86,8 +86,8 @@ def _are_cuts_right(body: bytes, length: int, name: str) -> bool:
     for (start, stop), fill in sorted(fills, reverse=True):
         probe = b"".join((probe[:start], fill, probe[stop:]))
     try:
-        request = DECODER.decode(probe)
-    except msgspec.MsgspecError:  # they are a part of nested arrays
+        request = decode_json(DECODER, probe)
+    except InvalidRequestError:  # they are a part of nested arrays
         return False
     filled = [tensor.name for tensor in request.inputs if tensor.data == [number]]
     return request.id == wanted_id and filled == ([name] if is_text else [])

@@ -17,6 +17,8 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
+from service.codec.bodies import without_nulls
+
 Found = dict[str, Any]
 
 INFER_FIELDS = {"inputs", "id", "outputs", "parameters"}
@@ -82,13 +84,15 @@ def _array(value: Any) -> Any:
 
 
 def _members(item: Any, fields: set[str]) -> Found:
-    """An object's members, which must be of these fields and none twice."""
+    """An object's members, which must be of these fields and none twice; those of null left out."""
     # not items(): that makes Python objects of all that is under them
     found: Found = {name: item[name] for name in item} if isinstance(item, simdjson.Object) else {}
     if not found or len(found) != len(item) or not found.keys() <= fields:
         raise ValueError
     if isinstance(parameters := found.get("parameters"), simdjson.Object):
-        found["parameters"] = parameters.as_dict()
+        found["parameters"] = without_nulls(parameters.as_dict())
+    if None in found.values():
+        return {name: value for name, value in found.items() if value is not None}
     return found
 
 

@@ -28,6 +28,14 @@ class TensorSpec(NamedTuple):
     has_rank: bool = True
     """Whether the file says how many axes it has; if not, the shape is what was seen at load."""
 
+    def has_rows(self, batches: bool) -> bool:
+        """Whether its first axis is the batch, of a model that runs batches or does not."""
+        return batches and not (self.is_optional and -1 not in self.shape[:1])
+
+    def is_single(self, batches: bool) -> bool:
+        """Whether it is one value, or one a row: Triton's clients give that an axis of one."""
+        return self.has_rank and len(self.shape) == int(self.has_rows(batches))
+
 
 class Signature(NamedTuple):
     """The tensors that a model takes and answers."""

@@ -61,7 +61,7 @@ def test_model_metadata(client: httpx.Client, model: str) -> None:
         "platform": "onnx_onnxv1",
         "inputs": [
             {"name": "inputs", "datatype": "FP32", "shape": [-1, -1, 40]},
-            {"name": "lengths", "datatype": "INT64", "shape": [-1]},
+            {"name": "lengths", "datatype": "INT64", "shape": [-1, 1]},
         ],
         "outputs": [LOGITS, *([WEIGHTS] if model in EXPLAINING else [])],
     }

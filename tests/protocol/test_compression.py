@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.codec.compression import CODINGS, WORTH_BYTES, accepted_coding, compress, decompress
-from service.errors import InvalidRequestError
+from service.errors import InvalidRequestError, PayloadTooLargeError
 from tests.http.payloads import frames
 from tests.http.refusals import check_refusal
 from tests.protocol.asking import LENGTH, described, infer, outputs_of
@@ -62,6 +63,71 @@ def test_no_coding_is_one(client: httpx.Client) -> None:
     tensor, _ = described("x", VALUES, "FP32", binary=False)
     response = infer(client, "rows", {"inputs": [tensor]}, headers={"Content-Encoding": "Identity"})
     assert response.status_code == 200
+
+
+def bare(body: bytes) -> bytes:
+    """Deflate without zlib's header, as some clients send it."""
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(body) + stream.flush()
+
+
+def in_members(body: bytes, size: int = 20) -> bytes:
+    """One member of gzip after the other, as `cat` and `bgzip` put them."""
+    return b"".join(gzip.compress(body[at : at + size]) for at in range(0, len(body), size))
+
+
+@pytest.mark.parametrize(
+    ("coding", "compress"),
+    [
+        ("gzip", in_members),
+        ("gzip", lambda body: gzip.compress(body) + gzip.compress(b"")),
+        ("x-gzip", gzip.compress),
+        ("X-GZIP, identity", in_members),
+        ("identity, gzip", gzip.compress),
+        ("gzip,", gzip.compress),
+        ("deflate", bare),
+        ("identity, deflate", zlib.compress),
+    ],
+)
+def test_every_form_that_clients_send_is_read(
+    client: httpx.Client, coding: str, compress: Callable[[bytes], bytes]
+) -> None:
+    tensor, _ = described("x", VALUES, "FP32", binary=False)
+    response = post(client, compress(json.dumps({"inputs": [tensor]}).encode()), coding)
+    assert outputs_of(response)["y"].tolist() == (-VALUES).tolist()
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip, gzip", "deflate, gzip", "gzip, br", "zstd"])
+def test_other_codings_and_two_at_a_time_are_not(client: httpx.Client, coding: str) -> None:
+    check_refusal(post(client, b"{}", coding), 415, "Content-Encoding", coding)
+
+
+@given(st.lists(st.binary(max_size=200_000), min_size=1, max_size=8))
+def test_members_are_one_text(parts: list[bytes]) -> None:
+    whole = b"".join(parts)
+    assert decompress(b"".join(map(gzip.compress, parts)), "gzip", len(whole)) == whole
+    if whole:
+        with pytest.raises(PayloadTooLargeError):
+            decompress(b"".join(map(gzip.compress, parts)), "gzip", len(whole) - 1)
+
+
+@given(st.binary(max_size=2_000))
+def test_deflate_is_read_with_its_header_and_without(body: bytes) -> None:
+    assert decompress(bare(body), "deflate", 2_000) == body
+    assert decompress(zlib.compress(body), "deflate", 2_000) == body
+
+
+@pytest.mark.parametrize("spoil", [lambda body: body[:-1], lambda body: body + b"more"])
+def test_of_several_members_too_the_last_must_be_whole(client: httpx.Client, spoil: Any) -> None:
+    check_refusal(post(client, spoil(in_members(bytes(100))), "gzip"), 400, "Content-Encoding")
+
+
+def test_members_without_end_take_no_time() -> None:
+    empty = gzip.compress(b"") * (16 * 2**20 // 20)
+    started_s = time.process_time()
+    with pytest.raises(InvalidRequestError, match="more follows"):
+        decompress(empty, "gzip", 1 << 20)
+    assert time.process_time() - started_s < 0.5
 
 
 @pytest.mark.parametrize("coding", COMPRESS)

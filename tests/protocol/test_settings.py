@@ -25,11 +25,16 @@ def test_the_configuration_of_a_sequence_model(client: httpx.Client) -> None:
     assert found["platform"] == "onnxruntime_onnx"
     assert found["max_batch_size"] == 12
     assert found["version_policy"] == {"specific": {"versions": [1]}}
-    inputs = {it["name"]: (it["data_type"], it["dims"], it["optional"]) for it in found["input"]}
+    inputs = {it.pop("name"): it for it in found["input"]}
+    plain = {"format": "FORMAT_NONE"}
     assert inputs == {
-        "inputs": ("TYPE_FP32", [-1, 40], False),
-        "lengths": ("TYPE_INT64", [], True),
-    }
+        "inputs": {"data_type": "TYPE_FP32", "dims": [-1, 40], "optional": False, **plain},
+        # of a row it is one value, which Triton's configurations say so
+        "lengths": {
+            "data_type": "TYPE_INT64", "dims": [1], "reshape": {"shape": []}, "optional": True,
+            **plain,
+        },
+    }  # fmt: skip
     assert found["output"] == [{"name": "logits", "data_type": "TYPE_FP32", "dims": [10]}]
     assert found["dynamic_batching"]["priority_levels"] == 3
     assert "sequence_batching" not in found  # which would say that sequence_id is taken

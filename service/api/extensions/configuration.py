@@ -68,8 +68,10 @@ def model_configuration(served: Served, versions: list[str], settings: Settings)
 
 
 def _input(spec: TensorSpec, batches: bool) -> dict[str, Any]:
-    has_rows = batches and not (spec.is_optional and -1 not in spec.shape[:1])
-    return {**_tensor(spec, has_rows), "format": "FORMAT_NONE", "optional": spec.is_optional}
+    described = {**_tensor(spec, spec.has_rows(batches)), "format": "FORMAT_NONE"}
+    if spec.is_single(batches):  # Triton's configurations have no empty dims
+        described |= {"dims": [1], "reshape": {"shape": []}}
+    return {**described, "optional": spec.is_optional}
 
 
 def _tensor(spec: TensorSpec, has_rows: bool) -> dict[str, Any]:
