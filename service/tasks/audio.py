@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import io
-import struct
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from service.errors import InvalidSequenceError
+from service.tasks.headers import WAVES, check_pages, with_true_sizes
 
 # how the bytes begin; libsndfile's other parsers never meet what strangers send
-KINDS = (b"RIFF", b"RF64", b"fLaC", b"OggS")
+KINDS = (*WAVES, b"fLaC", b"OggS")
 BLOCK_SAMPLES = 16_384  # decoded at a time
-UNKNOWN_SIZE = 0xFFFFFFFF  # what a program writes that streams a WAV through a pipe
+MAX_SAMPLES = 1 << 36  # that a header counts; libsndfile has more where that of a FLAC counts none
+
+
+class _Stream(soundfile.SoundFile):
+    """A recording read from its start to its end: a FLAC without a length can't be sought in."""
+
+    def seekable(self) -> bool:
+        """Not here."""
+        return False
 
 
 def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float32], int]:
@@ -33,38 +41,50 @@ def read_recording(body: bytes, max_duration_s: float) -> tuple[NDArray[np.float
         raise InvalidSequenceError("the recording is empty (0 bytes)", "audio")
     if not body.startswith(KINDS):
         raise InvalidSequenceError("not a recording: neither WAV, FLAC nor Ogg", "audio")
-    if body[:4] == b"RIFF" and len(body) >= 8:
-        (size,) = struct.unpack_from("<I", body, 4)
-        if size not in (0, UNKNOWN_SIZE) and size + 8 > len(body):
-            raise InvalidSequenceError(
-                f"the WAV is truncated: its header says {size + 8} bytes, {len(body)} came", "audio"
-            )
+    if body.startswith(WAVES):
+        body = with_true_sizes(body)
+    check_pages(body)
     try:
-        with soundfile.SoundFile(io.BytesIO(body)) as recording:
+        with _Stream(io.BytesIO(body)) as recording:
             sample_rate_hz = int(recording.samplerate)
-            if recording.frames > max_duration_s * sample_rate_hz:
-                raise InvalidSequenceError(
-                    f"the recording lasts {recording.frames / sample_rate_hz:.2f} s, "
-                    f"the limit is {max_duration_s:.2f} s",
-                    "audio",
-                )
-            samples = _decode(recording)
+            max_samples = int(max_duration_s * sample_rate_hz)
+            announced = recording.frames if recording.frames < MAX_SAMPLES else None
+            if announced is not None and announced > max_samples:
+                raise _too_long(f"{announced / sample_rate_hz:.2f} s", max_duration_s)
+            samples = _decode(recording, max_samples)
     except (soundfile.SoundFileError, RuntimeError) as error:
         # its message names the buffer's address, its `error_string` only the reason
         reason = getattr(error, "error_string", error)
         raise InvalidSequenceError(
             f"not a recording that can be read: {reason}", "audio"
         ) from error
+    if len(samples) > max_samples:
+        raise _too_long("longer", max_duration_s)
+    if announced is not None and len(samples) < announced:
+        raise InvalidSequenceError(
+            f"the recording is truncated: its header says {announced} samples, {len(samples)} came",
+            "audio",
+        )
     return samples, sample_rate_hz
 
 
-def _decode(recording: soundfile.SoundFile) -> NDArray[np.float32]:
-    """All samples (samples,), channels mixed to their mean.
+def _too_long(lasts: str, max_duration_s: float) -> InvalidSequenceError:
+    return InvalidSequenceError(
+        f"the recording lasts {lasts}, the limit is {max_duration_s:.2f} s", "audio"
+    )
+
+
+def _decode(recording: soundfile.SoundFile, max_samples: int) -> NDArray[np.float32]:
+    """All samples (samples,), channels mixed to their mean; of too many, a block more at most.
 
     In blocks, so that memory follows what is there, not what a header of a few bytes announces.
     """
     blocks: list[NDArray[np.float32]] = []
-    while len(block := recording.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
+    num_samples = 0
+    while num_samples <= max_samples and len(
+        block := recording.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+    ):
+        num_samples += len(block)
         with np.errstate(over="ignore", invalid="ignore"):  # the frames refuse what is not finite
             blocks.append(block.mean(axis=1, dtype=np.float32))
     if not blocks:
