@@ -77,6 +77,33 @@ def test_the_calendar_is_the_zones_own() -> None:
     assert history(start="2024-03-30T11:00:00Z", timezone="Europe/Berlin").ahead == found.ahead
 
 
+ZONED = {"timezone": "Europe/Berlin"}
+LEFT_OUT = ["2024-03-31T02:30:00", *[f"2024-03-31T{hour:02}:30:00" for hour in (8, 14, 20)]]
+TWICE = ["2024-10-27T02:30:00"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"start": LEFT_OUT[0]}, "start", "does not exist in Europe/Berlin"),
+        ({"start": TWICE[0]}, "start", "is there twice in Europe/Berlin"),
+        (
+            {"start": None, "timestamps": LEFT_OUT, "values": [1, 2, 3, 4]},
+            "timestamps[0]",
+            "does not exist",
+        ),
+    ],
+)
+def test_a_change_of_the_clock_is_named_as_such(
+    changes: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(InvalidSequenceError, match=words) as caught:
+        history(**changes, **ZONED)
+    assert caught.value.field == f"series[0].{field}"
+    with_offset = history(start="2024-10-27T02:30:00+01:00", **ZONED)
+    assert with_offset.ahead[0].isoformat() == "2024-10-29T02:30:00+01:00"
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"values": []}, "values"),
     ({"values": [None] * 7 + [1.0]}, "values"),

@@ -153,7 +153,7 @@ def test_both_or_neither_of_sequences_and_audio(client: httpx.Client) -> None:
     refuse(client, predict_path() + query, RECORDING, 400, "audio", headers=WAV)
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 1_001, 10**30, True, "3", 2.5, None])
+@pytest.mark.parametrize("top_k", [0, -1, 1_001, 10**30, True, "3", 2.5])
 def test_top_k_out_of_range(client: httpx.Client, top_k: Any) -> None:
     body = predict_body(frames(3), top_k=top_k)
     refuse(client, predict_path(), body, 400, "top_k", "top_k")
@@ -162,7 +162,7 @@ def test_top_k_out_of_range(client: httpx.Client, top_k: Any) -> None:
         refuse(client, predict_path() + query, RECORDING, 400, "top_k", "top_k", headers=WAV)
 
 
-@pytest.mark.parametrize("explain", [1, "yes", None])
+@pytest.mark.parametrize("explain", [1, "yes"])
 def test_explain_that_is_no_boolean(client: httpx.Client, explain: Any) -> None:
     body = predict_body(frames(3), explain=explain)
     refuse(client, predict_path(), body, 400, "explain", "explain")
@@ -219,7 +219,7 @@ def test_body_too_large(client: httpx.Client, path: str) -> None:
     check_serving(client)
 
 
-@pytest.mark.parametrize("priority", [-1, 1.5, True, "1", None])
+@pytest.mark.parametrize("priority", [-1, 1.5, True, "1"])
 def test_a_priority_that_is_no_unsigned_integer(client: httpx.Client, priority: Any) -> None:
     body = predict_body(frames(3), priority=priority)
     refuse(client, predict_path(), body, 400, "priority", "priority")

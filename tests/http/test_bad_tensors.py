@@ -202,7 +202,7 @@ def test_timeout_that_is_no_microseconds(client: httpx.Client, timeout: Any) -> 
     refuse(client, infer_path(), body, 400, "parameters.timeout", "microseconds")
 
 
-@pytest.mark.parametrize("value", [None, [1], {"a": 1}])
+@pytest.mark.parametrize("value", [[1], [None], {"a": 1}])
 def test_a_parameter_that_is_nested(client: httpx.Client, value: Any) -> None:
     body = infer_body(frames(3), parameters={"any": value})
     refuse(client, infer_path(), body, 400, "parameters[...]", "Expected `bool | int")

@@ -121,7 +121,9 @@ def _timeline(given: GivenSeries, settings: ForecastingSettings, field: str) -> 
             times.append(read_time(text))
     if given.timezone is not None:
         with _named(f"{field}.timezone"):
-            times = localise(times, read_zone(given.timezone))
+            zone = read_zone(given.timezone)
+        with _named(f"{field}.{name}"):
+            times = localise(times, zone, by_clock=settings.step.unit == "second")
     with _named(f"{field}.{name}"):
         if frequency is not None:
             frequency.check(times)

@@ -123,11 +123,21 @@ def regular(times: list[datetime], step: Step) -> Timeline:
         if (time.tzinfo is None) != (before.tzinfo is None):
             raise TimeError("has an offset where others have none, or none where they do", index)
         if (after_s := absolute_s(time) - absolute_s(before)) <= 0:
-            problem = "is there twice" if after_s == 0 else "is before the one before it"
-            raise TimeError(f"{time.isoformat()} {problem}", index)
+            raise TimeError(f"{time.isoformat()} {_disorder(after_s, time)}", index)
     if step.seconds is not None and (step.unit == "second" or len({t.time() for t in times}) > 1):
         return _absolute(times, step.seconds)
     return _on_calendar(times, step)
+
+
+CHANGE_S = 7_200
+"""By which clocks are put back, at most."""
+
+
+def _disorder(after_s: float, time: datetime) -> str:
+    problem = "is there twice" if after_s == 0 else "is before the one before it"
+    if time.tzinfo is None and after_s >= -CHANGE_S:
+        problem += "; if clocks were put back, give a timezone, or offsets such as +01:00"
+    return problem
 
 
 def _absolute(times: list[datetime], step_s: int) -> AbsoluteTimeline:

@@ -52,22 +52,72 @@ def read_time(text: str) -> datetime:
     return time
 
 
-def localise(times: list[datetime], zone: tzinfo) -> list[datetime]:
+def localise(times: list[datetime], zone: tzinfo, *, by_clock: bool) -> list[datetime]:
     """Times in a zone: those with an offset converted, others taken as its wall clock.
 
-    An hour that the clock shows twice is the first of the two, unless that is not later than the
-    stamp before it.
+    An hour that the clock shows twice, as it is put back, is the first of the two, unless that is
+    not later than the stamp before it. At the beginning it is the second, unless it comes again.
+
+    Args:
+        times: Ascending.
+        zone: Whose clock they are read off.
+        by_clock: Steps are of the clock, not of the calendar: what hour a stamp means matters.
+
+    Raises:
+        TimeError: By the clock, a stamp shows an hour that it leaves out, as it is put forward; or
+            shows one of two, and nothing tells which.
     """
     local: list[datetime] = []
-    for time in times:
-        if time.tzinfo is not None:
-            local.append(time.astimezone(zone))
-            continue
-        placed = time.replace(tzinfo=zone, fold=0)
-        if local and absolute_s(placed) <= absolute_s(local[-1]):
-            placed = placed.replace(fold=1)
+    num_open = 0  # first stamps that may be of either of two hours
+    for place, time in enumerate(times):
+        placed = time.astimezone(zone) if time.tzinfo else time.replace(tzinfo=zone, fold=0)
+        if time.tzinfo is None:
+            if by_clock and is_left_out(placed):
+                raise TimeError(_left_out(placed), place if len(times) > 1 else None)
+            if local and absolute_s(placed) <= absolute_s(local[-1]):
+                placed = placed.replace(fold=1)
+            elif num_open == place and is_twice(placed):
+                num_open += 1
         local.append(placed)
+    if num_open == len(times):
+        if by_clock:
+            raise TimeError(_twice(local[0]), 0 if len(times) > 1 else None)
+    elif not local[num_open].fold:
+        local[:num_open] = [time.replace(fold=1) for time in local[:num_open]]
     return local
+
+
+def is_left_out(time: datetime) -> bool:
+    """Whether its zone's clock never shows it, as it is put forward."""
+    return _shown(time).replace(tzinfo=None) != time.replace(tzinfo=None)
+
+
+def is_twice(time: datetime) -> bool:
+    """Whether its zone's clock shows it twice, as it is put back."""
+    first, second = (time.replace(fold=fold).utcoffset() for fold in (0, 1))
+    return first != second and not is_left_out(time)
+
+
+def _shown(time: datetime) -> datetime:
+    return time.astimezone(UTC).astimezone(time.tzinfo)
+
+
+def _left_out(time: datetime) -> str:
+    wall = time.replace(tzinfo=None).isoformat()
+    return (
+        f"{wall} does not exist in {time.tzinfo}, where clocks were put forward: "
+        "write the time that they showed, or one with its offset, such as "
+        f"{_shown(time).isoformat()}"
+    )
+
+
+def _twice(time: datetime) -> str:
+    wall = time.replace(tzinfo=None).isoformat()
+    first, second = (time.replace(fold=fold).isoformat() for fold in (0, 1))
+    return (
+        f"{wall} is there twice in {time.tzinfo}, where clocks were put back: "
+        f"write it with its offset, {first} or {second}"
+    )
 
 
 def later(time: datetime, seconds: int) -> datetime:

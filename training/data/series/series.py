@@ -11,7 +11,7 @@ Covariates are what is known of the future as well; at steps left out they stay 
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from service.tasks.forecasting.frequency import Frequency
 from service.tasks.forecasting.settings import ForecastingSettings
 from service.tasks.forecasting.steps import Values, build_steps
 from service.tasks.forecasting.timeline import regular
-from service.tasks.forecasting.times import TimeError, read_time
+from service.tasks.forecasting.times import TimeError, localise, read_time
 from training.data.reading import DataError, Reading, parse_table
 
 
@@ -94,6 +94,7 @@ def read_series(
     covariates: list[str],
     frequency: Frequency,
     reading: Reading | None = None,
+    zone: tzinfo | None = None,
 ) -> Series:
     """Read a CSV file's text.
 
@@ -105,6 +106,7 @@ def read_series(
         covariates: Columns that are known everywhere.
         frequency: Of the steps.
         reading: How the table is to be read.
+        zone: Whose clock the calendar is read off; None: that of the times, as they are.
 
     Raises:
         DataError: It is not so: names the file, the line and the column.
@@ -128,6 +130,8 @@ def read_series(
     if not rows:
         raise DataError(f"{name}: no rows")
     try:
+        if zone is not None:
+            times = localise(times, zone, by_clock=frequency.step.unit == "second")
         frequency.check(times)
         timeline = regular(times, frequency.step)
     except TimeError as error:

@@ -17,6 +17,7 @@ from service.manifest import Inputs, Limits, Outputs, Profile
 from service.tasks.forecasting.frequency import Step, read_frequency
 from service.tasks.forecasting.settings import Cycle, ForecastingSettings
 from service.tasks.forecasting.steps import USUAL, Values, feature_names
+from service.tasks.forecasting.times import read_zone
 from training.data.frames.dataset import SequenceSet
 from training.data.profile import feature_moments, profile_of
 from training.data.reading import READING_OPTIONS, DataError, Reading, read_text
@@ -82,6 +83,7 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
         target: str = "value",
         covariates: list[str] | None = None,
         frequency: str = "h",
+        timezone: str | None = None,
         licence: str = "as given by the user",
         **settings: Any,
     ) -> SeriesSet:
@@ -98,7 +100,8 @@ class ForecastingTask(TrainingTask[SeriesSet, ForecastingObjective]):
         given = {key: settings.pop(key) for key in READING_OPTIONS if key in settings}
         reading = Reading(**({"header": True} | given))
         text = read_text(file, reading.encoding)
-        series = read_series(text, file, time, target, columns, steps, reading)
+        zone = None if timezone is None else read_zone(timezone)
+        series = read_series(text, file, time, target, columns, steps, reading, zone)
         return series_set(Path(file).name, licence, series, steps.step, columns, **settings)
 
     def default_recipe(self, family: str, data: SeriesSet) -> Recipe:
