@@ -232,23 +232,24 @@ def test_a_bad_file_is_refused_by_place(text: str, problem: str) -> None:
 
 
 def test_a_recipes_timezone_is_whose_clock_the_calendar_is_read_off(tmp_path: Path) -> None:
-    """A week of hours around the day of 25, as a meter in Berlin wrote them down."""
-    begin = datetime(2024, 10, 24, tzinfo=UTC)
+    """Ten days of hours around the one of 25, as a meter in Berlin wrote them down."""
+    begin = datetime(2024, 10, 22, tzinfo=UTC)
     zone = ZoneInfo("Europe/Berlin")
     walls = [
-        (begin + timedelta(hours=step)).astimezone(zone).replace(tzinfo=None) for step in range(168)
+        (begin + timedelta(hours=step)).astimezone(zone).replace(tzinfo=None) for step in range(240)
     ]
     path = tmp_path / "meter.csv"
     lines = [f"{wall.isoformat()},{wall.hour}\n" for wall in walls]
     path.write_text("time,value\n" + "".join(lines))
     settings: dict[str, Any] = {"context": 24, "horizon": 6, "seasons": [24]}
+    settings["cycles"] = [{"period_s": 86_400, "harmonics": 1}]
     data = ForecastingTask().load(file=str(path), timezone="Europe/Berlin", **settings)
     assert data.series.clock_s.tolist() == [wall_s(wall) for wall in walls]
     assert data.series.values.tolist() == [wall.hour for wall in walls]
     with pytest.raises(DataError, match=r"meter.csv, line \d+, time: .* is there twice; if clocks"):
         ForecastingTask().load(file=str(path), **settings)
     path.write_text("time,value\n2024-03-31T01:00:00,1\n2024-03-31T02:00:00,2\n")
-    with pytest.raises(DataError, match="line 3, time: .* does not exist in Europe/Berlin"):
+    with pytest.raises(DataError, match=r"line 3, time: .* does not exist in Europe/Berlin"):
         ForecastingTask().load(file=str(path), timezone="Europe/Berlin", **settings)
     with pytest.raises(ValueError, match="'Mars' is no time zone"):
         ForecastingTask().load(file=str(path), timezone="Mars", **settings)
