@@ -17,7 +17,7 @@ BLOCK_SAMPLES = 16_384  # decoded at a time
 MAX_SAMPLES = 1 << 36  # that a header counts; libsndfile has more where that of a FLAC counts none
 
 
-class _Stream(soundfile.SoundFile):
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]  # it has no types
     """A recording read from its start to its end: a FLAC without a length can't be sought in."""
 
     def seekable(self) -> bool:

@@ -77,7 +77,7 @@ def test_the_calendar_is_the_zones_own() -> None:
     assert history(start="2024-03-30T11:00:00Z", timezone="Europe/Berlin").ahead == found.ahead
 
 
-ZONED = {"timezone": "Europe/Berlin"}
+ZONED: dict[str, Any] = {"timezone": "Europe/Berlin"}
 LEFT_OUT = ["2024-03-31T02:30:00", *[f"2024-03-31T{hour:02}:30:00" for hour in (8, 14, 20)]]
 TWICE = ["2024-10-27T02:30:00"]
 
