@@ -18,7 +18,7 @@ NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory", "Availa
 """What onnxruntime says in various places when there is no more memory to be had."""
 
 FATAL = 4
-"""What onnxruntime itself may write to the error stream; that a run failed, its exception says."""
+"""All that onnxruntime may write to the error stream itself: else its lines lie among our JSON."""
 
 
 class Runs:

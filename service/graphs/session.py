@@ -8,6 +8,7 @@ from pathlib import Path
 import onnxruntime
 
 from service.errors import BundleError
+from service.graphs.runs import FATAL
 
 _memory_made = threading.Event()
 
@@ -29,7 +30,7 @@ def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
     limit_memory(0)
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.enable_mem_pattern = False  # shapes vary, patterns would only be re-planned
-    options.log_severity_level = 3
+    options.log_severity_level = FATAL  # what goes wrong, exceptions say
     source = graph if isinstance(graph, bytes) else str(graph)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])

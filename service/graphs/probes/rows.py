@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Mapping
 
@@ -14,10 +15,11 @@ from service.graphs.probes.values import ORDINARY, Range, draw, find_range, nudg
 from service.graphs.spec import TensorSpec
 from service.graphs.tensors import TensorModel
 
-AXIS_SIZES = (3, 8, 1, 16, 32, 128, 512)
+AXIS_SIZES = (3, 8, 1, 4, 16, 32, 64, 128, 512)
 """Tried for axes of any size, until the graph takes one."""
 RANKS = (2, 3, 1, 4, 0)
 """Tried for inputs whose number of axes the file does not say."""
+LARGEST_ROW = 1 << 20  # values of one input, at most
 QUICK_S = 0.02  # a run that takes longer is not tried at larger sizes
 
 
@@ -52,6 +54,11 @@ class Rows:
         """The same row, as far as float32 can tell."""
         return {spec.name: nudge(row[spec.name], spec.datatype, random) for spec in self.inputs}
 
+    @property
+    def num_values(self) -> int:
+        """Of the largest input."""
+        return max((math.prod(self._shape(spec)) for spec in self.inputs), default=0)
+
     def _shape(self, spec: TensorSpec) -> list[int]:
         sizes = (1, *[self.axis_size] * len(spec.shape))  # the first is the batch
         return [size if axis == -1 else axis for axis, size in zip(spec.shape, sizes, strict=False)]
@@ -82,7 +89,9 @@ def _candidates(model: TensorModel) -> Iterator[Rows]:
         has_axes = any(-1 in spec.shape[1:] for spec in ranked)
         for size in AXIS_SIZES if has_axes else AXIS_SIZES[:1]:
             for kind in ORDINARY if has_floats else ORDINARY[:1]:
-                yield Rows(ranked, size, kind)
+                rows = Rows(ranked, size, kind)
+                if rows.num_values <= LARGEST_ROW:
+                    yield rows
 
 
 def find_numbers(model: TensorModel, rows: Rows) -> Rows:
@@ -117,6 +126,8 @@ def find_larger(model: TensorModel, rows: Rows, largest: int) -> Rows:
     random = np.random.default_rng(0)
     while rows.axis_size < largest and rows.seconds < QUICK_S:
         larger = dataclasses.replace(rows, axis_size=min(4 * rows.axis_size, largest))
+        if larger.num_values > LARGEST_ROW:
+            break
         started_s = time.thread_time()
         if not is_taken(model, larger.make(larger.kind, random)):
             break
