@@ -22,6 +22,7 @@ from service.calls.services import Services
 from service.codec.bodies import priority_of
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
+from service.manifest import Manifest
 from service.repository.served import Served
 from service.tasks.task import Request as TaskRequest
 from service.tasks.task import Task, Work
@@ -130,6 +131,10 @@ def _describe(task: Task) -> dict[str, Any]:
         "batching": manifest.batching,
         "explains": manifest.outputs.weights is not None,
         "limits": manifest.limits.model_dump(),
-        "quality": manifest.quality.model_dump() | {"beaten_by": manifest.quality.beaten_by},
+        "quality": _quality(manifest) if isinstance(manifest, Manifest) else None,
         **task.describe(),
     }
+
+
+def _quality(manifest: Manifest) -> dict[str, Any]:
+    return manifest.quality.model_dump() | {"beaten_by": manifest.quality.beaten_by}

@@ -13,7 +13,7 @@ import numpy as np
 
 from service import native
 from service.datatypes import datatype_of
-from service.manifest import Manifest
+from service.manifest import Contract
 
 FLOAT = np.dtype(np.float32)
 
@@ -160,7 +160,7 @@ class SequenceSpec:
         )
 
 
-def state_specs(manifest: Manifest) -> tuple[StateSpec, ...]:
+def state_specs(manifest: Contract) -> tuple[StateSpec, ...]:
     """The state that a bundle's graph carries."""
     return tuple(
         StateSpec(pair.input, pair.output, tuple(pair.shape), pair.initial)
@@ -168,7 +168,7 @@ def state_specs(manifest: Manifest) -> tuple[StateSpec, ...]:
     )
 
 
-def spec_of(manifest: Manifest) -> SequenceSpec:
+def spec_of(manifest: Contract) -> SequenceSpec:
     """What a bundle's graph takes and answers."""
     names, inputs = manifest.outputs, manifest.inputs
     outputs = [OutputSpec(names.logits, (names.width,), names.per_step)]

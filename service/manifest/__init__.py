@@ -1,10 +1,12 @@
 """The contract of a bundle: everything a server must know that is not in the graph.
 
 Owned by its reader, the service; training imports it and writes `model.json` with it. `parts.py`
-is what the graph takes, answers and is; `quality.py` what was measured of it; `manifest.py` the
-whole; `files.py` reads it and its files, verified.
+is what the graph takes, answers and is; `contract.py` what a task needs to know of that;
+`quality.py` what was measured of it; `manifest.py` the whole; `files.py` reads it and its files,
+verified.
 """
 
+from service.manifest.contract import Contract
 from service.manifest.files import (
     GRAPH_FILE,
     MANIFEST_FILE,
@@ -35,6 +37,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Bins",
     "BundleFile",
+    "Contract",
     "Inputs",
     "Limits",
     "Manifest",

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
 
+from service.tasks.settings import Activation
+
 Precision = Literal["fp32", "int8"]
 """What a graph computes with; every bundle has fp32, some a variant beside it."""
 
@@ -64,6 +66,9 @@ class Outputs(Part):
     per_step: bool = Field(False, description="whether the logits are of each step")
     values: PositiveInt | None = Field(
         None, description="of the logits' last axis, where it has no labels"
+    )
+    activation: Activation = Field(
+        "softmax", description="what makes probabilities of the logits of labels"
     )
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ from service.graphs.tensors import TensorModel
 from service.manifest import (
     GRAPH_FILE,
     MANIFEST_FILE,
+    Manifest,
     Precision,
     check_manifest,
     read_document,
@@ -45,6 +46,7 @@ from service.schedulers.decoding import DecodingScheduler
 from service.schedulers.sequences import SequenceScheduler
 from service.schedulers.tensors import TensorScheduler
 from service.tasks.decoding import DecodingTask
+from service.tasks.described import described_task
 from service.tasks.registry import task_of
 from service.tasks.settings import ENCODER_FILE
 from service.tasks.task import Bundle, Task
@@ -119,9 +121,9 @@ class Loader:
         manifest = check_manifest(folder, document)
         task = task_of(Bundle(manifest, partial(read_file, folder, manifest)))
         default = self._precision if self._precision in manifest.precisions else "fp32"
-        served = self._serve(folder, task, default)
+        served = self._serve(folder, manifest, task, default)
         others: dict[str, Served | str] = {
-            precision: self._serve_or_refuse(folder, task, precision)
+            precision: self._serve_or_refuse(folder, manifest, task, precision)
             for precision in manifest.precisions
             if precision != default
         }
@@ -136,19 +138,20 @@ class Loader:
                     self._metrics.model_info.labels(*served.labels).set(0)
         self._room.give((loaded.served.name, loaded.served.version), loaded.num_bytes)
 
-    def _serve_or_refuse(self, folder: Path, task: Task, precision: Precision) -> Served | str:
+    def _serve_or_refuse(
+        self, folder: Path, manifest: Manifest, task: Task, precision: Precision
+    ) -> Served | str:
         try:
-            return self._serve(folder, task, precision)
+            return self._serve(folder, manifest, task, precision)
         except Exception as error:  # noqa: BLE001 - the other precision serves all the same
             reason = str(error) if isinstance(error, BundleError) else why(error)
         self._metrics.repository.load_failures.inc()
-        name, version = task.manifest.name, task.manifest.version
+        name, version = manifest.name, manifest.version
         model = {"model": name, "version": version, "precision": precision}
         log.error("precision refused", **model, reason=reason)
         return reason
 
-    def _serve(self, folder: Path, task: Task, precision: Precision) -> Served:
-        manifest = task.manifest
+    def _serve(self, folder: Path, manifest: Manifest, task: Task, precision: Precision) -> Served:
         graph = read_graph(folder, manifest, precision)
         session = open_session(graph)
         if precision == "fp32" and (obstacle := obstacle_of_operators(read_onnx_file(graph))):
@@ -172,8 +175,10 @@ class Loader:
 
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""
+        name, version = folder.parent.name, folder.name
         session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
         model = describe(session, description)
+        task = described_task(name, version, description, model.spec)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
         obstacle = obstacle_of_operators(file)
         if obstacle and model.spec.state:
@@ -185,14 +190,22 @@ class Loader:
             bounds = dataclasses.replace(bounds, max_batch_size=1)
         if not model.spec.is_ragged:  # sequences of one length alone run together
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
-        name, version = folder.parent.name, folder.name
         metrics = self._metrics.of_model(name, version)
         cost = calibrate(model, bounds, name)
         scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
         graph, spec = sha256_of(folder), model.spec
         properties = {"batching": f"one sequence at a time: {obstacle}"} if obstacle else {}
         return self._begin(
-            Served(name, version, graph, spec.signature(), scheduler, spec, properties=properties)
+            Served(
+                name,
+                version,
+                graph,
+                spec.signature(),
+                scheduler,
+                spec,
+                task,
+                properties=properties,
+            )
         )
 
     def _serve_tensors(self, folder: Path) -> Served:
@@ -219,7 +232,7 @@ class Loader:
         """Have the engine run it, and its metrics follow it."""
         check_not_ended()
         scheduler = served.scheduler
-        if served.manifest is not None:
+        if isinstance(served.manifest, Manifest):
             inputs = scheduler.metrics.look_at_inputs(served.manifest)
             if inputs is not None and served.sequences is not None:
                 scheduler.core.sampler = inputs.sampler

@@ -6,7 +6,7 @@ import dataclasses
 
 from service.errors import InvalidRequestError, ModelNotReadyError
 from service.graphs.spec import SequenceSpec, Signature, spec_of
-from service.manifest import Manifest, Precision
+from service.manifest import Contract, Manifest, Precision
 from service.schedulers.scheduler import Scheduler
 from service.tasks.decoding import DecodingTask
 from service.tasks.task import Task
@@ -24,7 +24,7 @@ class Served:
         scheduler: Runs it.
         sequences: How it runs on sequences; None if it does not: then it decodes, or takes whole
             tensors.
-        task: Reads requests in the user's own terms; None without a bundle.
+        task: Reads requests in the user's own terms; None if there is none.
         precision: That it computes with.
         properties: What else a user should know, for the metadata.
     """
@@ -43,6 +43,7 @@ class Served:
     def of_bundle(cls, task: Task, scheduler: Scheduler, precision: Precision = "fp32") -> Served:
         """A bundle's model."""
         manifest = task.manifest
+        assert isinstance(manifest, Manifest), "a bundle has a whole one"
         spec = spec_of(manifest)
         graph = manifest if precision == "fp32" else manifest.variants.get(precision, manifest)
         return cls(
@@ -57,8 +58,8 @@ class Served:
         )
 
     @property
-    def manifest(self) -> Manifest | None:
-        """Of its bundle; None if it has none."""
+    def manifest(self) -> Contract | None:
+        """What its task reads; None if it has none."""
         return self.task.manifest if self.task else None
 
     @property
@@ -110,8 +111,9 @@ class Loaded:
             return self.served
         found, served = self.others.get(precision), self.served
         if found is None:
-            refused = served.manifest.refused_variants.items() if served.manifest else ()
-            why = "".join(f": {reason}" for name, reason in refused if name == precision)
+            manifest = served.manifest
+            refused = manifest.refused_variants if isinstance(manifest, Manifest) else {}
+            why = "".join(f": {reason}" for name, reason in refused.items() if name == precision)
             there = " and ".join(sorted({served.precision, *self.others}))
             raise InvalidRequestError(
                 f"{field} {precision!r} is none of model {served.name!r}, which has {there}{why}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -24,6 +24,7 @@ from service.tasks.audio import read_recording
 from service.tasks.task import Bundle, Request, Task, Work
 
 Frames = NDArray[np.float32]
+Ids = NDArray[np.signedinteger[Any]]
 
 NUM_FEATURES = 40  # of the bundled models that take frames
 
@@ -42,6 +43,10 @@ class FramesRequest(Request, kw_only=True):
         list[list[list[float]]] | None,
         Meta(description="sequences x steps x features; lengths may differ"),
     ] = None
+    ids: Annotated[
+        list[list[int]] | None,
+        Meta(description="instead of sequences: sequences x ids, of models that take ids"),
+    ] = None
     audio: Annotated[
         str | list[str] | None,
         Meta(description="instead of sequences: recordings (WAV, FLAC, Ogg) in base64"),
@@ -53,9 +58,15 @@ class FramesTask(Task):
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
-        self.spec = spec_of(self.manifest)
-        frames = [example_frames(length, self.manifest.num_features) for length in (3, 2)]
-        self.example = {**self.example, "sequences": frames}
+        self.spec = bundle.spec or spec_of(self.manifest)
+        self.takes_ids = not self.manifest.inputs.features
+        shortest = self.spec.min_length
+        lengths = [max(shortest, length) for length in (3, 2)]
+        given: dict[str, Any] = {"ids": [[0] * length for length in lengths]}
+        if not self.takes_ids:
+            width = self.manifest.num_features
+            given = {"sequences": [example_frames(length, width) for length in lengths]}
+        self.example = {k: v for k, v in self.example.items() if k != "sequences"} | given
 
     @abstractmethod
     def check(self, request: Any) -> None:
@@ -82,12 +93,13 @@ class FramesTask(Task):
             return super().read_json(body)
         request, sequences = plain
         self.check(request)
+        self._check_forms(["sequences"])
         return request, self._work(request, sequences, "sequences")
 
     @classmethod
     def read_plain(cls, body: bytes) -> tuple[Any, list[Frames]] | None:
         """A request and its sequences, read straight to arrays; None if it is not plain."""
-        found = read_sequences(body, {*cls.request.__struct_fields__} - {"audio"})
+        found = read_sequences(body, {*cls.request.__struct_fields__} - {"audio", "ids"})
         if found is None:
             return None
         try:
@@ -97,7 +109,7 @@ class FramesTask(Task):
 
     def read_recording(self, body: bytes, query: Mapping[str, str]) -> tuple[Request, Work]:
         """What a recording as the body asks, with the options in the query."""
-        if both := {"audio", "sequences"} & query.keys():
+        if both := {"audio", "ids", "sequences"} & query.keys():
             raise InvalidRequestError("the body is the recording: give no other", min(both))
         try:
             request = msgspec.convert(dict(query), self.request, strict=False)
@@ -111,8 +123,11 @@ class FramesTask(Task):
     def read(self, request: Any) -> Work:
         """What a decoded body asks."""
         self.check(request)
-        if (request.sequences is None) == (request.audio is None):
-            raise InvalidRequestError("give either sequences or audio", "sequences")
+        forms = ("sequences", "ids", "audio")
+        self._check_forms([form for form in forms if getattr(request, form) is not None])
+        if request.ids is not None:
+            ids = [self._ids(row, f"ids[{index}]") for index, row in enumerate(request.ids)]
+            return self._work(request, ids, "ids")
         if request.sequences is not None:
             sequences = [
                 sequence_array(rows, f"sequences[{index}]")
@@ -134,8 +149,30 @@ class FramesTask(Task):
             "audio": audio.model_dump() if audio else None,
         }
 
-    def _work(self, request: Any, sequences: list[Frames], field: str) -> Work:
-        return Work(sequences, field, partial(self._answer, request, [*map(len, sequences)]))
+    def _check_forms(self, given: list[str]) -> None:
+        """Refuse what is given in no form, in two, or in one of other models."""
+        wanted = "ids" if self.takes_ids else "sequences"
+        if len(given) != 1:
+            raise InvalidRequestError(f"give either {wanted} or audio", wanted)
+        if given[0] not in (wanted, "audio"):
+            raise InvalidRequestError(
+                f"{self.manifest.name} takes {wanted}, not {given[0]}", given[0]
+            )
+
+    def _ids(self, ids: list[int], field: str) -> Ids:
+        """One sequence, (time,), of its ids."""
+        limits = np.iinfo(self.spec.dtype)
+        for step, token in enumerate(ids):
+            if not limits.min <= token <= limits.max:
+                where = f"{field}[{step}]"
+                raise InvalidSequenceError(f"{where} is {token}, no {self.spec.dtype}", where)
+        return np.array(ids, self.spec.dtype)
+
+    def _work(self, request: Any, sequences: Sequence[NDArray[Any]], field: str) -> Work:
+        lengths = [*map(len, sequences)]
+        with np.errstate(over="ignore"):  # too large becomes infinite, refused with its place
+            asked = [sequence.astype(self.spec.dtype, copy=False) for sequence in sequences]
+        return Work(asked, field, partial(self._answer, request, lengths))
 
     def _answer(self, request: Any, lengths: list[int], results: Arrays) -> list[dict[str, Any]]:
         return [

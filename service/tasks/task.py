@@ -11,7 +11,8 @@ import msgspec
 from service.codec.bodies import decode_json
 from service.errors import UnsupportedMediaTypeError
 from service.graphs.model import Arrays
-from service.manifest import Manifest
+from service.graphs.spec import SequenceSpec
+from service.manifest import Contract
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -26,9 +27,11 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class Bundle(NamedTuple):
     """What a task knows of its model."""
 
-    manifest: Manifest
+    manifest: Contract
     read_file: Callable[[str], bytes]
     """Reads one of the manifest's `files`, verified. Raises BundleError."""
+    spec: SequenceSpec | None = None
+    """What its graph takes and answers, where that is not as the manifest has it."""
 
 
 class Work(NamedTuple):

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from service.description import read_description
@@ -16,6 +18,7 @@ from service.graphs.described import describe
 from service.graphs.layout import LaidOutModel
 from service.graphs.session import open_session
 from service.graphs.spec import OutputSpec
+from tests.any_onnx.kinds import KINDS
 from tests.any_onnx.made import (
     FEATURES,
     HIDDEN,
@@ -122,6 +125,77 @@ def changed(**changes: Any) -> dict[str, Any]:
 def test_what_is_not_so_is_named(description: Any, reason: str) -> None:
     with pytest.raises(BundleError, match=reason):
         described(keras_lstm(), description)
+
+
+def of(name: str, **changes: Any) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    """One of the kinds, and its description with some parts of its inputs, or others, changed."""
+    kind = KINDS[name]
+    inputs = kind.description["inputs"] | changes.pop("inputs", {})
+    return kind.graph, {**kind.description, "inputs": inputs, **changes}
+
+
+@pytest.mark.parametrize(
+    ("model", "description", "reason"),
+    [
+        (*of("cell-open", inputs={"step_shape": None}), "inputs.step_shape: a step of x is .-1."),
+        (*of("cell-open", inputs={"step_shape": [3, 3]}), "inputs.step_shape: .* not .3, 3."),
+        (*of("cell", state=[]), "the graph's input sum is not described"),
+        (*of("cell", inputs={"mask": "sum"}), "mask: a graph that takes a single step has none"),
+        (*of("without-batch", inputs={"batch_axis": 0}), "time_axis and batch_axis are one axis"),
+        (*of("without-batch", inputs={"batch_axis": 2}), "batch_axis: x .* no axis 2; write"),
+        (*of("time-last", inputs={"time_axis": 3}), "inputs.time_axis: x .* no axis 3; write"),
+        (*of("time-last", inputs={"batch_axis": 1}), "batch_axis: x .* batches of 3 alone; write"),
+        (*of("constants", constants={"sr": 16, "gain": 1}), "input types is not described"),
+        (*of("constants", constants={"rate": 16}), "constants: the graph has no input 'rate'"),
+        (*of("constants", constants={"sr": 0.5}), "constants.sr: 0.5 is no INT64"),
+        (*of("constants", constants={"sr": "x"}), "constants.sr: x is no INT64"),
+        (*of("constants", constants={"gain": [1, [2]]}), r"constants.gain: .1, .2.. is no FP32"),
+        (*of("constants", constants={"gain": [1, 2]}), "gain: it is .3. in the graph, .*2"),
+        (*of("constants", constants={"x": 0}), "input x is described twice"),
+        (*of("mask-int64", inputs={"mask": "m"}), "inputs.mask: the graph has no input 'm'"),
+        (*of("mask-int64", inputs={"mask": None, "lengths": "mask"}), "lengths: mask is INT64"),
+        (*of("lengths-int32", inputs={"lengths": None, "mask": "lens"}), "mask: lens is .*not"),
+        (*of("subsampled", limits={"min_length": 9, "max_length": 4}), "min_length is over max"),
+        (*of("subsampled", limits={"max_length": 1}), "limits: .* sequences of 1 steps"),
+        (*of("shortest", limits={"max_length": 4}), "does not run on 1 sequences of 3 steps"),
+        (*of("left-out", outputs=["none"]), "outputs: the graph has no output 'none', but y, last"),
+        (*of("left-out", outputs=[]), "outputs: List should have at least 1 item"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_of_each_kind_is_named_with_what_to_write(
+    model: onnx.ModelProto, description: Any, reason: str
+) -> None:
+    with pytest.raises(BundleError, match=reason):
+        described(model, description)
+
+
+def test_an_output_that_follows_nothing_is_refused_until_left_out() -> None:
+    nodes = [
+        helper.make_node("Identity", ["x"], ["y"]),
+        helper.make_node("Shape", ["x"], ["size"]),
+    ]
+    outputs = [tensor("y", ["n", "t", 4]), tensor("size", [3], TensorProto.INT64)]
+    model = graph(nodes, [tensor("x", ["n", "t", 4])], outputs)
+    about: dict[str, Any] = {"inputs": {"name": "x"}}
+    with pytest.raises(BundleError, match=r"output size .INT64 .3.. is neither .* `outputs`"):
+        described(model, about)
+    spec = described(model, about | {"outputs": ["y"]}).spec
+    assert spec.outputs == (OutputSpec("y", (4,), per_step=True),)
+
+
+@given(st.integers(1, 4), st.integers(0, 3), st.integers(3, 5))
+@settings(max_examples=15, deadline=None)
+def test_the_rule_of_any_convolution_is_found(stride: int, padding: int, kernel: int) -> None:
+    weights = np.ones((1, FEATURES, kernel), np.float32)
+    node = helper.make_node("Conv", ["x", "k"], ["y"], strides=[stride], pads=[padding, padding])
+    model = graph(
+        [node], [tensor("x", ["n", FEATURES, "t"])], [tensor("y", ["n", 1, "s"])], k=weights
+    )
+    spec = described(model, {"inputs": {"name": "x", "time_axis": 2}}).spec
+    assert spec.min_length == max(1, kernel - 2 * padding)
+    for length in range(spec.min_length, 50):
+        wanted = (length + 2 * padding - kernel) // stride + 1
+        assert spec.outputs[0].rule.num_steps(length) == wanted
 
 
 def test_a_fixed_time_axis_is_refused_with_what_to_do() -> None:

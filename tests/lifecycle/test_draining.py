@@ -12,6 +12,7 @@ import pytest
 
 from service.engine.engine import Engine
 from service.errors import ModelGoneError
+from service.manifest import Manifest
 from service.repository.routes import Entry, Routes
 from service.repository.served import Loaded, Served
 from service.schedulers.sequences import SequenceScheduler
@@ -130,7 +131,7 @@ def replace(server: Inside, salt: bytes) -> None:
     """Have another version of the same number serve, and remove the one that did."""
     (old,) = server._served
     manifest = old.manifest
-    assert manifest is not None
+    assert isinstance(manifest, Manifest)
     model = EchoModel(manifest, salt)
     bounds = server._bounds
     metrics = server.metrics.of_model(old.name, old.version)

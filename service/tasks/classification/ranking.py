@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from service.tasks.settings import Activation
 
 MAX_TOP_K = 1_000
 
@@ -39,15 +41,36 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return probabilities
 
 
-def classify(logits: NDArray[np.float32], labels: list[str], top_k: int) -> Prediction:
+def probabilities_of(values: NDArray[Any], activation: Activation) -> NDArray[np.float64]:
+    """Probabilities (..., classes) of what a graph answers.
+
+    Args:
+        values: Numbers (..., classes); or (..., 1), the second's of two classes.
+        activation: What makes probabilities of them.
+    """
+    if activation == "softmax":
+        return softmax(values)
+    found: NDArray[np.float64] = values.astype(np.float64)
+    if activation == "sigmoid":
+        found = 0.5 * (1.0 + np.tanh(0.5 * found))  # overflows nowhere
+    return np.concatenate([1.0 - found, found], axis=-1) if found.shape[-1] == 1 else found
+
+
+def classify(
+    logits: NDArray[np.float32],
+    labels: list[str],
+    top_k: int,
+    activation: Activation = "softmax",
+) -> Prediction:
     """Name the likeliest labels of one sequence.
 
     Args:
-        logits: float32 (classes,).
+        logits: float32 (classes,); see `probabilities_of`.
         labels: One a class.
         top_k: How many labels `top` lists, likeliest first; all if there are fewer.
+        activation: What makes probabilities of the logits.
     """
-    top = rank(softmax(logits), labels, top_k)
+    top = rank(probabilities_of(np.atleast_1d(logits), activation), labels, top_k)
     return {"label": top[0]["label"], "probability": top[0]["probability"], "top": top}
 
 

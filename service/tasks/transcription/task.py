@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from service.errors import BundleError, InvalidSequenceError
 from service.graphs.model import Arrays
-from service.tasks.frames import Frames, FramesRequest, FramesTask, example_frames
+from service.tasks.frames import FramesRequest, FramesTask, example_frames
 from service.tasks.task import Bundle, Work
 from service.tasks.transcription.ctc import log_softmax
 from service.tasks.transcription.settings import TranscriptionSettings
@@ -95,7 +97,9 @@ class Transcription(FramesTask):
             "max_duration_s": self.manifest.limits.max_length * self.step_s,
         }
 
-    def _work(self, request: TranscriptionRequest, sequences: list[Frames], field: str) -> Work:
+    def _work(
+        self, request: TranscriptionRequest, sequences: Sequence[NDArray[Any]], field: str
+    ) -> Work:
         steps = sum(map(len, sequences))
         if request.decoder == "beam" and request.beam * steps > MAX_BEAM_STEPS:
             raise InvalidSequenceError(
