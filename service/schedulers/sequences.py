@@ -103,12 +103,8 @@ class SequenceScheduler(Scheduler):
     def _no_outputs(self, run: native.Run) -> Outputs:
         """Zeros where a run's outputs and its new state go."""
         rows, spec = run.num_rows, self.model.spec
-        shapes = (
-            ((rows, run.num_steps) if output.per_step else (rows,)) + output.shape
-            for output in spec.outputs
-        )
         return (
-            [np.zeros(s, output.dtype) for s, output in zip(shapes, spec.outputs, strict=True)],
+            [np.zeros(it.axes(rows, run.num_steps), it.dtype) for it in spec.outputs],
             [np.zeros((rows, *state.shape), np.float32) for state in spec.state],
         )
 
@@ -124,7 +120,7 @@ class SequenceScheduler(Scheduler):
         check_outputs(spec, given, 1, count)
         for output, values in zip(spec.outputs, outputs[0], strict=True):
             if output.per_step:
-                values[row, :count] = given[output.name][0]
+                values[row, : output.rule.num_steps(count)] = given[output.name][0]
             else:
                 values[row] = given[output.name][0]
         for name, values in zip(self._state_outputs, outputs[1], strict=True):

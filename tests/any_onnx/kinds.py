@@ -140,6 +140,22 @@ def upsampled() -> onnx.ModelProto:
     return graph(nodes, inputs, [tensor("y", ["n", "s", FEATURES])], to=to)
 
 
+def every_second() -> onnx.ModelProto:
+    """The vectors of every second id; an id beyond the table fails the run."""
+    nodes = [
+        node("Gather", ["table", "ids"], ["vectors"]),
+        node("Slice", ["vectors", "start", "stop", "axis", "stride"], ["y"]),
+    ]
+    places = {"start": 0, "stop": 1 << 40, "axis": 1, "stride": 2}
+    constants = {name: np.array([value]) for name, value in places.items()}
+    ids, y = tensor("ids", ["n", "t"], INT64), tensor("y", ["n", "s", WIDTH])
+    return graph(nodes, [ids], [y], table=TABLE, **constants)
+
+
+def of_ids(run: Callable[[Arrays], Arrays], ids: NDArray[Any]) -> Arrays:
+    return {"y": run({"ids": ids[None]})["y"][0]}
+
+
 def of_batch(run: Callable[[Arrays], Arrays], steps: NDArray[Any]) -> Arrays:
     return {name: values[0] for name, values in run({"x": steps[None]}).items()}
 
@@ -241,6 +257,7 @@ KINDS = {
     "subsampled": Kind(convolution(stride=2, padding=1), CHANNELS, of_channels),
     "subsampled-unpadded": Kind(convolution(stride=3), CHANNELS, of_channels, (9, 60)),
     "subsampled-one": Kind(convolution(stride=2, padding=1, batch=1), CHANNELS, of_channels),
+    "every-second": Kind(every_second(), {"inputs": {"name": "ids"}}, of_ids, **IDS),
     "upsampled": Kind(upsampled(), {"inputs": X}, of_batch),
     "without-batch": Kind(
         without_batch(),

@@ -88,6 +88,19 @@ def test_many_at_a_time_are_answered_as_alone(server: Server, name: str) -> None
         list(pool.map(lambda sequences: check(server, name, sequences), asked))
 
 
+def test_a_sequence_that_fails_harms_none_that_has_fewer_steps_of_output(server: Server) -> None:
+    def one(turn: int) -> None:
+        ids = np.arange(turn % 5, turn % 5 + 6)
+        if turn % 4:
+            check(server, "every-second", [ids])
+            return
+        refusal = ask(server, "every-second", ids=np.full((1, 6), 99))
+        assert refusal.status_code == 422, refusal.text
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(one, range(200)))
+
+
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
