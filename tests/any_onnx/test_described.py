@@ -159,7 +159,7 @@ def of(name: str, **changes: Any) -> tuple[onnx.ModelProto, dict[str, Any]]:
         (*of("subsampled", limits={"max_length": 1}), "limits: .* sequences of 1 steps"),
         (*of("shortest", limits={"max_length": 4}), "does not run on 1 sequences of 3 steps"),
         (*of("left-out", outputs=["none"]), "outputs: the graph has no output 'none', but y, last"),
-        (*of("left-out", outputs=[]), "outputs: List should have at least 1 item"),
+        (*of("left-out", outputs=[]), "outputs: must have at least 1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_of_each_kind_is_named_with_what_to_write(

@@ -210,8 +210,8 @@ def make_task(session: onnxruntime.InferenceSession, document: Any) -> None:
         (of_last(), {"labels": THREE, "name": "step_classification"}, "task.name: y is for class"),
         (of_last(), {"labels": THREE, "features": ["u"]}, "task.features: 1 names for 3 features"),
         (of_ids(), {"labels": THREE, "features": ["u"]}, "task.features: ids has ids"),
-        (of_last(), {"labels": ["one"]}, "task.labels: List should have at least 2 items"),
-        (of_last(), {"labels": THREE, "name": "tagging"}, "task.name: Input should be 'class"),
+        (of_last(), {"labels": ["one"]}, "task.labels: must have at least 2"),
+        (of_last(), {"labels": THREE, "name": "tagging"}, "task.name: must be 'class"),
     ],
 )  # fmt: skip
 def test_a_task_that_is_not_so_is_refused(
