@@ -11,8 +11,9 @@ from models import FAMILIES, Architecture, architecture_of, build
 from training.card import check_name
 from training.data.frames.augment import Augmentation
 from training.data.frames.dataset import Dataset
-from training.data.frames.files import LOADERS
+from training.data.frames.files import LOADERS, load_own
 from training.data.frames.fsdd import load_fsdd
+from training.data.frames.recordings import holds_recordings
 from training.task import Run
 from training.tasks.classification.task import recipe_for
 
@@ -68,8 +69,18 @@ def add_data_options(parser: argparse.ArgumentParser, purpose: str = "") -> None
     """Which data: a known set, or a user's two files."""
     data = parser.add_argument_group(f"data: --dataset, or --train and --test{purpose}")
     data.add_argument("--dataset", choices=["fsdd"], help="a set with a loader of its own")
-    data.add_argument("--train", type=Path, metavar="FILE", help="your training split: .ts or .npz")
-    data.add_argument("--test", type=Path, metavar="FILE", help="your test split, likewise")
+    data.add_argument(
+        "--train",
+        type=Path,
+        metavar="FILE",
+        help="to learn from: .ts, .npz, or recordings: a folder a class, or a table (.csv, .tsv)",
+    )
+    data.add_argument(
+        "--test",
+        type=Path,
+        metavar="FILE",
+        help="to score, likewise; recordings are parted if there is none",
+    )
     data.add_argument("--split", choices=["official", "speaker"], default="official")
     data.add_argument("--speaker", help=f"whom --split speaker leaves out ({DEFAULT_SPEAKER})")
 
@@ -108,22 +119,22 @@ def read_data_options(options: argparse.Namespace, refuse: Refuse) -> Dataset:
         if options.train or options.test:
             refuse("argument --dataset: not together with --train and --test")
         return _load_fsdd(options, refuse)
-    for name in ("train", "test", "name"):
+    is_recordings = options.train is not None and holds_recordings(options.train)
+    for name in ("train", "name") if is_recordings else ("train", "test", "name"):
         if not getattr(options, name):
             refuse(f"argument {_flag(name)}: needed where there is no --dataset")
     for name in ("split", "speaker"):
         if getattr(options, name) not in ("official", None):
             refuse(f"argument {_flag(name)}: of --dataset fsdd only")
-    loader = LOADERS.get(options.train.suffix)
-    if loader is None:
-        refuse(f"argument --train: {options.train} is neither {' nor '.join(LOADERS)}")
-    if options.test.suffix != options.train.suffix:
+    if not is_recordings and options.train.suffix not in LOADERS:
+        refuse(f"argument --train: {options.train} is neither {' nor '.join(LOADERS)} nor a folder")
+    if not is_recordings and options.test.suffix != options.train.suffix:
         refuse(f"argument --test: {options.test} is not a {options.train.suffix} as --train is")
     for name in ("train", "test"):
-        if not getattr(options, name).is_file():
-            refuse(f"argument {_flag(name)}: no file {getattr(options, name)}")
+        if (path := getattr(options, name)) is not None and not path.exists():
+            refuse(f"argument {_flag(name)}: no file {path}")
     try:
-        return loader(options.train, options.test, options.name)
+        return load_own(options.train, options.test or "", options.name)
     except (ValueError, OSError) as error:
         refuse(f"arguments --train, --test: {error}")
 

@@ -35,7 +35,7 @@ def files(tmp_path: Path) -> tuple[str, str]:
         ("--train TRAIN --test TEST --name a --family cnn", "--family: invalid choice: 'cnn'"),
         ("--train TRAIN --test nothing.npz --name a", "--test: no file nothing.npz"),
         ("--train TRAIN --test a.ts --name a", "--test: a.ts is not a .npz"),
-        ("--train data.csv --test TEST --name a", "--train: data.csv is neither .ts nor .npz"),
+        ("--train data.txt --test TEST --name a", "--train: data.txt is neither .ts nor .npz"),
         ("--train TRAIN --test TEST --name a --split speaker", "--split: of --dataset fsdd only"),
         ("--train TRAIN --test TEST --name a --speaker theo", "--speaker: of --dataset fsdd only"),
         ("--train TRAIN --test TEST --name a/b", "--name: 'a/b'"),

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import Sampler
 
 from training.data.frames.dataset import SequenceSet
+from training.data.groups import held_groups
 from training.data.held import hold_out_of_each
 
 POOL_BATCHES = 8
@@ -130,15 +131,20 @@ def split_validation(
 ) -> tuple[SequenceSet, SequenceSet]:
     """Part a training set into what is learnt from and a stratified validation part.
 
-    Every class gives `share` of its sequences, rounded, but at least one, and never its only one.
+    Every class gives `share` of its sequences, rounded, but at least one, and never its only one;
+    where there are groups, as near to that as whole ones come.
 
     Raises:
-        ValueError: No class has two sequences.
+        ValueError: No class has two sequences, or groups can't be parted.
     """
-    everything = range(len(whole))
-    learnt, held = hold_out_of_each(everything, share, whole.targets.tolist(), seed)
+    if whole.groups is not None:
+        is_held = held_groups(whole.targets, whole.groups, share, seed)
+        learnt, held = np.flatnonzero(~is_held).tolist(), np.flatnonzero(is_held).tolist()
+    else:
+        learnt, held = hold_out_of_each(range(len(whole)), share, whole.targets.tolist(), seed)
     return _subset(whole, learnt), _subset(whole, held)
 
 
 def _subset(whole: SequenceSet, places: list[int]) -> SequenceSet:
-    return SequenceSet([whole.sequences[place] for place in places], whole.targets[places])
+    groups = None if whole.groups is None else whole.groups[places]
+    return SequenceSet([whole.sequences[place] for place in places], whole.targets[places], groups)

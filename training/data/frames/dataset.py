@@ -16,6 +16,8 @@ class SequenceSet:
 
     sequences: list[NDArray[np.float32]]
     targets: NDArray[np.int64]
+    groups: NDArray[np.int64] | None = None
+    """(count,): those of one group, such as a speaker, stay in one part; None: each for itself."""
 
     def __len__(self) -> int:
         return len(self.sequences)
