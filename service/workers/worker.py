@@ -20,15 +20,14 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import values
-from pydantic_settings import CliApp
 
 from service.app import create_app
 from service.errors import DrainingError, ServiceError
+from service.flags import read_settings
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
 from service.security.files import with_files
 from service.serving import AppServer, end_well, forget_raised_signals, make_config
-from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
 from service.workers.agreement import decode_failure, encode_failure
@@ -208,7 +207,7 @@ def main() -> int:
     The arguments are the channel's descriptor, the worker's index, and the supervisor's own flags.
     """
     descriptor, index, *flags = sys.argv[1:]
-    settings = CliApp.run(Settings, cli_args=flags)
+    settings = read_settings(flags)
     configure_logs(settings.log_level, worker=int(index))
     hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand

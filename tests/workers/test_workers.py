@@ -234,7 +234,7 @@ def test_workers_do_not_outlive_their_supervisor(server: Server) -> None:
     [
         (["--workers", "0"], 2, ["bad setting", "workers"]),
         (["--workers", "2", "--repository", "no/such"], 2, ["bad setting", "is not a folder"]),
-        (["--workers", "2", "--port", "{taken}"], 3, ["ddress already in use", "{taken}"]),
+        (["--workers", "2", "--port", "{taken}"], 3, ["is in use", "{taken}", "--port"]),
         (["--workers", "2", "--host", "256.0.0.1"], 3, ["error"]),
     ],
 )
