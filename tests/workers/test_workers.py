@@ -51,7 +51,12 @@ class Load:
         with httpx.Client(base_url=self._server.base_url, timeout=START_S) as client:
             while not self._enough.is_set():
                 try:
-                    assert client.post(predict_path(LSTM), json=body).status_code == 200
+                    answer = client.post(predict_path(LSTM), json=body)
+                    if answer.status_code == 503:
+                        assert answer.json()["code"] == "worker_ended"
+                        self.lost[index] += 1
+                        continue
+                    assert answer.status_code == 200
                     self.answered[index] += 1
                 except httpx.TransportError:
                     self.lost[index] += 1
