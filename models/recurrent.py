@@ -34,13 +34,20 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from models.sequence import Encoding, State
 
+RELU_SCALE = 0.5
+"""Of a relu's state, that is left after a step, before it has learnt anything."""
+
 Cell = Literal["rnn_tanh", "rnn_relu", "lstm", "gru"]
 Initial = Tensor | tuple[Tensor, Tensor] | None
 """What torch's layers begin from, (layers, batch, hidden); None for zeros."""
 
 
 def make_layer(cell: Cell, input_size: int, hidden_size: int, bidirectional: bool) -> nn.RNNBase:
-    """One layer of torch's own fused kernels, with the initialisation usual for its cell."""
+    """One layer of torch's own fused kernels, with the initialisation usual for its cell.
+
+    A relu's state has no bound, so a layer begins by keeping it as it is (Le, Jaitly and Hinton,
+    arXiv:1504.00941), but for a share that fades.
+    """
     layer: nn.RNNBase
     if cell == "lstm":
         layer = nn.LSTM(input_size, hidden_size, batch_first=True, bidirectional=bidirectional)
@@ -55,7 +62,9 @@ def make_layer(cell: Cell, input_size: int, hidden_size: int, bidirectional: boo
             nonlinearity="relu" if cell == "rnn_relu" else "tanh",
         )
     for name, parameter in layer.named_parameters():
-        if name.startswith("weight_hh"):
+        if name.startswith("weight_hh") and cell == "rnn_relu":
+            nn.init.eye_(parameter.data).mul_(RELU_SCALE)
+        elif name.startswith("weight_hh"):
             for gate in parameter.data.chunk(parameter.shape[0] // hidden_size):
                 nn.init.orthogonal_(gate)
         elif name.startswith("weight_ih"):

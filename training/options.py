@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from models import FAMILIES, Architecture, architecture_of, build
+from models import FAMILIES, Architecture, build
 from training.card import check_name
 from training.data.frames.augment import Augmentation
 from training.data.frames.dataset import Dataset
@@ -15,7 +15,7 @@ from training.data.frames.files import LOADERS, load_own
 from training.data.frames.fsdd import load_fsdd
 from training.data.frames.recordings import holds_recordings
 from training.task import Run
-from training.tasks.classification.task import recipe_for
+from training.tasks.classification.task import architecture_for, recipe_for
 
 SIZES: dict[str, type] = {
     "hidden_size": int,
@@ -91,9 +91,7 @@ def read_train_options(options: argparse.Namespace, refuse: Refuse) -> tuple[Run
     dataset = read_data_options(options, refuse)
     sizes = _given(options, SIZES)
     try:
-        architecture = architecture_of(
-            options.family, len(dataset.feature_names), len(dataset.labels), **sizes
-        )
+        architecture = architecture_for(options.family, dataset, **sizes)
     except ValueError as error:
         refuse(f"argument --cell: {error}")
     _check_architecture(architecture, options, refuse)

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.manifest import read_manifest
+from tests.servers import CHECKOUT
 from tests.training.made import make_part
 from training.__main__ import main, make_parser
 from training.card import load_run
 from training.options import read_train_options, run_name
 from training.recipe_commands import summary_of
+from training.recipe_file import read_recipe
 
 
 @pytest.fixture
@@ -109,6 +112,23 @@ def test_options_change_the_recipe_and_the_rest_is_the_familys(files: tuple[str,
     assert (plain.architecture["head"], changed.architecture["head"]) != ("mean", "last")
     assert changed.architecture["head"] == "mean"
     assert plain.recipe.batch_size == 6  # a quarter of 24 sequences
+
+
+def test_an_rnn_has_relu_by_default_and_the_bundled_one_what_it_was_trained_with(
+    files: tuple[str, str],
+) -> None:
+    parser = make_parser()
+    words = ["train", "--train", files[0], "--test", files[1], "--name", "a", "--family", "rnn"]
+    run, data = read_train_options(parser.parse_args(words), parser.error)
+    assert (run.architecture["cell"], run.recipe.learning_rate) == ("rnn_relu", 1e-3)
+    run, _ = read_train_options(parser.parse_args([*words, "--cell", "rnn_tanh"]), parser.error)
+    assert run.architecture["cell"] == "rnn_tanh"
+    bundled = read_recipe("digits-rnn").run(data, 0)
+    made_with = read_manifest(CHECKOUT / "repository/digits-rnn/1").provenance.hyperparameters
+    for name in ("cell", "hidden_size", "num_layers", "head", "dropout"):
+        assert bundled.architecture[name] == made_with["architecture"][name]
+    assert bundled.recipe.learning_rate == made_with["recipe"]["learning_rate"]
+    assert bundled.recipe.steps == made_with["recipe"]["steps"]
 
 
 def test_digits_are_named_after_the_family_and_whom_it_never_heard() -> None:
