@@ -63,7 +63,7 @@ RUN cd /opt/seqserve/lib/python3.*/site-packages \
 # without its bytecode), because a read-only container could never keep it.
 WORKDIR /
 RUN ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/seqserve/pycache /opt/seqserve/bin/python -c "\
-import http.client, service.__main__, service.workers.supervisor, service.workers.worker as main; \
+import service.healthcheck, service.__main__, service.workers.supervisor, service.workers.worker as main; \
 settings = main.Settings(repository='/tmp'); \
 config = main.make_config(main.create_app(settings), settings); \
 config.load(); config.get_loop_factory()"
@@ -130,7 +130,7 @@ WORKDIR /srv
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['SEQSERVE_PORT']), timeout=2); c.request('GET', '/v2/health/ready'); sys.exit(c.getresponse().status != 200)"]
+    CMD ["python", "-m", "service.healthcheck"]
 ENTRYPOINT ["python", "-m", "service"]
 
 

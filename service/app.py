@@ -30,6 +30,7 @@ from service.engine.engine import Engine
 from service.engine.threads import worker_cores
 from service.errors import ServiceError
 from service.graphs.session import limit_memory
+from service.lane.ending import Drain
 from service.lane.fast_path import FastPath
 from service.lane.refusals import Refusals
 from service.memory import available_bytes, keep_freed_memory
@@ -69,7 +70,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     @asynccontextmanager
     async def lifespan(
         app: FastAPI,
-    ) -> AsyncIterator[dict[str, Services | FastPath | Refusals | Gate | None]]:
+    ) -> AsyncIterator[dict[str, Services | FastPath | Refusals | Gate | Drain | None]]:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
@@ -80,7 +81,6 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             cores if settings.pin_threads else (),
             settings.max_hang_s,
             settings.quarantine_s,
-            board=app.state.make_board and app.state.make_board(bounds.engine_threads),
         )
         metrics: Metrics = app.state.metrics
         folder, refresh = open_repository(settings)
@@ -125,6 +125,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
                 "fast_path": fast_path,
                 "refusals": Refusals(settings.max_refusals_per_s),
                 "gate": app.state.gate,
+                "drain": app.state.drain,
             }
         lag.close()
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down; the
@@ -145,10 +146,9 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics(settings)
-    app.state.draining = False  # not ready any more, but serving
+    app.state.drain = Drain()  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.hurrying = asyncio.Event()  # what came is not answered any more
-    app.state.make_board = None  # makes what the engine notes its runs on, if anything does
     app.state.has_ended = True  # no thread of the engine is left
     app.state.others_loading = False  # other workers on this port
     for part in (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import os
 import signal
 import socket
-import sys
 from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
@@ -79,8 +78,6 @@ class AppServer(uvicorn.Server):
             connection.setblocking(False)
             await loop.connect_accepted_socket(self._make_protocol, connection, **options)
         except (OSError, asyncio.CancelledError) as error:
-            with contextlib.suppress(OSError):  # another process may keep it, too
-                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
             log.debug("connection lost", reason=str(error))
 
@@ -91,6 +88,7 @@ class AppServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what came, over every protocol in the same time, then end."""
+        self._app.state.drain.begin()
         self._app.state.stopping.set()
         if self._adoptions:  # who came before the end is answered, who only opened has had its time
             await asyncio.wait(self._adoptions, timeout=1.0)
@@ -100,6 +98,13 @@ class AppServer(uvicorn.Server):
                 task.cancel()
             await asyncio.sleep(TELL_S)
             await self.lifespan.shutdown()
+        if self.server_state.connections:  # the time is over
+            for connection in list(self.server_state.connections):
+                connection.transport.close()
+            await asyncio.sleep(TELL_S)  # to write what there is
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop; a second time, answer nothing more but that; a third, end where it stands."""
@@ -116,45 +121,41 @@ class AppServer(uvicorn.Server):
 class Server(AppServer):
     """The one of a process that serves alone: a first signal makes it not ready before it stops."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, drain_delay_s: float) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, port: Port) -> None:
         super().__init__(config, app)
-        self._drain_delay_s = drain_delay_s
-        self._port: Port | None = None  # uvicorn's own, but for TLS
+        self._settings: Settings = app.state.settings
+        self._port = port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application and listen.
 
-        With TLS connections are adopted: of its own, uvicorn neither counts nor times out those
-        whose handshake does not come to its end.
+        uvicorn accepts, but not where connections have to be adopted: with TLS it neither counts
+        nor times out those whose handshake does not come to its end, and it takes no Unix socket
+        that is open.
         """
-        if self._certificates is None:
-            await super().startup(sockets)
-            return
-        try:
-            self._port = Port(self.config.host, self.config.port)
-        except OSError as error:
-            log.error(str(error))
-            sys.exit(STARTUP_FAILURE)
-        await super().startup([])
-        self._port.set_open(True, self.adopt)
-        url = f"https://{self.config.host}:{self._port.number}"
-        log.info(f"Uvicorn running on {url} (Press CTRL+C to quit)")  # in its own words
+        adopts = self._certificates is not None or self._settings.uds is not None
+        await super().startup([] if adopts else self._port.copies())
+        if adopts:
+            self._port.set_open(True, self.adopt)
+        log.info(f"Uvicorn running on {self._port.name} (Press CTRL+C to quit)")  # in its own words
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer who came, then end."""
-        if self._port is not None:
-            self._port.close(self.adopt)
+        for server in self.servers:
+            server.close()
+        self._port.close(self.adopt)  # who came so far is let in
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Answer 503 to readiness, serve on for `drain_delay_s`, then stop; a second signal now."""
-        first = not self._app.state.draining
-        self._app.state.draining = True
-        if first and self._drain_delay_s and sig == signal.SIGTERM:
-            log.info("draining", delay_s=self._drain_delay_s)
+        first = not self._app.state.drain.has_begun
+        self._app.state.drain.begin()
+        delay_s = self._settings.drain_delay_s
+        if first and delay_s and sig == signal.SIGTERM:
+            log.info("draining", delay_s=delay_s)
             loop = asyncio.get_running_loop()
             stop = partial(super().handle_exit, sig, frame)
-            loop.call_soon_threadsafe(loop.call_later, self._drain_delay_s, stop)
+            loop.call_soon_threadsafe(loop.call_later, delay_s, stop)
         else:
             super().handle_exit(sig, frame)
 
@@ -166,6 +167,7 @@ def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=Lane,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
@@ -178,6 +180,11 @@ def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT."""
     forget_raised_signals()
     try:
+        port = Port(settings)
+    except OSError as error:
+        log.error(str(error))
+        return STARTUP_FAILURE
+    try:
         grpc_port = ReservedPort(settings.host, settings.grpc_port)
     except OSError as error:
         log.error(f"grpc_port: {error}")
@@ -185,7 +192,7 @@ def serve(settings: Settings) -> int:
     with grpc_port:
         settings = with_files(settings.model_copy(update={"grpc_port": grpc_port.number}))
         app = create_app(settings)
-        Server(make_config(app, settings), app, settings.drain_delay_s).run()
+        Server(make_config(app, settings), app, port).run()
         end_well(app)
     return 0
 
@@ -202,7 +209,7 @@ def end_process(code: int) -> NoReturn:
 
     One that comes out of a run into an interpreter that is being taken down aborts the process.
     """
-    sys.stderr.flush()
+    logging.shutdown()
     os._exit(code)
 
 

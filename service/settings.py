@@ -41,8 +41,11 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
         hide_input_in_errors=True,  # `repository_options` may hold secrets
     )
 
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: str = Field("127.0.0.1", description="address to listen on; :: is every one, of IPv4 too")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on; 0 takes a free one")
+    uds: Path | None = Field(
+        None, description="listen on a Unix socket with this path, not on host and port"
+    )
     grpc_port: int | None = Field(
         None,
         ge=0,
@@ -149,6 +152,9 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
     drain_delay_s: float = Field(
         0.0, ge=0, le=600, description="after SIGTERM: not ready but still serving, this long"
     )
+    idle_drain_s: float = Field(
+        1.0, ge=0, le=600, description="after SIGTERM: an idle connection may ask once more so long"
+    )
     shutdown_timeout_s: int = Field(
         30, ge=1, le=3_600, description="then wait for requests in flight, at most this long"
     )
@@ -164,6 +170,8 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
             return self.allow_model_control
         if self.api_keys is not None:
             return True  # of a key with the scope for it
+        if self.uds is not None:
+            return True  # as on a loopback host
         try:
             return ip_address(self.host).is_loopback
         except ValueError:

@@ -127,6 +127,8 @@ class Server:
     def stop(self) -> None:
         """Have it end, and hold it to ending well."""
         if self.process.poll() is None:
+            if "client" in self.__dict__:
+                self.client.close()  # or the server would wait for what it may ask
             self.terminate()
         assert self.wait() == 0, self.log
 

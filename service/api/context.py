@@ -51,7 +51,7 @@ class RequestContext:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, send_with_id)
+                await self._app(as_get(scope), receive, send_with_id)
             except Exception:
                 log.exception("request failed", path=scope["path"])
                 response = error_response(ServiceError(f"internal error; request {request_id}"))
@@ -66,6 +66,11 @@ class RequestContext:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
                 path, method = scope["path"], scope["method"]
                 log.info("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
+
+
+def as_get(scope: Scope) -> Scope:
+    """A HEAD as the GET whose head is its answer; the server leaves the body out."""
+    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def error_response(error: ServiceError) -> Response:

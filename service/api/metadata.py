@@ -36,7 +36,7 @@ def is_ready(state: State) -> bool:
         state: Of the application.
     """
     repository: Repository = state.repository
-    held_back = state.draining or state.others_loading
+    held_back = state.drain.has_begun or state.others_loading
     return repository.is_ready(state.settings.strict_readiness) and not held_back
 
 

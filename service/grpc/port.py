@@ -6,6 +6,8 @@ import socket
 from contextlib import ExitStack
 from types import TracebackType
 
+from service.port import is_dual
+
 
 class ReservedPort:
     """A port that this server's processes may all listen on, and no other server.
@@ -28,9 +30,13 @@ class ReservedPort:
         found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         with self._sockets:  # closed where one fails
             for family, address in {info[0]: info[4][0] for info in found}.items():
-                with socket.create_server((str(address), self.number), family=family) as probe:
+                both = is_dual(str(address))
+                named = str(address), self.number
+                with socket.create_server(named, family=family, dualstack_ipv6=both) as probe:
                     self.number = probe.getsockname()[1]
                 held = self._sockets.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                if family == socket.AF_INET6:
+                    held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not both))
                 held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 held.bind((address, self.number))  # it never listens: no connection comes here
             self._sockets = self._sockets.pop_all()
@@ -47,8 +53,3 @@ class ReservedPort:
     ) -> None:
         """Let go of it."""
         self._sockets.close()
-
-
-def address_of(host: str, port: int) -> str:
-    """Host and port as gRPC writes them."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -23,10 +23,10 @@ from service.errors import DrainingError
 from service.grpc.health import Health
 from service.grpc.infer import Inference
 from service.grpc.methods import METHODS, refuse
-from service.grpc.port import address_of
 from service.grpc.rpc import Rpc, Rpcs, decode
 from service.grpc.stream import Streams
 from service.grpc.tls import credentials_of
+from service.port import address_of
 from service.settings import Settings
 
 log = structlog.get_logger(__name__)

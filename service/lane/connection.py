@@ -76,11 +76,12 @@ class Lane(PatientProtocol):
         try:
             while self._unread and self._may_begin:
                 data, self._unread = self._unread, b""
-                if not self.transport.is_closing():
+                if not self.is_over:
                     self._begin(data)
         finally:
             self._going_on = False
         self._hold()
+        self.close_if_done()
 
     @property
     def _may_begin(self) -> bool:
@@ -184,10 +185,25 @@ class Lane(PatientProtocol):
         self.tasks.add(turn)  # type: ignore[arg-type]
         return True
 
+    @property
+    def is_last(self) -> bool:
+        """Whether an answer that is sent now is the last."""
+        return (self._drain.has_begun or self._has_eof) and not self._unread and super().is_last
+
+    @property
+    def owes(self) -> bool:
+        """Whether a request that came whole is not answered."""
+        turn = self._turn
+        if turn is not None and not (turn.over and not turn.num_missing):
+            return not turn.num_missing
+        return super().owes or bool(self._unread and self.flow.write_paused)
+
     def answer(self, turn: FastTurn, job: native.Job) -> None:
         """Write the answer to a request that was known by heart."""
         assert self._fast is not None, "it was"
         traced = turn.begin_trace() if self._is_tracing else None
+        if self.is_last:
+            job.keep_alive = False
         response = self._fast.respond(job, self.server_state.default_headers)
         if response is None:
             turn.fail_not_finite()
@@ -199,6 +215,7 @@ class Lane(PatientProtocol):
 
     def send(self, turn: Turn, answer: Answer) -> None:
         """Write an answer and go on with the connection's next request."""
+        turn.keep_alive = turn.keep_alive and not self.is_last
         head = (
             STATUS_LINE[answer.status],
             header_lines(tuple(self.server_state.default_headers)),
@@ -218,7 +235,8 @@ class Lane(PatientProtocol):
         self._be_idle()
         self.transport.write(response)
         if not turn.keep_alive:
-            self.transport.close()
+            self._unread = b""
+            self.leave()
         self.go_on()
 
     def resume_writing(self) -> None:
@@ -241,28 +259,21 @@ class Lane(PatientProtocol):
             self._turn.drop()
         self._give_back()
 
-    def shutdown(self) -> None:
-        """Close the connection, once what is under way is answered."""
-        if self._turn is not None and not self._turn.over:
-            self._turn.keep_alive = False
-        else:
-            super().shutdown()
-
     def waiting(self) -> Waiting | None:
         """What is waited for; None while it is on us."""
         turn = self._turn
-        if turn is None or (turn.over and not turn.num_missing) or self.flow.write_paused:
+        if turn is None or (turn.over and not turn.num_missing) or self._going is not None:
             return super().waiting()
         if isinstance(turn, Turn) and turn.num_missing:
-            return Waiting(2, turn.began_s, turn.settings.transfer_timeout_s, "body")
+            return turn.arriving.waiting(turn.settings, "body")
         return None
 
     def on_timeout(self, waiting: Waiting) -> None:
         """End it."""
         turn = self._turn
-        if isinstance(turn, Turn) and turn.num_missing and not self.flow.write_paused:
+        if isinstance(turn, Turn) and turn.num_missing and self._going is None:
             turn.keep_alive = False
             turn.fail(late(waiting))
-            self.transport.close()  # where it was answered before
+            self.leave()  # where it was answered before
         else:
             super().on_timeout(waiting)

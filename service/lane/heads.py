@@ -22,7 +22,7 @@ MAX_HEADS = 1_024
 
 CONNECTION = {b"connection", b"proxy-connection"}
 """What httptools goes by when it says whether a connection stays open."""
-NOT_HERE = {b"transfer-encoding", b"expect", b"upgrade"}
+NOT_HERE = {b"transfer-encoding", b"expect"}
 READER = native.HeadReader(sorted(READ_HEADERS | CONNECTION | NOT_HERE))
 
 # unreserved characters alone: what must be decoded goes the ordinary way

@@ -14,6 +14,7 @@ from service.calls.exchange import Answer, request_id_of
 from service.calls.services import Services
 from service.codec.tensors import check_finite
 from service.errors import DrainingError, NotFiniteError, OverloadedError, ServiceError
+from service.lane.flow import Progress
 from service.lane.heads import HotHead
 from service.repository.served import Served
 
@@ -51,8 +52,8 @@ class Turn(Call):
         self.keep_alive = hot.keep_alive
         self.num_missing = length
         """Bytes of the body that have not come."""
-        self.began_s = lane.loop.time()
-        """When its head came."""
+        self.arriving = Progress(lane.loop.time())
+        """Of its body."""
         self._lane = lane
         self._hot = hot
         self._words = words
@@ -71,6 +72,7 @@ class Turn(Call):
     def add(self, part: bytes) -> None:
         """Take the next part of the body; of one that is answered already, let it pass."""
         self.num_missing -= len(part)
+        self.arriving.note(len(part), self._lane.loop.time())
         if not (self.over or self._is_refused):
             self._hold(len(part))
         if self.over:

@@ -66,7 +66,13 @@ class SecuritySettings(BaseModel):
         60.0,
         gt=0,
         le=3_600,
-        description="a request's body within this, and what is sent must be read within it",
+        description="a body that comes, and an answer that is read, may stand still this long",
+    )
+    min_transfer_bytes_per_s: float = Field(
+        1_024.0,
+        gt=0,
+        le=1e9,
+        description="and may fall behind this, on the whole, by no more than that time",
     )
 
     @model_validator(mode="after")

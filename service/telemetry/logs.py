@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
+from types import TracebackType
 
 import structlog
+
+from service.telemetry.log_writer import LogWriter
+
+log = structlog.get_logger(__name__)
 
 
 def configure_logs(level: str, **fields: object) -> None:
@@ -29,8 +35,8 @@ def configure_logs(level: str, **fields: object) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
+    writer = LogWriter(sys.stderr.fileno())
+    writer.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
@@ -40,8 +46,32 @@ def configure_logs(level: str, **fields: object) -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [writer]
     root.setLevel(level.upper())
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    # what Python itself would write to standard error, and wait there
+    logging.captureWarnings(True)
+    sys.excepthook = _on_exception
+    threading.excepthook = _on_thread_exception
+
+
+def dropped_lines() -> dict[str, int]:
+    """Lines that this process's log is missing, by why; see `LogWriter`."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogWriter):
+            return handler.dropped
+    return {}
+
+
+def _on_exception(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    log.critical("ended by an error", exc_info=(kind, error, trace))
+
+
+def _on_thread_exception(given: threading.ExceptHookArgs) -> None:
+    if given.exc_value is not None:
+        about = given.exc_type, given.exc_value, given.exc_traceback
+        log.critical("a thread ended by an error", exc_info=about)

@@ -28,6 +28,7 @@ from service.telemetry.inputs.metrics import InputMetrics
 from service.telemetry.inputs.monitor import InputMonitor
 from service.telemetry.parts.cache import CacheMetrics
 from service.telemetry.parts.hangs import HangMetrics
+from service.telemetry.parts.log_lines import LogMetrics
 from service.telemetry.parts.model import ModelMetrics
 from service.telemetry.parts.outcome import Outcome
 from service.telemetry.parts.process import ProcessTotals
@@ -164,6 +165,7 @@ class Metrics:
             buckets=DIFFERENCES,
             registry=registry,
         )
+        self.log_lines = LogMetrics(registry)
         self.cache = CacheMetrics(registry)
         self.tokens = TokenMetrics(registry, ENGINE)
         self.inputs = InputMetrics(registry, ENGINE)
@@ -211,6 +213,7 @@ class Metrics:
     def bring(self) -> None:
         """Have the metrics show all that was counted."""
         with self._lock:
+            self.log_lines.bring()
             for outcome in list(self._outcomes.values()):
                 outcome.bring()
             for model in self._models:

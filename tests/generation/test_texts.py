@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.generation.asking import MODELS, REPOSITORY, every_model, streamed, text, texts
+from tests.http.raw import connect, exchange, request
 from tests.servers import Server
 
 # the scored part's first 2,000 characters; public domain
@@ -145,3 +146,19 @@ def test_unknown_characters_are_replaced_and_counted(server: Server) -> None:
     assert found["unknown_characters"] == 2
     replaced = text(server, MODELS[0], "ROM O  :", temperature=0, max_tokens=10)
     assert found["text"] == replaced["text"]
+
+
+def test_an_old_client_reads_a_stream_to_its_end(server: Server) -> None:
+    """HTTP/1.0 knows no chunks."""
+    body = json.dumps({"prompts": "ROMEO:", "max_tokens": 9, "seed": 1, "stream": True}).encode()
+    path = f"/v1/models/{MODELS[0]}/generate"
+    (answer,) = exchange(server, [request(path, body, http="1.1")], 1)
+    with connect(server) as connection:
+        connection.sendall(request(path, body, http="1.0"))
+        got = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    head, _, events = got.partition(b"\r\n\r\n")
+    assert b"connection: close" in head
+    assert b"transfer-encoding" not in head
+    assert b"content-length" not in head
+    assert events == answer.body
+    assert events.count(b"\n\n") > 3

@@ -20,6 +20,7 @@ from service.app import bounds_of, create_app
 from service.calls.services import Services
 from service.engine.engine import Engine
 from service.lane.connection import Lane
+from service.lane.ending import Drain
 from service.lane.fast_path import FastPath, Received
 from service.lane.refusals import Refusals
 from service.manifest import Precision
@@ -61,6 +62,12 @@ class Transport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.is_closed
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def pause_reading(self) -> None:
         pass
@@ -146,6 +153,7 @@ class Inside:
         self._receive = self.fast_path.receive
         self.fast_path.receive = self._count_received  # type: ignore[method-assign]
         app = create_app(self.settings)
+        self.drain: Drain = app.state.drain
         app.state.services, app.state.metrics = self.services, self.metrics
         self._config = make_config(app, self.settings)
         self.state = ServerState()
@@ -157,6 +165,7 @@ class Inside:
             "services": self.services,
             "fast_path": self.fast_path if fast else None,
             "refusals": self.refusals,
+            "drain": self.drain,
         }
         return Client(Lane(self._config, self.state, app_state))
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -32,6 +33,7 @@ MARGIN_S = 20.0
 BODY = json.dumps(infer_body(frames(3))).encode()
 HOT = request(infer_path(), BODY)
 LIVE = request("/v2/health/live", method="GET")
+BY_ASGI = infer_path().replace("lstm", "%6Cstm")
 CHUNKED = request("/v2/repository/index", b'{"ready": true}', chunks=[4])
 MIB = 1 << 20
 
@@ -188,6 +190,58 @@ def test_who_does_not_read_is_left(server: Server) -> None:
                 num_bytes += connection.send(100 * whole)
         assert num_bytes < 32 * MIB
         wait_until(lambda: num_files(server) <= before)
+
+
+@pytest.mark.parametrize(
+    "whole", [HOT, request(BY_ASGI, BODY), request(BY_ASGI, BODY, chunks=[999, 999])]
+)
+def test_a_slow_but_steady_sender_is_waited_for(server: Server, whole: bytes) -> None:
+    """It takes three times as long as a body may stand still."""
+    at = whole.index(b"\r\n\r\n") + 4
+    body = whole[at:]
+    size = -(-len(body) // 12)
+    with connect(server) as connection:
+        connection.sendall(whole[:at])
+        for begin in range(0, len(body), size):
+            assert not select.select([connection], [], [], LONG_S / 4)[0], "it was cut"
+            connection.sendall(body[begin : begin + size])
+        answers, _ = until_closed(connection)
+    assert [answer.status for answer in answers] == [200]
+
+
+def test_a_slow_but_steady_reader_is_waited_for(server: Server) -> None:
+    whole = request("/metrics", method="GET", headers=[("Connection", "close")])
+    (wanted,) = exchange(server, [whole], 1)
+    many = request("/metrics", method="GET")
+    count = 12 * MIB // len(wanted.body)  # more than the kernel holds
+    num_bytes, began_s = 0, time.monotonic()
+    with connect(server) as connection:
+        sending = threading.Thread(target=lambda: connection.sendall(many * (count - 1) + whole))
+        sending.start()
+        reader = Answers()
+        while got := connection.recv(1 << 15):
+            num_bytes += len(got)
+            reader.feed(got)
+            if time.monotonic() - began_s < 3 * LONG_S:
+                threading.Event().wait(LONG_S / 8)
+        sending.join()
+    assert len(reader.answers) == count
+    assert time.monotonic() - began_s > 2 * LONG_S
+
+
+def test_who_falls_behind_the_least_rate_is_cut(server: Server) -> None:
+    """Though something comes all the time."""
+    whole = request(infer_path(), BODY.ljust(1 << 16))
+    at = whole.index(b"\r\n\r\n") + 4
+    sent = 0
+    with connect(server) as connection:
+        connection.sendall(whole[:at])
+        while not select.select([connection], [], [], 0.2)[0]:
+            connection.sendall(whole[at + sent : at + sent + 100])  # half as fast
+            sent += 100
+        answers, _ = until_closed(connection)
+    assert [answer.status for answer in answers] == [408]
+    assert sent < 1 << 14
 
 
 def test_requests_behind_others_are_answered_in_their_order(server: Server) -> None:

@@ -22,7 +22,7 @@ class HangMetrics:
         )
         self.quarantined = Gauge(
             "seqserve_model_quarantined",
-            "1 while a model gets nothing to run because a run of it hung, or ended two workers",
+            "1 while a model gets nothing to run because a run of it hung",
             labels,
             registry=registry,
             multiprocess_mode="livemax",
