@@ -43,6 +43,11 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
     crossed = [{"input": "h", "output": "c_out"}, {"input": "c", "output": "h_out"}]
     write(repository, "crossed", keras_lstm(), KERAS | {"state": crossed})
     write(repository, "crossed-one", keras_lstm(batch=1), KERAS | {"state": crossed})
+    rounding = keras_lstm()
+    rounding.graph.node.append(
+        helper.make_node("DynamicQuantizeLinear", ["y"], ["rounded", "scale", "zero_point"])
+    )
+    write(repository, "rounding", rounding, KERAS)
     good = write(repository, "good", linear(np.ones((4, 2), np.float32)))
     (good / "model.onnx").rename(good / "the-graph")
     (good / "model.onnx").symlink_to("the-graph")  # as Kubernetes mounts a ConfigMap
@@ -52,6 +57,7 @@ def test_each_is_refused_with_its_reason_and_the_good_one_serves(tmp_path: Path)
         "crossed": "its state is not carried over",
     }
     reasons["crossed-one"] = "in chunks of 16 steps"
+    reasons["rounding"] = "state: DynamicQuantizeLinear rounds by the largest value of all rows"
     reasons["linked-graph"] = "model.onnx is a link out of the model's folder"
     with serving(repository, strict_readiness=False) as server:
         index = {

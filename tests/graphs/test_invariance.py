@@ -74,6 +74,16 @@ class SubtractsBatchMean(_Spoiled):
         outputs["logits"] -= outputs["logits"].mean(axis=0)
 
 
+class RoundsByTheLargest(_Spoiled):
+    """As quantisation does that takes one scale for all rows: neighbours alike hardly show it."""
+
+    def spoil(self, outputs: Arrays, inputs: Floats, lengths: Ints) -> None:
+        rows = zip(inputs, lengths, strict=True)
+        largest = max(float(np.max(np.abs(row[:length]))) for row, length in rows)
+        step = largest / 127
+        outputs["logits"][:, 1] += step if step > 1 else 0  # an error, as rounding makes it
+
+
 class KnowsItsRow(_Spoiled):
     def spoil(self, outputs: Arrays, inputs: Floats, lengths: Ints) -> None:
         outputs["logits"][:, 1] += np.arange(len(inputs))
@@ -109,6 +119,7 @@ class AnswersInfinity(_Spoiled):
         ReadsLargePadding,
         CountsPadding,
         SubtractsBatchMean,
+        RoundsByTheLargest,
         KnowsItsRow,
         WantsRowsSortedByLength,
         SharesWeights,
@@ -121,6 +132,19 @@ def test_a_model_that_depends_on_its_batch_is_refused(broken: type[SumModel]) ->
     model = broken(make_manifest("sequences", weights=True))
     with pytest.raises(BundleError, match=r"not batch-invariant: (logits|weights) of a sequence"):
         check(model, chunk_steps=8)
+
+
+class HeedsTenSteps(SumModel):
+    """As a graph that was unrolled for the steps of an example."""
+
+    def run(self, inputs: Floats, lengths: Ints, state: Arrays) -> Arrays:
+        heeded = np.minimum(lengths, 10)
+        return super().run(inputs[:, : heeded.max()], heeded, state)
+
+
+def test_a_model_that_does_not_heed_the_end_is_refused() -> None:
+    with pytest.raises(BundleError, match="the last 10 of 40 steps change nothing"):
+        check(HeedsTenSteps(make_manifest("sequences")), chunk_steps=8)
 
 
 class IgnoresState(SumModel):
