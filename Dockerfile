@@ -114,6 +114,8 @@ RUN groupadd --gid 10001 seqserve \
         --no-log-init seqserve
 
 COPY --from=build-runtime /opt/seqserve /opt/seqserve
+# What scikit-learn's vectorizers ask for when they lower texts; C.UTF-8 lowers all of Unicode alike.
+RUN ln -s C.utf8 /usr/lib/locale/en_US.utf8
 # onnxruntime would report to its maker from the moment it is imported, before any call can stop it.
 ENV ORT_DISABLE_TELEMETRY=1 \
     PATH=/opt/seqserve/bin:$PATH \

@@ -13,6 +13,13 @@ from service.graphs.runs import FATAL
 _memory_made = threading.Event()
 
 
+NO_LOCALE = "Failed to construct locale"
+LOCALE_ADVICE = (
+    "; the graph lowers or compares texts by a locale that this machine lacks: install it, or "
+    "set the attribute `locale` of its StringNormalizer to C.UTF-8 (docs/export.md)"
+)
+
+
 def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
     """Load a graph; several engine threads may run it at a time.
 
@@ -35,7 +42,8 @@ def open_session(graph: bytes | Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise BundleError(f"onnxruntime can't load the graph: {error}") from error
+        advice = LOCALE_ADVICE if NO_LOCALE in str(error) else ""
+        raise BundleError(f"onnxruntime can't load the graph: {error}{advice}") from error
 
 
 def limit_memory(max_bytes: int) -> None:

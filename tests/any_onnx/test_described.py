@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from pydantic import BaseModel
 
-from service.description import read_description
+from service.description import (
+    DescribedInputs,
+    DescribedLimits,
+    DescribedState,
+    DescribedTask,
+    Description,
+    read_description,
+)
 from service.errors import BundleError
 from service.graphs.company import find_obstacle
 from service.graphs.described import describe
@@ -31,6 +39,7 @@ from tests.any_onnx.made import (
     tensor,
     torch_lstm,
 )
+from tests.servers import CHECKOUT
 
 
 def described(model: onnx.ModelProto, description: Any) -> LaidOutModel:
@@ -203,3 +212,19 @@ def test_a_fixed_time_axis_is_refused_with_what_to_do() -> None:
     fixed = graph([node], [tensor("x", ["n", 20, 3])], [tensor("y", ["n", 20, 3])])
     with pytest.raises(BundleError, match=r"always 20 long; .* without model.json .* whole"):
         described(fixed, {"inputs": {"name": "x"}})
+
+
+def test_the_page_says_what_every_field_means() -> None:
+    page = (CHECKOUT / "docs" / "any-onnx.md").read_text()
+    parts: dict[str, type[BaseModel]] = {
+        "inputs": DescribedInputs,
+        "limits": DescribedLimits,
+        "task": DescribedTask,
+    }
+    for name in Description.model_fields.keys() - parts.keys():
+        assert f"\n| `{name}` |" in page
+    for name, part in parts.items():
+        for field in part.model_fields:
+            assert f"\n| `{name}.{field}` |" in page
+    for field in DescribedState.model_fields:
+        assert f"`{field}`" in page
