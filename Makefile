@@ -43,6 +43,7 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 .PHONY: test
 test: check ## Run every check and test
 	./deploy/prometheus.sh
+	./deploy/browser.sh
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check

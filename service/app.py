@@ -16,7 +16,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from service.api import generate, health, predict, timeseries, v2
+from service.api import browsing, generate, health, predict, timeseries, v2
 from service.api import repository as repository_api
 from service.api.browsers import allow_origins
 from service.api.context import RequestContext, on_http_exception, on_service_error
@@ -142,6 +142,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         version=version("seqserve"),
         description="Serves sequence models on ordinary CPUs: batches cells, not requests.",
         lifespan=lifespan,
+        docs_url=None,  # which would fetch its parts from elsewhere
+        redoc_url=None,
         redirect_slashes=False,  # a redirect would name whatever host the client claims
     )
     app.state.settings = settings
@@ -152,6 +154,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.has_ended = True  # no thread of the engine is left
     app.state.others_loading = False  # other workers on this port
     for part in (
+        browsing,
         health,
         repository_api,
         predict,

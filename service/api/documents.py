@@ -89,6 +89,10 @@ MODELS_DOCUMENT: dict[str, Any] = {
     "responses": responses(object_of({"models": array_of({"type": "object"})}, ["models"]), [])
 }
 
+NAMES_DOCUMENT: dict[str, Any] = {
+    "responses": responses(object_of({"models": array_of(STRING)}), [])
+}
+
 MODEL_DOCUMENT: dict[str, Any] = {
     "parameters": [MODEL_NAME],
     "responses": responses({"type": "object"}, ["404", "503"]),

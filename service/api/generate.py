@@ -17,7 +17,7 @@ from service.api.generate_documents import (
     GenerateRequest,
     TritonRequest,
 )
-from service.api.predict import JSON_TYPES, answer_of, asked_of
+from service.api.predict import JSON_TYPES, UNSAID_TYPES, answer_of, asked_of
 from service.api.routes import RawRoute
 from service.api.schemas import versioned
 from service.api.streaming import StreamCall, event, streaming_endpoint
@@ -34,7 +34,7 @@ router = APIRouter(route_class=RawRoute)
 Told = dict[str, Any]
 """What an event says, or an answer."""
 
-OTHER_TYPES = {"application/octet-stream", ""}  # of clients that do not say what they send
+OTHER_TYPES = {"application/octet-stream", *UNSAID_TYPES}
 _v1_decoder = msgspec.json.Decoder(GenerateRequest)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 

@@ -34,16 +34,20 @@ def describe_tasks(app: FastAPI) -> None:
         document.setdefault("components", {}).setdefault("schemas", {}).update(_schemas())
         services: Services = app.state.services
         ready = [entry.loaded.served for entry in services.repository.index() if entry.loaded]
+        paths = document["paths"]
+        document["paths"] = {}
         for task in (served.task for served in ready if served.task):
             document["paths"][f"/v1/models/{task.manifest.name}/predict"] = {
                 "post": _operation(task)
             }
             if isinstance(task, Forecasting):
-                forecast = document["paths"]["/v1/timeseries/forecast"]["post"]
+                forecast = paths["/v1/timeseries/forecast"]["post"]
                 examples = forecast["requestBody"]["content"][JSON_TYPE].setdefault("examples", {})
                 examples[task.manifest.name] = {"value": example_of(task)}
             if isinstance(task, Generation):
-                add_example(document["paths"], task)
+                add_example(paths, task)
+        # what most come for stands first
+        document["paths"] |= dict(sorted(paths.items(), key=lambda it: not it[0].startswith("/v1")))
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI's own documentation does

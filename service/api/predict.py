@@ -19,7 +19,7 @@ from service.calls.asked import Asked, Handler
 from service.calls.call import Call
 from service.calls.exchange import Answer
 from service.calls.services import Services
-from service.codec.bodies import priority_of
+from service.codec.bodies import begins_json, priority_of
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedMediaTypeError
 from service.manifest import Manifest
@@ -30,6 +30,8 @@ from service.tasks.task import Task, Work
 router = APIRouter(prefix="/v1", tags=["task level"], route_class=RawRoute)
 
 JSON_TYPES = {"application/json"}
+UNSAID_TYPES = {"", "application/x-www-form-urlencoded"}
+"""Of clients that do not say what they send; the second is what `curl -d` says of anything."""
 RECORDING_TYPES = {
     "audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave",
     "audio/flac", "audio/x-flac", "audio/ogg", "application/octet-stream",
@@ -48,12 +50,9 @@ async def models(request: Request) -> Response:
 def predict(call: Call, body: bytes) -> Asked | Callable[[], Asked]:
     """Predict of each sequence of the request, in its order."""
     kind = call.head.content_type
-    if kind not in JSON_TYPES and kind not in RECORDING_TYPES:
-        raise UnsupportedMediaTypeError(
-            f"content type {kind or '(none)'} is neither application/json nor a recording "
-            "(audio/wav, audio/flac, audio/ogg)",
-            "Content-Type",
-        )
+    is_unsaid_json = kind in UNSAID_TYPES and begins_json(body)
+    if kind not in JSON_TYPES and kind not in RECORDING_TYPES and not is_unsaid_json:
+        raise not_read(kind)
     read = partial(_read, call, body, call.served)
     # a recording needs a Fourier transform: never on the event loop
     is_long = kind in RECORDING_TYPES or len(body) > call.settings.inline_body_bytes
@@ -64,6 +63,18 @@ PREDICT = Handler("v1", predict)
 router.post("/models/{name}/predict", openapi_extra=PREDICT_DOCUMENT, summary="Predict")(
     endpoint(PREDICT)
 )
+
+
+def not_read(kind: str) -> UnsupportedMediaTypeError:
+    """Why a body of this type is refused, and how to send it."""
+    hint = ""
+    if kind == "multipart/form-data":
+        hint = "; no forms: send the file itself, as curl --data-binary @FILE does (not -F)"
+    return UnsupportedMediaTypeError(
+        f"content type {kind or '(none)'} is neither application/json nor a recording "
+        f"(audio/wav, audio/flac, audio/ogg){hint}",
+        "Content-Type",
+    )
 
 
 def _read(call: Call, body: bytes, served: Served) -> Asked:

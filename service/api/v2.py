@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from service import native
 from service.api.answers import answer_template, infer_answer
-from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT
+from service.api.documents import INFER_DOCUMENT, MODEL_DOCUMENT, NAMES_DOCUMENT
 from service.api.metadata import model_metadata
 from service.api.routes import RawRoute, endpoint
 from service.api.schemas import versioned
@@ -32,6 +32,14 @@ from service.repository.served import Served
 NUMBER_BYTES = 12  # of one in JSON, about
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"], route_class=RawRoute)
+
+
+@router.get("/models", openapi_extra=NAMES_DOCUMENT, summary="The models that serve")
+async def models(request: Request) -> Response:
+    """Their names; `POST /v2/repository/index` has the others too."""
+    services: Services = request.app.state.services
+    names = dict.fromkeys(entry.name for entry in services.repository.index() if entry.loaded)
+    return Response(msgspec.json.encode({"models": list(names)}), media_type="application/json")
 
 
 @router.get("/models/{name}", openapi_extra=MODEL_DOCUMENT, summary="Model metadata")

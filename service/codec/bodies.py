@@ -46,6 +46,11 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
 
 
+def begins_json(body: bytes) -> bool:
+    """Whether it looks like a JSON object, where nothing says what it is."""
+    return body[:64].removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
+
+
 def without_nulls(value: Any) -> Any:
     """The same JSON without the members of its objects that are null: clients write them for none.
 

@@ -6,7 +6,8 @@ import re
 
 from service.security.keys import Scope
 
-OPEN = re.compile(r"/v2/health/(live|ready)")
+OPEN = re.compile(r"/v2/health/(live|ready)|/|/docs(/[\w.-]+)?")
+"""Pages are the same for all: what they show is asked for with a key."""
 METRICS = re.compile(r"/metrics/?")
 ADMIN = re.compile(
     r"/v2/repository/models/.*"

@@ -27,7 +27,7 @@ GUARDED = [
     ("GET", "/v2/models/stats", "asker"),
     ("GET", "/v1/models", "asker"),
     ("GET", "/openapi.json", "asker"),
-    ("GET", "/docs", "asker"),
+    ("GET", "/v2/models", "asker"),
     ("POST", "/v2/repository/index", "asker"),
     ("POST", f"/v2/repository/models/{LSTM}/load", "keeper"),
     ("GET", "/v2/logging", "keeper"),
@@ -65,6 +65,14 @@ def test_who_has_no_key_or_another_one_is_refused(
 def test_health_is_open(server: GrpcServer) -> None:
     assert server.process.client.get("/v2/health/live").status_code == 200
     assert server.process.client.get("/v2/health/ready").status_code == 200
+
+
+def test_pages_are_open_and_tell_of_no_model(server: GrpcServer) -> None:
+    for path in ("/", "/docs", "/docs/docs.js"):
+        page = server.process.client.get(path, headers={"Accept": "text/html"})
+        assert page.status_code == 200
+        assert LSTM not in page.text
+    assert server.process.client.get("/docs/nosuch").status_code == 404
 
 
 def test_either_header_will_do_but_not_two_tokens(server: GrpcServer, keyring: Keyring) -> None:
