@@ -18,6 +18,8 @@ help: ## List the targets
 # Two environments: what serves never sees torch. Both build `service.native` in its place in
 # service/, so both do it anew when native/ is changed.
 .venv-serve/ready: constraints.txt pyproject.toml $(NATIVE)
+	@echo "setting up $(@D): about 350 MB of packages are installed and service.native is compiled;" \
+		"some 2 to 4 minutes, once"
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv-serve
 	$(PIP_ENV) $(RUN)/pip install --quiet -e .
@@ -31,6 +33,8 @@ help: ## List the targets
 	@touch $@
 
 .venv/ready: constraints.txt pyproject.toml $(NATIVE)
+	@echo "setting up $(@D): torch, the tools and service.native; 5 to 15 minutes, once (with torch's" \
+		"default build some gigabytes are downloaded: README says how to get the one for CPUs)"
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
 	$(PIP_ENV) $(DEV)/pip install --quiet -e '.[train,dev]'

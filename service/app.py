@@ -81,6 +81,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             cores if settings.pin_threads else (),
             settings.max_hang_s,
             settings.quarantine_s,
+            board=app.state.make_board and app.state.make_board(bounds.engine_threads),
         )
         metrics: Metrics = app.state.metrics
         folder, refresh = open_repository(settings)
@@ -151,6 +152,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.drain = Drain()  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.hurrying = asyncio.Event()  # what came is not answered any more
+    app.state.make_board = None  # makes what the engine notes its runs on, if anything does
     app.state.has_ended = True  # no thread of the engine is left
     app.state.others_loading = False  # other workers on this port
     for part in (

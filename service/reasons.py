@@ -6,6 +6,7 @@ import difflib
 import errno
 import json
 import os
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any, NamedTuple, get_args
@@ -146,7 +147,8 @@ def _message(line: dict[str, Any], model: type[BaseModel] | None, is_secret: boo
         pattern = context["pattern"]
         message = BY_PATTERN.get(pattern, f"must match the pattern {pattern}")
     elif kind in BY_TYPE:
-        message = BY_TYPE[kind].format_map(context)
+        plain = {k: f"{v:.15g}" if isinstance(v, float) else v for k, v in context.items()}
+        message = BY_TYPE[kind].format_map(plain)
     else:
         message = line["msg"].replace("Input should be", "must be").replace("Value ", "value ")
     if kind == "extra_forbidden" and model is not None:
@@ -155,7 +157,8 @@ def _message(line: dict[str, Any], model: type[BaseModel] | None, is_secret: boo
     if kind not in WITHOUT_VALUE and not is_secret:
         if not isinstance(value, str | int | float | None):
             return message
-        shown = repr(value) if isinstance(value, str) else str(value)
+        is_plain = not isinstance(value, str) or re.fullmatch(r"-?[\d.]+", value)
+        shown = str(value) if is_plain else repr(value)
         message += f", not {shown[:MAX_SHOWN]}"
     return message
 
@@ -178,8 +181,14 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint to the known name that is nearest, if any is near."""
-    nearest = difflib.get_close_matches(name, list(known), 1)
+    names = list(known)
+    nearest = [each for each in names if _words(each) == _words(name)]  # in another order
+    nearest += difflib.get_close_matches(name, names, 1)
     return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+def _words(name: str) -> list[str]:
+    return sorted(re.split(r"[-_]+", name.lower()))
 
 
 def cannot_listen(error: OSError, host: str, port: int, setting: str = "port") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -78,6 +79,8 @@ class AppServer(uvicorn.Server):
             connection.setblocking(False)
             await loop.connect_accepted_socket(self._make_protocol, connection, **options)
         except (OSError, asyncio.CancelledError) as error:
+            with contextlib.suppress(OSError):  # another process may keep it, too
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
             log.debug("connection lost", reason=str(error))
 

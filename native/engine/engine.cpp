@@ -71,7 +71,7 @@ std::optional<Refusal> Engine::submit(const SchedulerPtr& scheduler, const JobPt
                      Refusal::Kind::kGone};
     }
     if (double left_s = scheduler->quarantine_left_s(); left_s > 0.0) {
-      return Refusal{"the model is quarantined: a run of it hung", left_s,
+      return Refusal{"the model is quarantined: a run of it hung, or ended a process", left_s,
                      Refusal::Kind::kQuarantined};
     }
     if (auto refusal = door->second.admission.enter(*job, timeout_s)) return refusal;

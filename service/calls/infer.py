@@ -48,6 +48,7 @@ def ask(
         work, field = _rows(call, read.arrays, served.sequences), served.sequences.inputs
     else:
         work = _in_shape(read.arrays, served.signature, served.scheduler.is_batchable)
+        _check_not_empty(work, served.signature)
     timeout_s = call.timeout_s(read.wanted_s, "parameters.timeout")
     return Asked(served, work, field, timeout_s, read.priority, answer, plan)
 
@@ -70,6 +71,27 @@ def _in_shape(arrays: Arrays, signature: Signature, batches: bool) -> Arrays:
             )
         taken[name] = array
     return taken
+
+
+def _check_not_empty(arrays: Arrays, signature: Signature) -> None:
+    """Refuse axes of length 0, but where a graph always has one: with that it was tried at load.
+
+    An operator that is never asked for nothing may divide by its size, and that ends the process.
+    """
+    specs = {spec.name: spec for spec in signature.inputs}
+    for index, (name, array) in enumerate(arrays.items()):
+        if array.size:
+            continue
+        tried = specs[name].shape
+        if array.ndim != len(tried) or any(
+            size == 0 != wanted for size, wanted in zip(array.shape, tried, strict=True)
+        ):
+            field = f"inputs[{index}].shape"
+            raise InvalidRequestError(
+                f"{field} is {list(array.shape)}: {name} has an axis of length 0, "
+                "with which the model was not tried",
+                field,
+            )
 
 
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:

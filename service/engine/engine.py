@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import structlog
 
 from service import native
+from service.engine.board import Board, Running
 from service.engine.deadlines import Deadlines
 from service.engine.place import Place, Taken, join
 from service.engine.quarantine import Quarantine
@@ -43,6 +45,7 @@ class Engine:
         max_hang_s: A run of a graph may take so long; then it is given up, another thread takes
             the place of the one that makes it, and its model is quarantined.
         quarantine_s: How long that is, at first.
+        board: Where to note what runs, for who finds this process dead; None: nowhere.
     """
 
     def __init__(
@@ -51,10 +54,13 @@ class Engine:
         pin_to: Sequence[int] = (),
         max_hang_s: float = math.inf,
         quarantine_s: float = 60.0,
+        board: Board | None = None,
     ) -> None:
         self.core = native.Engine(num_threads)
         self.watchdog = Watchdog(max_hang_s)
         self._quarantine = Quarantine(quarantine_s)
+        self._board = board
+        self._barred_s: dict[Running, float] = {}  # models that took workers down, and until when
         self._pin_to = pin_to
         self._schedulers: dict[native.Scheduler, Scheduler] = {}
         self._loop: asyncio.AbstractEventLoop | None = None  # the one that asks
@@ -68,7 +74,12 @@ class Engine:
 
     def add(self, scheduler: Scheduler) -> None:
         """Run this model's batches too."""
+        model = Running(scheduler.name, scheduler.version)
+        if self._board is not None:
+            self._board.add(scheduler.core, model)
         self._schedulers[scheduler.core] = scheduler
+        if (left_s := self._barred_s.get(model, 0.0) - time.monotonic()) > 0.0:
+            scheduler.core.quarantine(left_s)
         self.core.add(scheduler.core, scheduler.name)
 
     def remove(self, scheduler: Scheduler) -> None:
@@ -78,6 +89,19 @@ class Engine:
         """
         if self.core.remove(scheduler.core):
             del self._schedulers[scheduler.core]
+            if self._board is not None:
+                self._board.remove(scheduler.core)
+
+    def bar(self, model: Running, seconds: float) -> None:
+        """Let nothing of a model run for so long, loaded or yet to be; on the event loop."""
+        self._barred_s[model] = time.monotonic() + seconds
+        about = f"runs of {model.name} ended two workers within a minute"
+        for scheduler in list(self._schedulers.values()):
+            if (scheduler.name, scheduler.version) == model:
+                left_s = max(scheduler.core.quarantine_left_s, seconds)
+                scheduler.core.quarantine(left_s)
+                failure = QuarantinedError(about, "name", math.ceil(seconds))
+                self._on_quarantined(scheduler, failure)
 
     def num_waiting(self, scheduler: Scheduler) -> int:
         """Sequences of this model that wait for their first run."""
@@ -212,12 +236,16 @@ class Engine:
         if self._pin_to:
             pin_this_thread(self._pin_to[place.index % len(self._pin_to)])
         workspace = native.Workspace()
-        runs = place.runs
+        runs, board = place.runs, self._board
         with self.watchdog.watching(runs, partial(self._on_hung, place)):
             while runs.ended_by is None and (taken := self.core.next(workspace)) is not None:
                 place.taken = taken
+                if board is not None:
+                    board.begin(place.index, taken[0])
                 self.run(taken, workspace)
                 place.taken = None
+                if board is not None:
+                    board.end(place.index)
                 del taken  # while it waits, a thread must not hold a model that is removed
         with place.lock:
             if place.hung is not None:

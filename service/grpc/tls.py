@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import structlog
 
+from service.reasons import why
 from service.security.tls import Certificates
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ def _renewed(certificates: Certificates) -> Callable[[], Any]:
         try:
             found = _configuration(certificates)
         except OSError as error:
-            log.error("certificate is bad: the one before it stays", reason=str(error))
+            log.error("certificate is bad: the one before it stays", reason=why(error))
             return None
         generation = certificates.generation
         return found

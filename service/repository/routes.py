@@ -14,7 +14,7 @@ from service.repository.policy import ServingConfig
 from service.repository.served import Loaded
 
 UNLOADED = "unloaded"
-QUARANTINED = "quarantined: a run of it hung"
+QUARANTINED = "quarantined: a run of it hung, or ended a process"
 LEFT_OUT = "not among the versions that are to serve"
 
 

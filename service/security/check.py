@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.reasons import why
 from service.security.keys import read_keys
 from service.security.settings import SecuritySettings
 from service.security.tls import open_certificates
@@ -17,8 +18,8 @@ def check_security(settings: SecuritySettings) -> None:
         try:
             read_keys(settings.api_keys)
         except (OSError, ValueError) as error:
-            raise ValueError(f"api_keys: {error}") from None
+            raise ValueError(f"api_keys: {why(error)}") from None
     try:
         open_certificates(settings)
     except OSError as error:
-        raise ValueError(f"tls_certificate, tls_key or tls_client_ca: {error}") from None
+        raise ValueError(f"tls_certificate, tls_key or tls_client_ca: {why(error)}") from None

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter
 
 from service.errors import ForbiddenError, QuotaExceededError, UnauthenticatedError
+from service.reasons import why
 from service.security.keys import Key, Scope, hash_of, read_keys
 from service.security.quotas import Quota, Quotas
 from service.telemetry.parts.keys import KeyMetrics
@@ -96,7 +97,8 @@ class Gate:
         self._path = path
         self._metrics = metrics
         self._quotas = Quotas(process, num_processes)
-        self._seen = self._look()
+        self._seen: tuple[int, ...] | None = self._look()
+        self._fault = ""
         self._look_again_s = time.monotonic() + LOOK_S
         self._held = self._hold(read_keys(path))
         metrics.file_ok.set(1)
@@ -162,9 +164,15 @@ class Gate:
         try:
             self._held = self._hold(read_keys(self._path))
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError):
+                self._seen = None  # it may be read the next time though it does not change
             self._metrics.file_ok.set(0)
-            log.error("key file is bad: the keys before it stay", reason=str(error))
+            reason = why(error)
+            if reason != self._fault:
+                log.error("key file is bad: the keys before it stay", reason=reason)
+            self._fault = reason
         else:
+            self._fault = ""
             self._metrics.file_ok.set(1)
             log.info("key file read again", keys=len(self._held))
 

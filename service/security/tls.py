@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from service.reasons import why
 from service.security.settings import SecuritySettings
 
 log = structlog.get_logger(__name__)
@@ -28,7 +29,8 @@ class Certificates:
         self.certificate, self.key = settings.tls_certificate, settings.tls_key
         self.client_ca = settings.tls_client_ca
         self.context = _context(self.certificate, self.key, self.client_ca)
-        self._seen = self._look()
+        self._seen: tuple[object, ...] | None = self._look()
+        self._fault = ""
         self.generation = 0
         """One more each time that the certificate was renewed."""
 
@@ -45,8 +47,14 @@ class Certificates:
             _context(self.certificate, self.key, None)  # of a pair that does not fit, half would do
             self.context.load_cert_chain(self.certificate, self.key, password=_no_password)
         except (OSError, ValueError) as error:
-            log.error("certificate is bad: the one before it stays", reason=str(error))
+            if isinstance(error, OSError):
+                self._seen = None  # it may be read the next time though it does not change
+            reason = why(error)
+            if reason != self._fault:
+                log.error("certificate is bad: the one before it stays", reason=reason)
+            self._fault = reason
         else:
+            self._fault = ""
             self.generation += 1
             log.info("certificate read again")
 

@@ -7,17 +7,21 @@ connection comes, so answer what is open and end. A worker sees it as well when 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import struct
 from typing import NamedTuple
+
+from service.engine.board import Running
 
 ALL_LOADED = b"all loaded"  # every worker has tried its bundles: readiness may say so
 DRAIN = b"drain"  # say not ready, serve on
 _CONNECTION = b"connection"
 _REPORT = struct.Struct("<cQQ?")
 _NUMBERED = struct.Struct("<cQ")
-_IS_REPORT, _IS_WISH, _IS_DONE, _IS_CHANGE = b"r", b"w", b"d", b"c"
+_SECONDS = struct.Struct("<cd")
+_IS_REPORT, _IS_WISH, _IS_DONE, _IS_CHANGE, _IS_BAR = b"r", b"w", b"d", b"c", b"q"
 MAX_BYTES = 32_768  # of a message
 
 
@@ -73,6 +77,18 @@ class Done(NamedTuple):
     failure: bytes
 
 
+class Bar(NamedTuple):
+    """A model of which a worker is to run nothing for a while: see `Engine.bar`.
+
+    Args:
+        model: Which.
+        seconds: How long.
+    """
+
+    model: Running
+    seconds: float
+
+
 def make_channel() -> tuple[socket.socket, socket.socket]:
     """The supervisor's end and the worker's, neither of which blocks."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -105,13 +121,18 @@ def send_change(channel: socket.socket, change: Change) -> None:
     socket.send_fds(channel, [_NUMBERED.pack(_IS_CHANGE, change.number)], [change.descriptor])
 
 
+def send_bar(channel: socket.socket, bar: Bar) -> None:
+    """Have a worker leave a model alone."""
+    channel.send(_SECONDS.pack(_IS_BAR, bar.seconds) + json.dumps(bar.model).encode())
+
+
 def send_done(channel: socket.socket, done: Done) -> None:
     """Say what became of a change."""
     room = MAX_BYTES - _NUMBERED.size
     channel.send(_NUMBERED.pack(_IS_DONE, done.number) + done.failure[:room])
 
 
-def receive_order(channel: socket.socket) -> bytes | socket.socket | Change | Done | None:
+def receive_order(channel: socket.socket) -> bytes | socket.socket | Change | Done | Bar | None:
     """The next order of the supervisor's; a connection, None if the kernel dropped it; b"" the end.
 
     Raises:
@@ -122,6 +143,9 @@ def receive_order(channel: socket.socket) -> bytes | socket.socket | Change | Do
         return None if descriptor < 0 else socket.socket(fileno=descriptor)
     if order in (ALL_LOADED, DRAIN, b""):
         return order
+    if order[:1] == _IS_BAR:
+        _, seconds = _SECONDS.unpack_from(order)
+        return Bar(Running(*json.loads(order[_SECONDS.size :])), seconds)
     kind, number = _NUMBERED.unpack_from(order)
     if kind == _IS_DONE:
         return Done(number, order[_NUMBERED.size :])

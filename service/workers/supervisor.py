@@ -16,27 +16,33 @@ import socket
 import sys
 import time
 from collections import deque
+from pathlib import Path
 
 import structlog
 import uvloop
 from prometheus_client.multiprocess import mark_process_dead
 
+from service.engine.board import read_board
 from service.grpc.port import ReservedPort
 from service.port import Port
 from service.settings import Settings
 from service.workers.agreement import Agreements
 from service.workers.balance import Share, choose
+from service.workers.blame import Blame
 from service.workers.channel import (
     ALL_LOADED,
     DRAIN,
+    Bar,
     Done,
     Report,
     Wish,
     make_channel,
     receive_message,
+    send_bar,
     send_connection,
 )
 from service.workers.counters import hold, make_folder
+from service.workers.kept import Kept
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +70,11 @@ class Worker(Share):
         with contextlib.suppress(OSError):
             self.channel.send(order)
 
+    def bar(self, bar: Bar) -> None:
+        """Have it leave a model alone."""
+        with contextlib.suppress(OSError):
+            send_bar(self.channel, bar)
+
 
 class Supervisor:
     """Starts the workers, hands out connections, replaces who dies, and ends all together.
@@ -82,6 +93,8 @@ class Supervisor:
         self._counters = counters
         self._workers: dict[int, Worker] = {}
         self._agreements = Agreements()
+        self._kept = Kept()
+        self._blame = Blame(settings.quarantine_s)
         self._turn = 0
         self._all_loaded = False
         self._draining = False
@@ -92,12 +105,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
+        self._kept.start()
         async with asyncio.TaskGroup() as group:
             keepers = [
                 group.create_task(self._keep(index)) for index in range(self._settings.workers)
             ]
             await self._stopping.wait()
             self._stop()
+        self._kept.close()
         failed = [code for code in (keeper.result() for keeper in keepers) if code != 0]
         return max(failed[0], 1) if failed else 0  # below 0: killed by that signal
 
@@ -154,8 +169,21 @@ class Supervisor:
     def _forget(self, worker: Worker) -> None:
         del self._workers[worker.index]
         self._lose(worker)
+        if num_told := self._kept.answer(worker.index):
+            log.warning("requests told that their worker ended", worker=worker.index, num=num_told)
+        if worker.process.returncode and not self._stopping.is_set():
+            self._find_culprit(worker)
         self._agreements.lose(worker.index)
         mark_process_dead(worker.index, self._counters)  # type: ignore[no-untyped-call]
+
+    def _find_culprit(self, dead: Worker) -> None:
+        """Have all leave models alone that take workers down."""
+        running = read_board(Path(self._counters), dead.index)
+        for model, seconds in self._blame.died(running, time.monotonic()).items():
+            about = {"model": model.name, "version": model.version}
+            log.error("model quarantined, as runs of it ended workers", **about, for_s=seconds)
+            for worker in self._workers.values():
+                worker.bar(Bar(model, seconds))
 
     def _on_message(self, worker: Worker) -> None:
         try:
@@ -176,7 +204,7 @@ class Supervisor:
     def _on_report(self, worker: Worker, report: Report) -> None:
         worker.report = report
         while len(worker.under_way) > worker.handed - report.taken:
-            worker.under_way.popleft().close()
+            self._on_taken(worker, worker.under_way.popleft())
         if not worker.started:
             worker.started = True
             log.info("worker started", worker=worker.index, pid=worker.process.pid)
@@ -184,8 +212,16 @@ class Supervisor:
                 worker.tell(DRAIN)
             if self._all_loaded:
                 worker.tell(ALL_LOADED)
+            for model, seconds in self._blame.left(time.monotonic()).items():
+                worker.bar(Bar(model, seconds))
         self._check_loaded()
         self._accept_if_able()
+
+    def _on_taken(self, worker: Worker, connection: socket.socket) -> None:
+        if self._settings.tls_certificate is None:
+            self._kept.keep(connection, worker.index)
+        else:  # what is under way on it nobody here can read, or answer
+            connection.close()
 
     def _lose(self, worker: Worker) -> None:
         """Let others have what a worker had not taken when it ended."""

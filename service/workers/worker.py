@@ -12,6 +12,8 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,21 +22,23 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import values
-from pydantic_settings import CliApp
 
 from service.app import create_app
+from service.calls.services import Services
+from service.engine.board import Board
 from service.errors import DrainingError, ServiceError
+from service.flags import read_settings
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
 from service.security.files import with_files
 from service.serving import AppServer, end_well, forget_raised_signals, make_config
-from service.settings import Settings
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
 from service.workers.agreement import decode_failure, encode_failure
 from service.workers.channel import (
     ALL_LOADED,
     DRAIN,
+    Bar,
     Change,
     Done,
     Report,
@@ -65,8 +69,14 @@ class Connections(set[Any]):
         self._on_closed = on_closed
 
     def discard(self, connection: object) -> None:
-        """Take one out."""
+        """Take one out, which is about to be closed.
+
+        That alone would not end it, as the supervisor keeps it too.
+        """
         super().discard(connection)
+        descriptor = connection.transport.get_extra_info("socket").fileno()  # type: ignore[attr-defined]
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:
+            same.shutdown(socket.SHUT_RDWR)  # uvloop's own can't be; an error: it has ended already
         self._on_closed()
 
 
@@ -134,6 +144,9 @@ class WorkerServer(AppServer):
             task.add_done_callback(self._changes.discard)
         elif isinstance(order, Done):
             self._answer_wish(order)
+        elif isinstance(order, Bar):
+            services: Services = self._app.state.services
+            services.engine.bar(order.model, order.seconds)
         else:
             assert not isinstance(order, bytes), "there are no others"
             self._taken += 1
@@ -209,13 +222,15 @@ def main() -> int:
     The arguments are the channel's descriptor, the worker's index, and the supervisor's own flags.
     """
     descriptor, index, *flags = sys.argv[1:]
-    settings = CliApp.run(Settings, cli_args=flags)
+    settings = read_settings(flags)
     configure_logs(settings.log_level, worker=int(index))
     hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
     settings = with_files(settings)
     app = create_app(settings, worker=int(index))
+    counters = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    app.state.make_board = partial(Board, counters, int(index))
     forget_raised_signals()
     supervisor = os.getppid()
     with socket.socket(fileno=int(descriptor)) as channel:

@@ -105,7 +105,7 @@ def test_a_port_that_is_taken_stops_the_start(num_workers: int, shares: bool) ->
         flags = ("--port", "0", "--workers", str(num_workers), "--grpc-port", number)
         ended = run("-m", "service", *flags)
     assert ended.returncode == 3
-    assert "ddress already in use" in ended.stderr
+    assert "is in use" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -45,8 +45,9 @@ def ask(base_url: str, length: int, answered: list[float], enough: threading.Eve
                 continue
             if answer.status_code == 200:
                 answered.append(time.monotonic())
-            else:  # all workers still load
-                assert answer.json()["code"] == "model_not_ready", answer.text
+            else:  # all workers still load, or this one died
+                code = answer.json()["code"]
+                assert code in ("model_not_ready", "worker_ended"), answer.text
                 time.sleep(0.02)
 
 

@@ -22,7 +22,7 @@ class HangMetrics:
         )
         self.quarantined = Gauge(
             "seqserve_model_quarantined",
-            "1 while a model gets nothing to run because a run of it hung",
+            "1 while a model gets nothing to run because a run of it hung, or ended two workers",
             labels,
             registry=registry,
             multiprocess_mode="livemax",
