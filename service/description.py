@@ -40,6 +40,9 @@ class DescribedInputs(_Part):
     step_shape: list[PositiveInt] | None = Field(
         None, description="sizes of its further axes, where the graph leaves them open"
     )
+    vocabulary: PositiveInt | None = Field(
+        None, description="how many ids there are, counted from 0; default: found by trying"
+    )
     lengths: str | None = Field(
         None, description="the graph's input (batch,) with the lengths, of any type of numbers"
     )

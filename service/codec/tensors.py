@@ -85,7 +85,8 @@ def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> No
         place = np.argwhere(~known)[0]
         where = "".join(f"[{axis}]" for axis in place)
         raise InvalidSequenceError(
-            f"{field}{where} is {sequence[tuple(place)]}, no token of the model's",
+            f"{field}{where} is {sequence[tuple(place)]}, no token of the model's, "
+            f"0 to {np.broadcast_to(_limits(spec), sequence.shape)[tuple(place)] - 1}",
             f"{field}{where}",
         )
 

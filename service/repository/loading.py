@@ -18,6 +18,7 @@ from service.graphs.decoder import Decoder
 from service.graphs.decoder_check import check_decoder
 from service.graphs.described import describe
 from service.graphs.invariance import check_invariance, probe
+from service.graphs.limits import said_limits, with_limits
 from service.graphs.model import OnnxModel
 from service.graphs.onnx_file import read_onnx_file
 from service.graphs.probes.values import TOLERANCE
@@ -177,7 +178,7 @@ class Loader:
         """A graph that a few lines make a sequence model."""
         name, version = folder.parent.name, folder.name
         session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
-        model = describe(session, description)
+        model = with_limits(describe(session, description), description)
         task = described_task(name, version, description, model.spec)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
         obstacle = obstacle_of_operators(file)
@@ -194,7 +195,9 @@ class Loader:
         cost = calibrate(model, bounds, name)
         scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
         graph, spec = sha256_of(folder), model.spec
-        properties = {"batching": f"one sequence at a time: {obstacle}"} if obstacle else {}
+        properties = said_limits(spec)
+        if obstacle:
+            properties["batching"] = f"one sequence at a time: {obstacle}"
         return self._begin(
             Served(
                 name,
