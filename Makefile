@@ -18,8 +18,8 @@ help: ## List the targets
 # Two environments: what serves never sees torch. Both build `service.native` in its place in
 # service/, so both do it anew when native/ is changed.
 .venv-serve/ready: constraints.txt pyproject.toml $(NATIVE)
-	@echo "setting up $(@D): about 350 MB of packages are installed and service.native is compiled;" \
-		"some 2 to 4 minutes, once"
+	@echo "setting up $(@D), once: installs packages (about 200 MB on disk) and compiles" \
+		"service.native, which takes one to three minutes"
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv-serve
 	$(PIP_ENV) $(RUN)/pip install --quiet -e .
@@ -33,8 +33,8 @@ help: ## List the targets
 	@touch $@
 
 .venv/ready: constraints.txt pyproject.toml $(NATIVE)
-	@echo "setting up $(@D): torch, the tools and service.native; 5 to 15 minutes, once (with torch's" \
-		"default build some gigabytes are downloaded: README says how to get the one for CPUs)"
+	@echo "setting up $(@D), once: installs packages (2.3 GB on disk with torch for CPUs, gigabytes" \
+		"more with its default build: see README) and compiles service.native: three to ten minutes"
 	./deploy/toolchain.sh $(PYTHON)
 	$(PYTHON) -m venv .venv
 	$(PIP_ENV) $(DEV)/pip install --quiet -e '.[train,dev]'

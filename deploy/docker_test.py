@@ -126,18 +126,31 @@ def read_logs(stack: Stack) -> None:
     say(f"logs: {len(lines)} lines, all JSON")
 
 
+def hears_digits(model: dict[str, Any]) -> bool:
+    """Whether a model, as the server lists it, says which digit is spoken in a recording."""
+    is_spoken = model["task"] == "classification" and bool(model.get("audio"))
+    return is_spoken and model.get("labels") == [str(digit) for digit in range(10)]
+
+
 def predict(stack: Stack, sent: Counter[str]) -> str:
     """Every model by its own example; of a seven's recording most must hear a seven.
 
+    The tree may have bundles of one's own: of those that hear recordings of other things, and of
+    those without a task, nothing more is asked than they say themselves.
+
     Returns:
-        A model that hears recordings.
+        A model that hears digits.
     """
     recording = RECORDING.read_bytes()
     paths = fetch(f"{stack.url}/openapi.json")[1]["paths"]
     heard: dict[str, Any] = {}
     for model in fetch(f"{stack.url}/v1/models")[1]["models"]:
         name, path = model["name"], f"/v1/models/{model['name']}/predict"
-        if model["task"] == "classification":
+        if path not in paths:
+            say(f"  {name}: has no example, not asked")
+            continue
+        hears = hears_digits(model)
+        if hears:
             status, body = fetch(f"{stack.url}{path}", recording, "audio/wav")
         else:
             content = paths[path]["post"]["requestBody"]["content"]["application/json"]
@@ -146,8 +159,10 @@ def predict(stack: Stack, sent: Counter[str]) -> str:
         if status != 200:
             raise RuntimeError(f"{name} answers {status}: {body}")
         sent[name] += 1
-        if model["task"] == "classification":
+        if hears:
             (heard[name],) = body["predictions"]
+    if not heard:
+        raise RuntimeError("no model hears digits: the bundled ones are not in the repository")
     if sum(answer["label"] == "7" for answer in heard.values()) <= len(heard) / 2:
         raise RuntimeError(f"{RECORDING.name} is not heard as a seven: {heard}")
     for name, answer in heard.items():

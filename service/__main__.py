@@ -52,7 +52,8 @@ def main() -> int:
 
 def _port_fault(settings: Settings) -> str:
     """Why the ports can't be listened on, said before anything is loaded; empty if they can."""
-    for name, port in (("port", settings.port), ("grpc_port", settings.grpc_port)):
+    http_port = settings.port if settings.uds is None else None
+    for name, port in (("port", http_port), ("grpc_port", settings.grpc_port)):
         if port is None:
             continue
         host = settings.host

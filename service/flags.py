@@ -22,7 +22,7 @@ OF_OTHERS = re.compile(r"DATA_DIR|SERVICE_(HOST|PORT)\w*|PORT_\d+_\w+")
 
 GROUPS: dict[str, list[str]] = {
     "first": [
-        "host", "port", "grpc_port", "repository", "poll_repository_s", "api_keys",
+        "host", "port", "uds", "grpc_port", "repository", "poll_repository_s", "api_keys",
         "tls_certificate", "tls_key", "tls_client_ca", "workers", "engine_threads", "precision",
         "request_timeout_s", "log_level", "access_log",
     ],

@@ -337,7 +337,7 @@ def test_help_has_what_matters_first_and_fits_a_terminal(
     shown = capsys.readouterr().out
     assert all(len(line) <= 80 for line in shown.splitlines())
     flags = re.findall(r"^  --([a-z-]+)", shown, re.MULTILINE)
-    assert flags[:4] == ["host", "port", "grpc-port", "repository"]
+    assert flags[:5] == ["host", "port", "uds", "grpc-port", "repository"]
     assert sorted(flags) == sorted(name.replace("_", "-") for name in Settings.model_fields)
     assert "(default: 8000)" in shown
     assert "16777216, 16 MiB" in " ".join(shown.split())

@@ -17,7 +17,7 @@ from service.security.gate import Credentials, Gate
 from service.security.keys import Scope, hash_of, read_keys
 from service.telemetry.parts.keys import KeyMetrics
 from tests.security.keyring import Keyring
-from tests.servers import CHECKOUT
+from tests.servers import BOUND_BY_PERMISSIONS, CHECKOUT, serving, wait_until
 
 HASH = hash_of(b"token")
 BAD = {
@@ -157,3 +157,22 @@ def test_a_file_that_changes_is_read_again_and_a_bad_one_opens_nothing(
     assert may(gate, keyring, "new")
     write(b"")
     assert not may(gate, keyring, "old"), "an empty file has no keys"
+
+
+def test_a_file_that_could_not_be_read_counts_once_it_can(tmp_path: Path) -> None:
+    keyring = Keyring(tmp_path / "keys.toml", {"old": {"scopes": ["infer"]}})
+    with serving(api_keys=keyring.path, prefix=BOUND_BY_PERMISSIONS) as server:
+
+        def status(name: str) -> int:
+            headers = {"X-API-Key": keyring.tokens[name]}
+            return server.client.get("/v1/models", headers=headers).status_code
+
+        assert status("old") == 200
+        keyring.add("new", scopes=["infer"])
+        keyring.path.chmod(0)
+        wait_until(lambda: status("old") == 200 and "key file is bad" in server.log)
+        assert status("new") == 401
+        keyring.path.chmod(0o600)  # which changes neither its time nor its size
+        wait_until(lambda: status("new") == 200)
+        assert server.log.count("key file is bad") == 1
+        assert "permission denied to this process" in server.log
