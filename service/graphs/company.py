@@ -5,6 +5,8 @@ Zeros pad a sequence, as in the engine: a graph may multiply them away, or make 
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ from service.graphs.invariance import (
 )
 from service.graphs.model import Arrays, Model
 from service.graphs.probes.ignored import is_end_ignored
+from service.graphs.probes.rows import QUICK_S
 from service.graphs.probes.values import (
     ORDINARY,
     TOLERANCES,
@@ -127,17 +130,17 @@ class _Trial:
 
     def check_end(self) -> None:
         """See whether the end of a sequence that is longer than any example changes anything."""
-        length, spec = 0, self._spec
-        for steps in {
-            min(max(each, each * spec.min_length // 16), spec.max_length): None for each in LONG
-        }:
-            if not self._is_taken(self._draw(self._kind, steps)):
+        length, spec, taken_s = 0, self._spec, 0.0
+        lengths = {min(max(it, it * spec.min_length // 16), spec.max_length): None for it in LONG}
+        for steps in lengths:
+            started_s = time.thread_time()
+            if taken_s > QUICK_S or not self._is_taken(self._draw(self._kind, steps)):
                 break
-            length = steps
+            length, taken_s = steps, time.thread_time() - started_s
         if not length:
             return
         drawn = [self._draw(kind, length) for kind in (self._kind, self._kind, *ORDINARY)]
-        values = [*drawn[:2], *filter(self._is_taken, drawn[2:])]
+        values = itertools.chain(drawn[:2], filter(self._is_taken, drawn[2:]))
         if is_end_ignored(lambda steps: run_whole(self._model, [steps])[0], values, axis=0):
             raise BundleError(ignored_end(length))
 

@@ -119,8 +119,8 @@ def test_a_graph_that_says_no_ranks_takes_what_it_takes(server: Server) -> None:
 
 
 def test_no_axes_and_none_known_are_told_apart(server: Server) -> None:
-    assert metadata(server, "no-axes")["inputs"][0]["shape"] == []
-    assert ask(server, "no-axes", x=np.ones((1,), np.float32)).status_code == 400
+    assert metadata(server, "no-axes")["outputs"][0]["shape"] == []
+    assert ask(server, "no-axes", x=np.ones((2,), np.float32)).status_code == 400
     for value in (np.array(2.0, np.float32), np.ones((2, 2), np.float32)):
         assert (outputs_of(ask(server, "scalar", x=value))["y"] == -value).all()
 

@@ -5,7 +5,7 @@ What lies past those is then taken without a word, and changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ END = 0.25  # of an axis
 
 
 def is_end_ignored(
-    answer: Callable[[NDArray[Any]], Arrays], values: Sequence[NDArray[Any]], axis: int
+    answer: Callable[[NDArray[Any]], Arrays], values: Iterable[NDArray[Any]], axis: int
 ) -> bool:
     """Whether the end of an axis changes nothing, of what changes when all of it does.
 
@@ -28,16 +28,22 @@ def is_end_ignored(
         values: Unlike each other, all of one shape.
         axis: Of them.
     """
-    size = values[0].shape[axis]
-    end = (slice(None),) * axis + (slice(size - max(1, int(END * size)), None),)
-    finite = [(each, own) for each in values if _is_finite(own := answer(each))]
+    first: tuple[NDArray[Any], Arrays] | None = None
     changes = False
-    for other, own in finite[1:]:
-        changed = finite[0][0].copy()
+    for other in values:
+        own = answer(other)
+        if not _is_finite(own):
+            continue
+        if first is None:
+            first = other, own
+            continue
+        size = other.shape[axis]
+        end = (slice(None),) * axis + (slice(size - max(1, int(END * size)), None),)
+        changed = first[0].copy()
         changed[end] = other[end]
-        if not _is_same(finite[0][1], answer(changed)):
+        if not _is_same(first[1], answer(changed)):
             return False
-        changes = changes or not _is_same(finite[0][1], own)
+        changes = changes or not _is_same(first[1], own)
     return changes
 
 

@@ -20,7 +20,7 @@ AXIS_SIZES = (3, 8, 1, 4, 16, 32, 64, 128, 512)
 RANKS = (2, 3, 1, 4, 0)
 """Tried for inputs whose number of axes the file does not say."""
 LARGEST_ROW = 1 << 20  # values of one input, at most
-QUICK_S = 0.02  # a run that takes longer is not tried at larger sizes
+QUICK_S = 0.005  # of a run: what takes longer is not tried at larger sizes
 
 
 @dataclasses.dataclass(frozen=True)
