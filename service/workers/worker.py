@@ -74,9 +74,10 @@ class Connections(set[Any]):
         That alone would not end it, as the supervisor keeps it too.
         """
         super().discard(connection)
-        descriptor = connection.transport.get_extra_info("socket").fileno()  # type: ignore[attr-defined]
-        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:
-            same.shutdown(socket.SHUT_RDWR)  # uvloop's own can't be; an error: it has ended already
+        found = connection.transport.get_extra_info("socket")  # type: ignore[attr-defined]
+        if found is not None:  # of TLS it may be gone by now
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(found.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)  # uvloop's can't be; an error: it has ended already
         self._on_closed()
 
 
