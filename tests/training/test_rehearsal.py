@@ -168,9 +168,7 @@ def test_what_can_not_be_scored_is_refused_before_it_is_trained(refused: Path, n
 
 def test_all_faults_of_all_parts_are_told_at_once() -> None:
     data = load_connected(train_sequences=6, test_sequences=4, recordings=recordings_of_all_parts())
-    silent = [
-        dataclasses.replace(part, digits=[[]] * len(part)) for part in (data.train, data.test)
-    ]
+    silent = [dataclasses.replace(part, said=[[]] * len(part)) for part in (data.train, data.test)]
     faulty = dataclasses.replace(data, train=silent[0], test=silent[1])
     faults = TASKS["transcription"].check(faulty)
     assert [fault.split(":")[0] for fault in faults] == [

@@ -15,11 +15,11 @@ from service.tasks.transcription.settings import TranscriptionSettings
 from tests.training.recordings import recordings_of_all_parts
 from training.data.batches import Row
 from training.data.frames.augment import Augmentation
-from training.data.frames.connected import ConnectedDigits
+from training.data.frames.transcribed import Transcribed
 from training.fit.edits import error_rate
 from training.task import Run
+from training.tasks.transcription.baselines import loud_pieces
 from training.tasks.transcription.objective import NOT_TOLD, CtcObjective, excerpt, logits_of
-from training.tasks.transcription.segments import loud_pieces
 from training.tasks.transcription.task import TranscriptionTask
 
 BLANK = 10
@@ -27,7 +27,7 @@ TASK = TranscriptionTask()
 
 
 @cache
-def data() -> ConnectedDigits:
+def data() -> Transcribed:
     return TASK.load(recordings=recordings_of_all_parts(), train_sequences=20, test_sequences=4)
 
 
@@ -57,10 +57,10 @@ def test_the_loss_is_minus_the_log_likelihood_of_what_is_said(family: str) -> No
     lengths = torch.full((len(inputs),), inputs.shape[1])
     logits = model(inputs.double(), lengths).logits.detach().numpy()
     expected = -sum(
-        log_likelihood(log_softmax(row), tuple(item.digits), BLANK)
+        log_likelihood(log_softmax(row), tuple(item.said), BLANK)
         for row, item in zip(logits, examples, strict=True)
     )
-    num_digits = sum(len(item.digits) for item in examples)
+    num_digits = sum(len(item.said) for item in examples)
     assert found == losses[0] == pytest.approx(expected / num_digits, rel=1e-6)
 
 
@@ -71,15 +71,15 @@ def test_labels_are_told_at_first_where_the_digits_are() -> None:
         example = objective.example(row)
         changes = np.flatnonzero(np.diff(np.concatenate([[BLANK], example.labels, [BLANK]])))
         assert len(example.labels) == len(example.frames)
-        assert len(example.digits) <= 3  # an excerpt
-        if example.digits:
-            assert example.labels[changes[0]] == example.digits[0]
+        assert len(example.said) <= 3  # an excerpt
+        if example.said:
+            assert example.labels[changes[0]] == example.said[0]
         said = example.labels[example.labels != BLANK]
-        assert set(said.tolist()) == set(example.digits)
+        assert set(said.tolist()) == set(example.said)
     # later: whole sequences, and nothing told
     for row in rows(objective, step=7):
         example = objective.example(row)
-        assert example.digits == whole.digits[row.sequence]
+        assert example.said == whole.said[row.sequence]
         assert np.array_equal(example.frames, whole.frames[row.sequence])
         assert (example.labels == NOT_TOLD).all()
 
@@ -95,7 +95,7 @@ def test_what_can_not_look_ahead_is_told_the_last_part_of_each_digit() -> None:
 
 def test_a_batch_of_silence_alone_is_learnt_from_too() -> None:
     model, objective = TASK.begin(run_of(), data())
-    example = objective.example(rows(objective, step=7)[0])._replace(digits=[])
+    example = objective.example(rows(objective, step=7)[0])._replace(said=[])
     loss = objective.learn(model, objective.collate([example, example]), lambda loss: None)
     assert np.isfinite(loss)
 
@@ -161,7 +161,7 @@ def test_measures_and_contract_say_what_the_service_needs() -> None:
     model, objective = TASK.begin(run, data())
     metrics = TASK.measure(model, data(), objective) | TASK.baselines(data())
     assert metrics["sequences"] == {"train": 20, "validation": 2, "test": 4}
-    assert metrics["test"]["digits"] == sum(map(len, data().test.digits))
+    assert metrics["test"]["digits"] == sum(map(len, data().test.said))
     found = TASK.contract(run, data(), objective, model, metrics | {"seeds": {"0": 1.0}})
     assert found.outputs.labels == [*"0123456789", "blank"]
     assert found.outputs.per_step

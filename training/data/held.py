@@ -20,7 +20,7 @@ def hold_out(items: Sequence[T], share: float) -> tuple[list[T], list[T]]:
     Raises:
         ValueError: There is one item only, or no such share.
     """
-    _check_share(share)
+    check_share(share)
     count = max(1, round(share * len(items)))
     if count >= len(items):
         raise ValueError(f"{len(items)} training items are too few to validate on a part of them")
@@ -40,7 +40,7 @@ def hold_out_of_each(
     Raises:
         ValueError: No label has two items, or no such share.
     """
-    _check_share(share)
+    check_share(share)
     places: dict[Any, list[int]] = defaultdict(list)
     for place, label in enumerate(labels):
         places[label].append(place)
@@ -55,9 +55,10 @@ def hold_out_of_each(
     return _part(items, held)
 
 
-def _check_share(share: float) -> None:
+def check_share(share: float) -> None:
+    """Raises: ValueError: It is not a part of what there is."""
     if not 0 < share < 1:
-        raise ValueError(f"validation_share {share} is not over 0 and under 1")
+        raise ValueError(f"a share of {share} is not over 0 and under 1")
 
 
 def _part(items: Sequence[T], held: set[int]) -> tuple[list[T], list[T]]:

@@ -63,7 +63,7 @@ class Transcription(FramesTask):
             raise BundleError("outputs: a transcription has labels of each step, one is the blank")
         if audio is None:
             raise BundleError("audio: a transcription says how a recording becomes frames")
-        self.blank = settings.blank
+        self.blank, self.separator = settings.blank, settings.separator
         self.step_s = audio.hop_ms / 1_000
 
     def check(self, request: TranscriptionRequest) -> None:
@@ -79,7 +79,13 @@ class Transcription(FramesTask):
         logits = results[names.logits][:length]
         prediction: dict[str, Any] = {
             **transcribe(
-                logits, names.labels, self.blank, self.step_s, request.decoder, request.beam
+                logits,
+                names.labels,
+                self.blank,
+                self.step_s,
+                request.decoder,
+                request.beam,
+                self.separator,
             )
         }
         if request.explain:  # null: this family has no attention to show

@@ -1,4 +1,4 @@
-"""A transcript of one sequence: its words with times, and how likely they are."""
+"""A transcript of one sequence: its labels with times, and how likely they are."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def transcribe(
     step_s: float,
     decoder: DecoderName = "greedy",
     beam: int = 10,
+    separator: str = " ",
 ) -> Transcript:
     """What is said in one sequence.
 
@@ -74,6 +75,7 @@ def transcribe(
         step_s: Time from a step to the next, s.
         decoder: How labels are found.
         beam: Prefixes that beam search keeps.
+        separator: Between two labels of the text.
     """
     logs = log_softmax(logits)
     labels = decode(logs, blank, decoder, beam)
@@ -87,7 +89,7 @@ def transcribe(
         for label, (start, end) in zip(labels, align(logs, labels, blank), strict=True)
     ]
     return {
-        "text": " ".join(word["label"] for word in words),
+        "text": separator.join(word["label"] for word in words),
         "words": words,
         "score": log_likelihood(logs, labels, blank),
     }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from training.data.frames.fsdd import (
     load_recordings,
     read_archive,
 )
+from training.data.frames.transcribed import Part, Transcribed
 
 Samples = NDArray[np.float32]
 
@@ -48,32 +48,6 @@ class Utterance:
     """Where each digit's recording begins and ends, s."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Sequences of a split: `frames[i]` float32 (time_i, mels), `digits[i]` what is said there."""
-
-    frames: list[NDArray[np.float32]]
-    digits: list[list[int]]
-    spans_s: list[list[tuple[float, float]]]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-
-@dataclasses.dataclass(frozen=True)
-class ConnectedDigits:
-    """The data set, split by recordings: no recording is heard in two parts."""
-
-    train: Part
-    validation: Part
-    test: Part
-    split: str
-    audio: LogMel
-    name: str
-    licence: str
-    labels: Sequence[str] = tuple(LABELS)
-
-
 Voices = dict[str, list[tuple[int, Samples]]]
 """By speaker: digits with their samples, in the recordings' order."""
 
@@ -85,8 +59,10 @@ def load_connected(
     test_sequences: int = 300,
     features: LogMel | None = None,
     recordings: list[Recording] | None = None,
-) -> ConnectedDigits:
+) -> Transcribed:
     """Made sequences of the official split, or with one speaker left for the test.
+
+    Recordings are parted, not sequences: no recording is heard in two parts.
 
     Args:
         leave_out: Whom; None for the official split of the recordings.
@@ -102,7 +78,7 @@ def load_connected(
     recordings = recordings or (read_archive(Path(archive)) if archive else load_recordings())
     features = features or LogMel()
     train, validation, test = split_recordings(recordings, leave_out)
-    return ConnectedDigits(
+    return Transcribed(
         train=frames_of(make_utterances(train, train_sequences, TRAIN_SEED), features),
         validation=frames_of(
             make_utterances(validation, max(1, train_sequences // 10), VALIDATION_SEED), features
@@ -114,6 +90,9 @@ def load_connected(
         audio=features,
         name=f"connected digits of {Path(archive).name if archive else DATASET}",
         licence="as given by the user" if archive else LICENCE,
+        labels=LABELS,
+        unit="digit",
+        max_length=features.num_frames(int(MAX_DURATION_S * SAMPLE_RATE_HZ), SAMPLE_RATE_HZ),
     )
 
 

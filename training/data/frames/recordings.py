@@ -42,9 +42,11 @@ class Item(NamedTuple):
 
     path: Path
     said: str
-    """Its label."""
+    """Its label, or its transcript."""
     group: str
     """What must not be in two parts, such as who speaks; "" if nothing is said of it."""
+    place: str
+    """Where it is named, for errors."""
 
 
 def holds_recordings(path: Path) -> bool:
@@ -108,7 +110,7 @@ def read_items(
 
     Args:
         source: Which.
-        said: The table's column of labels.
+        said: The table's column of labels or transcripts.
         file: That of the files, from the table's folder on.
         group: That of what must not be in two parts, such as the speaker.
         reading: See `training.data.reading.Reading`.
@@ -135,7 +137,8 @@ def read_items(
         path = source.parent / cells[0]
         if not path.is_file():
             raise DataError(f"{table.place(row)}: there is no file {path}")
-        items.append(Item(path, cells[1], cells[2] if group is not None else ""))
+        kept_with = cells[2] if group is not None else ""
+        items.append(Item(path, cells[1], kept_with, table.place(row)))
     return items
 
 
@@ -179,7 +182,7 @@ def _in_folder(folder: Path) -> list[Item]:
             if path.suffix.lower() in REFUSED:
                 raise DataError(f"{path}: a recording is WAV, FLAC or Ogg, as the service takes it")
             if path.suffix.lower() in TAKEN and not path.name.startswith("."):
-                items.append(Item(path, label.name, ""))
+                items.append(Item(path, label.name, "", str(path)))
     if not items:
         raise DataError(f"{folder} holds no folders of recordings, one a label")
     return items

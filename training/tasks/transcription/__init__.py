@@ -1,1 +1,1 @@
-"""Speech to text: connected digits, by CTC."""
+"""Speech to text, by CTC."""

@@ -2,8 +2,9 @@
 
 CTC alone (Graves et al. 2006) begins with long stretches in which a model says only blank. Made
 sequences are known step by step, so the first steps of a run use that: cross-entropy, each step's
-label being the digit whose recording it is in, on excerpts of few digits, which are cheap. Then CTC
-takes over, at first on excerpts too: when the model says a digit is from there on its own affair.
+label being the one whose recording it is in, on excerpts of few labels, which are cheap. Then CTC
+takes over, at first on excerpts too: when the model says a label is from there on its own affair.
+Of recordings with a transcript alone nothing is known by steps: CTC from the first step on.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch.nn import functional
 from service.tasks.transcription.ctc import greedy, log_softmax
 from training.data.batches import Row, pad
 from training.data.frames.augment import Augmenter
-from training.data.frames.connected import Part
+from training.data.frames.transcribed import Part
 from training.fit.edits import error_rate
 from training.fit.objective import Objective, Validation
 
@@ -36,32 +37,32 @@ class Example(NamedTuple):
     """One augmented sequence."""
 
     frames: Frames
-    digits: list[int]
+    said: list[int]
     labels: NDArray[np.int64]
     """(time,), what is said at each step: the blank where nothing is, or NOT_TOLD."""
 
 
 class Beginning(NamedTuple):
-    """How a run begins, in steps from its start."""
+    """How a run begins where it is known when each label is said; in steps from its start."""
 
     told_steps: int
     """With each step's label told."""
     excerpt_steps: int
     """On excerpts."""
-    excerpt_digits: int
+    excerpt_labels: int
     """In an excerpt, at most."""
     told_share: float
-    """Of each digit, its last part, that is told: a model that can't look ahead has to hear it."""
+    """Of each label, its last part, that is told: a model that can't look ahead has to hear it."""
 
 
 class CtcObjective(Objective):
-    """Learns from one part of connected digits, and validates on another.
+    """Learns from one part of what is transcribed, and validates on another.
 
     Args:
         learnt: What is learnt from.
         validation: What is validated on.
         augmenter: Changes each sequence afresh; labels move with its time.
-        beginning: How the run begins.
+        beginning: How the run begins; None: by CTC, as it goes on.
         blank: The class that says nothing.
         step_s: Time from a step to the next, s.
         silence: What a feature is in digital silence, which batches are padded with: it is heard
@@ -73,7 +74,7 @@ class CtcObjective(Objective):
         learnt: Part,
         validation: Part,
         augmenter: Augmenter,
-        beginning: Beginning,
+        beginning: Beginning | None,
         blank: int,
         step_s: float,
         silence: float,
@@ -94,47 +95,39 @@ class CtcObjective(Objective):
     def example(self, row: Row) -> Example:
         """A sequence, or in the beginning an excerpt, augmented."""
         random = np.random.default_rng(row.seed)
-        frames, digits = self.learnt.frames[row.sequence], self.learnt.digits[row.sequence]
-        spans = [
-            (round(start_s / self.step_s), round(end_s / self.step_s))
-            for start_s, end_s in self.learnt.spans_s[row.sequence]
-        ]
-        labels = self._labels(len(frames), digits, spans)
-        _, step, _ = row.seed
-        if step < self.beginning.excerpt_steps and digits:
-            count = int(random.integers(1, self.beginning.excerpt_digits + 1))
-            first = int(random.integers(0, max(1, len(digits) - count + 1)))
-            cut = slice(*excerpt(len(frames), spans, first, count))
-            frames, labels = frames[cut], labels[cut]
-            digits = digits[first : first + count]
+        frames, said = self.learnt.frames[row.sequence], self.learnt.said[row.sequence]
+        labels = np.full(len(frames), NOT_TOLD)
+        if self.beginning is not None and self.learnt.spans_s is not None:
+            spans_s = self.learnt.spans_s[row.sequence]
+            frames, said, labels = self._begun(
+                self.beginning, row.seed[1], random, frames, said, spans_s
+            )
         changed = self.augmenter(frames, random)
-        if step >= self.beginning.told_steps:
-            return Example(changed, digits, np.full(len(changed), NOT_TOLD))
         places = np.linspace(0, len(frames) - 1, len(changed)).round().astype(int)
-        return Example(changed, digits, labels[places])
+        return Example(changed, said, labels[places])
 
     def collate(self, examples: list[Example]) -> tuple[Tensor, ...]:
-        """Inputs (batch, time, features), labels (batch, time), digits (batch, most digits), and
+        """Inputs (batch, time, features), labels (batch, time), what is said (batch, most), and
 
-        how many digits each row has, (batch,).
+        how many labels are said in each row, (batch,).
         """
         size = max(len(item.frames) for item in examples)
-        most = max(len(item.digits) for item in examples)
+        most = max(len(item.said) for item in examples)
         inputs = torch.full((len(examples), size, examples[0].frames.shape[1]), self.silence)
         is_told = examples[0].labels[0] != NOT_TOLD
         labels = torch.full((len(examples), size), self.blank if is_told else NOT_TOLD)
-        digits = torch.zeros(len(examples), most, dtype=torch.long)
+        said = torch.zeros(len(examples), most, dtype=torch.long)
         for row, item in enumerate(examples):
             inputs[row, : len(item.frames)] = torch.from_numpy(item.frames)
             labels[row, : len(item.labels)] = torch.from_numpy(item.labels)
-            digits[row, : len(item.digits)] = torch.tensor(item.digits)
-        return inputs, labels, digits, torch.tensor([len(item.digits) for item in examples])
+            said[row, : len(item.said)] = torch.tensor(item.said)
+        return inputs, labels, said, torch.tensor([len(item.said) for item in examples])
 
     def learn(
         self, model: Any, batch: tuple[Tensor, ...], backward: Callable[[Tensor], None]
     ) -> float:
-        """Add the gradients of the loss: of a step while labels are told, then of a digit."""
-        inputs, labels, digits, counts = batch
+        """Add the gradients of the loss: of a step while labels are told, then of a label said."""
+        inputs, labels, said, counts = batch
         lengths = torch.full((len(inputs),), inputs.shape[1])
         logits = model(inputs, lengths).logits  # (batch, time, classes)
         if labels[0, 0] != NOT_TOLD:
@@ -142,32 +135,48 @@ class CtcObjective(Objective):
         else:
             logs = logits.log_softmax(dim=2).transpose(0, 1)
             total = functional.ctc_loss(
-                logs, digits, lengths, counts, self.blank, reduction="sum", zero_infinity=True
+                logs, said, lengths, counts, self.blank, reduction="sum", zero_infinity=True
             )
             loss = total / counts.sum().clamp(min=1)
         backward(loss)
         return float(loss.detach())
 
     def validate(self, model: Any) -> Validation:
-        """One less the digit error rate, decoded greedily, on the validation part."""
+        """One less the error rate, decoded greedily, on the validation part."""
         logits = logits_of(model, self.validation)
         found = [greedy(log_softmax(item), self.blank) for item in logits]
-        rate = error_rate(found, self.validation.digits)
+        rate = error_rate(found, self.validation.said)
         return Validation(score=1 - rate, loss=rate)
 
-    def _labels(
-        self, num_steps: int, digits: list[int], spans: list[tuple[int, int]]
-    ) -> NDArray[np.int64]:
-        labels = np.full(num_steps, self.blank)
-        for digit, (start, end) in zip(digits, spans, strict=True):
-            labels[end - math.ceil((end - start) * self.beginning.told_share) : end] = digit
-        return labels
+    def _begun(
+        self,
+        beginning: Beginning,
+        step: int,
+        random: np.random.Generator,
+        frames: Frames,
+        said: list[int],
+        spans_s: list[tuple[float, float]],
+    ) -> tuple[Frames, list[int], NDArray[np.int64]]:
+        """A sequence or an excerpt, what is said there, and what each step is told."""
+        spans = [
+            (round(start_s / self.step_s), round(end_s / self.step_s)) for start_s, end_s in spans_s
+        ]
+        labels = np.full(len(frames), self.blank if step < beginning.told_steps else NOT_TOLD)
+        if step < beginning.told_steps:
+            for label, (start, end) in zip(said, spans, strict=True):
+                labels[end - math.ceil((end - start) * beginning.told_share) : end] = label
+        if step >= beginning.excerpt_steps or not said:
+            return frames, said, labels
+        count = int(random.integers(1, beginning.excerpt_labels + 1))
+        first = int(random.integers(0, max(1, len(said) - count + 1)))
+        cut = slice(*excerpt(len(frames), spans, first, count))
+        return frames[cut], said[first : first + count], labels[cut]
 
 
 def excerpt(
     num_steps: int, spans: list[tuple[int, int]], first: int, count: int
 ) -> tuple[int, int]:
-    """Where `count` digits from `first` on lie, cut in the middle of the pauses around them."""
+    """Where `count` labels from `first` on lie, cut in the middle of the pauses around them."""
     before = spans[first - 1][1] if first else 0
     stop = first + count
     after = spans[stop][0] if stop < len(spans) else num_steps
