@@ -10,8 +10,7 @@ are the labels: what another part has beyond them counts as errors, and is told.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ from training.data.groups import held_groups
 from training.data.held import check_share, hold_out
 from training.data.limits import longest_accepted
 from training.data.reading import NUM_NAMED, Column, DataError, tell
+
+Frames = NDArray[np.float32]
 
 VALIDATION_SHARE = 0.1
 
@@ -70,12 +71,13 @@ def load_transcripts(
     if unit not in ("character", "word"):
         raise ValueError(f"unit: {unit!r} is neither 'character' nor 'word'")
     learnt = _read(Path(train), transcript, columns)
-    given = [_read(Path(path), transcript, columns) if path else None for path in (valid, test)]
-    learnt, held, scored = _in_parts(learnt, *given, validation_share, test_share)
+    held = _read(Path(valid), transcript, columns) if valid else None
+    scored = _read(Path(test), transcript, columns) if test else None
+    learnt, held, scored = _in_parts(learnt, held, scored, validation_share, test_share)
     labels = sorted({symbol for item in learnt for symbol in symbols_of(item.said, unit)})
     for file, part, items in ((valid, "validation", held), (test, "test", scored)):
         _tell_unknown(file or train, part, items, labels, unit)
-    parts = [_part_of(items, labels, unit, features) for items in (learnt, held, scored)]
+    parts = _parts_of([learnt, held, scored], labels, unit, features)
     lengths = [list(map(len, part.frames)) for part in parts]
     return Transcribed(
         train=parts[0],
@@ -165,33 +167,33 @@ def _tell_unknown(file: str, part: str, items: list[Item], labels: list[str], un
         )
 
 
-def _part_of(items: list[Item], labels: list[str], unit: Unit, features: LogMel) -> Part:
-    """Frames, and labels by number.
+def _parts_of(
+    parts: list[list[Item]], labels: list[str], unit: Unit, features: LogMel
+) -> list[Part]:
+    """Each with its frames, and its labels by number; all are checked before one is made."""
+    items = [item for part in parts for item in part]
+    frames, said = frames_of(items, features), [symbols_of(item.said, unit) for item in items]
+    _check_fit(items, frames, said, unit, features.hop_ms)
+    numbers = {label: number for number, label in enumerate(labels)}
+    targets = [[numbers.get(symbol, UNKNOWN) for symbol in symbols] for symbols in said]
+    ends = list(accumulate(map(len, parts), initial=0))
+    return [Part(frames[start:end], targets[start:end]) for start, end in pairwise(ends)]
+
+
+def _check_fit(
+    items: list[Item], frames: list[Frames], said: list[list[str]], unit: Unit, hop_ms: float
+) -> None:
+    """CTC says a label a step at most, and between two that are equal a blank.
 
     Raises:
         DataError: Recordings have fewer steps than their transcripts need.
     """
-    numbers = {label: number for number, label in enumerate(labels)}
-    frames = frames_of(items, features)
-    said = [symbols_of(item.said, unit) for item in items]
-    _check_fit(items, frames, said, unit, features)
-    return Part(frames, [[numbers.get(symbol, UNKNOWN) for symbol in symbols] for symbols in said])
-
-
-def _check_fit(
-    items: list[Item],
-    frames: Sequence[NDArray[np.float32]],
-    said: list[list[str]],
-    unit: Unit,
-    features: LogMel,
-) -> None:
-    """CTC says a label a step at most, and between two that are equal a blank."""
     faults = []
     for item, steps, symbols in zip(items, frames, said, strict=True):
-        repeated = sum(one == next_one for one, next_one in pairwise(symbols))
+        repeated = sum(one == after for one, after in pairwise(symbols))
         if len(steps) < (needed := len(symbols) + repeated):
             faults.append(
-                f"{item.place}: {item.path.name} has {len(steps)} steps of {features.hop_ms:g} ms, "
+                f"{item.place}: {item.path.name} has {len(steps)} steps of {hop_ms:g} ms, "
                 f"its {len(symbols)} {unit}s need {needed}"
             )
     if faults:
