@@ -19,13 +19,13 @@ import structlog
 from service import native
 from service.engine.board import Board, Running
 from service.engine.deadlines import Deadlines
+from service.engine.failures import failure_of
 from service.engine.place import Place, Taken, join
 from service.engine.quarantine import Quarantine
 from service.engine.threads import pin_this_thread
 from service.engine.watchdog import Watchdog
 from service.errors import (
     DrainingError,
-    InferenceError,
     InferenceTimeoutError,
     QuarantinedError,
     ServiceError,
@@ -275,13 +275,13 @@ class Engine:
             return
         for job, reason in zip(jobs, errors.values(), strict=True):
             if job is not None:
-                self._call_soon(self._on_failed, [job], _failure(scheduler, reason))
+                self._call_soon(self._on_failed, [job], failure_of(scheduler, reason))
 
     def fail(self, taken: Taken, error: Exception) -> None:
         """Fail the jobs that had a sequence in a run, and no other."""
         if (scheduler := self._schedulers.get(taken[0])) is not None:
             jobs = self.core.fail(taken)
-            self._call_soon(self._on_failed, jobs, _failure(scheduler, error))
+            self._call_soon(self._on_failed, jobs, failure_of(scheduler, error))
 
     def _on_hung(self, place: Place, number: int) -> None:
         """Give a run up, of this number; on the watchdog's thread."""
@@ -311,16 +311,3 @@ class Engine:
             self._loop.call_soon_threadsafe(function, *arguments)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.warning("failures without an event loop")
-
-
-def _failure(scheduler: Scheduler, error: Exception) -> ServiceError:
-    """What callers are told of an error of a run; what they can't help is logged."""
-    about = {"model": scheduler.name, "version": scheduler.version}
-    if not isinstance(error, ServiceError):
-        log.error("batch failed", **about, exc_info=error)
-        failure = InferenceError(f"{scheduler.name} failed on this batch")
-        failure.__cause__ = error
-        return failure
-    if error.status_code >= 500:
-        log.error("batch not run", **about, reason=error.message)
-    return error

@@ -13,27 +13,25 @@ from torch import nn
 
 from models.decoders.transformer import TransformerTranslator
 from models.decoders.translator import RecurrentTranslator, Translator
-from service.decoding.prompt import Beam
 from service.manifest import Inputs, Limits, Outputs, Profile
-from service.tasks.translation.interpreter import Interpreter
 from service.tasks.translation.settings import (
     SOURCE_FILE,
     TARGET_FILE,
     TranslationSettings,
     Writing,
 )
-from service.tasks.translation.vocabulary import UNKNOWN, Vocabulary
-from training.data.limits import longest_accepted
+from service.tasks.translation.vocabulary import UNKNOWN
 from training.data.pairs.cmudict import load_cmudict
 from training.data.pairs.dates import load_dates
 from training.data.pairs.ddtp import load_ddtp
-from training.data.pairs.pairs import Pair, Pairs, load_tables
+from training.data.pairs.pairs import Pair, load_tables
 from training.data.profile import length_profile
 from training.data.reading import READING_OPTIONS
 from training.recipe import Recipe
 from training.task import Contract, Run, TrainingTask, scores_of
-from training.tasks.translation.objective import Example, TranslationObjective, translate
+from training.tasks.translation.objective import TranslationObjective
 from training.tasks.translation.scores import HIGHER_IS_BETTER, Metric, scores
+from training.tasks.translation.texts import Texts, written
 
 MODELS: dict[str, Callable[..., Translator]] = {
     "gru": partial(RecurrentTranslator, cell="gru"),
@@ -48,71 +46,6 @@ SAMPLE = 100
 """Test pairs whose scores are told apart too, for a server to be held against."""
 REHEARSED = 4
 """Pairs of each part that are translated, and their tokens, before the training."""
-SPARE = 1.5
-"""A source or a target may be so many times as long as the longest of the training part; those of
-the other parts are accepted in any case."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Texts:
-    """Pairs, and how they are written in tokens.
-
-    Args:
-        pairs: In their parts.
-        interpreter: Its vocabularies are the training part's.
-        metric: The chief one.
-        max_source: Units of a source, at most.
-        max_tokens: Of a target, at most, its end among them.
-    """
-
-    pairs: Pairs
-    interpreter: Interpreter
-    metric: Metric
-    max_source: int
-    max_tokens: int
-
-    @property
-    def name(self) -> str:
-        """Of the pairs."""
-        return self.pairs.name
-
-    @property
-    def licence(self) -> str:
-        """Likewise."""
-        return self.pairs.licence
-
-    @property
-    def split(self) -> str:
-        """Likewise."""
-        return self.pairs.split
-
-    def examples(self, pairs: Sequence[Pair]) -> list[Example]:
-        """Each source with each of its right targets."""
-        interpreter = self.interpreter
-        return [
-            Example(
-                interpreter.read(pair.source).numbers,
-                interpreter.target.encode(interpreter.target_units(target)),
-            )
-            for pair in pairs
-            for target in pair.targets
-        ]
-
-    def score(self, model: Translator, pairs: Sequence[Pair], beam: int) -> dict[str, float]:
-        """How good a model in evaluation mode translates, by name."""
-        interpreter = self.interpreter
-        sources = [interpreter.read(pair.source) for pair in pairs]
-        made = translate(
-            model,
-            [source.numbers for source in sources],
-            Beam(beam, self.max_tokens),
-            interpreter.forbidden,
-        )
-        texts = [
-            interpreter.text(interpreter.write(each.tokens.tolist(), each.attention, source))
-            for each, source in zip(made, sources, strict=True)
-        ]
-        return scores(self.metric, texts, [pair.targets for pair in pairs])
 
 
 class TranslationTask(TrainingTask[Texts, TranslationObjective]):
@@ -302,30 +235,3 @@ def example_of(data: Texts) -> str:
     sources = [pair.source for pair in (*data.pairs.validation, *data.pairs.train)]
     read = data.interpreter.read
     return next((source for source in sources if not read(source).unknown), sources[0])
-
-
-def written(
-    pairs: Pairs,
-    writing: Writing,
-    metric: Metric,
-    max_vocabulary: int | None = None,
-    min_count: int = 1,
-) -> Texts:
-    """Pairs with the vocabularies of their training part; see `TranslationTask.load`."""
-    nothing = Vocabulary.learn([])
-    reader = Interpreter(writing, nothing, nothing)
-    sources = [reader.source_units(pair.source) for pair in pairs.train]
-    targets = [reader.target_units(target) for pair in pairs.train for target in pair.targets]
-    others = [*pairs.validation, *pairs.test]
-    other_sources = [len(reader.source_units(pair.source)) for pair in others]
-    other_targets = [len(reader.target_units(it)) for pair in others for it in pair.targets]
-    vocabularies = [
-        Vocabulary.learn(units, max_vocabulary, min_count) for units in (sources, targets)
-    ]
-    return Texts(
-        pairs,
-        Interpreter(writing, *vocabularies),
-        metric,
-        max_source=longest_accepted(map(len, sources), other_sources, margin=SPARE),
-        max_tokens=longest_accepted(map(len, targets), other_targets, margin=SPARE) + 1,
-    )
