@@ -70,7 +70,8 @@ def test_a_client_that_leaves_does_no_harm_and_is_counted(
 ) -> None:
     cancelled = outcomes(server, "cancelled", model=model)
     answered = outcomes(server, "ok", model=model)
-    with under_way(server, model, [steps(FINE, second)]) as (first,):
+    # long enough for the server to see that the other is gone, which it looks for now and then
+    with under_way(server, model, [steps(FINE, 3 * second)]) as (first,):
         runs = Scrape(server)("seqserve_compute_duration_seconds_count", model=model)
         body = msgspec.json.encode({"sequences": [steps(FINE, 600 * second)]})
         with connection(server) as leaving:
