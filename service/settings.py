@@ -166,7 +166,7 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
     )
     access_log: bool = Field(
         False,
-        description="log a line for every request; about half the throughput where models are small",
+        description="log a line for every request; with small models half the throughput",
     )
 
     @property
