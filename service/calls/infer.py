@@ -16,7 +16,7 @@ from service.codec.infer import InferBody
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedError
 from service.graphs.model import Arrays
-from service.graphs.spec import SequenceSpec, Signature
+from service.graphs.spec import Axis, SequenceSpec, Signature
 from service.repository.served import Served
 
 
@@ -74,24 +74,34 @@ def _in_shape(arrays: Arrays, signature: Signature, batches: bool) -> Arrays:
 
 
 def _check_not_empty(arrays: Arrays, signature: Signature) -> None:
-    """Refuse axes of length 0, but where a graph always has one: with that it was tried at load.
+    """Refuse axes of length 0, but those that the graph was seen to take so, all at once.
 
     An operator that is never asked for nothing may divide by its size, and that ends the process.
     """
-    specs = {spec.name: spec for spec in signature.inputs}
-    for index, (name, array) in enumerate(arrays.items()):
-        if array.size:
-            continue
-        tried = specs[name].shape
-        if array.ndim != len(tried) or any(
-            size == 0 != wanted for size, wanted in zip(array.shape, tried, strict=True)
-        ):
-            field = f"inputs[{index}].shape"
-            raise InvalidRequestError(
-                f"{field} is {list(array.shape)}: {name} has an axis of length 0, "
-                "with which the model was not tried",
-                field,
-            )
+    if all(array.size for array in arrays.values()):
+        return
+    always = {
+        (spec.name, axis)
+        for spec in signature.inputs
+        for axis, size in enumerate(spec.shape)
+        if size == 0
+    }
+    empty = [
+        (name, axis)
+        for name, array in arrays.items()
+        for axis, size in enumerate(array.shape)
+        if size == 0 and (name, axis) not in always
+    ]
+    if not empty or frozenset(empty) in signature.may_be_empty:
+        return
+    known = frozenset[Axis]().union(*signature.may_be_empty)
+    name = next((name for name, axis in empty if (name, axis) not in known), empty[0][0])
+    field = f"inputs[{list(arrays).index(name)}].shape"
+    raise InvalidRequestError(
+        f"{field} is {list(arrays[name].shape)}: {name} has an axis of length 0, "
+        "with which the model was not seen to run",
+        field,
+    )
 
 
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:

@@ -7,15 +7,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from service import native
 from service.datatypes import datatype_of
-from service.manifest import Contract
+
+if TYPE_CHECKING:  # else a process that only tries graphs would load all of a manifest
+    from service.manifest import Contract
 
 FLOAT = np.dtype(np.float32)
+
+Axis = tuple[str, int]
+"""An input's name, and which of its axes."""
+Axes = frozenset[Axis]
 
 
 class TensorSpec(NamedTuple):
@@ -42,6 +48,8 @@ class Signature(NamedTuple):
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    may_be_empty: frozenset[Axes] = frozenset()
+    """Which axes of any size the graph was seen to take with length 0, all of a set at once."""
 
     def output(self, name: str) -> TensorSpec:
         """The output of this name."""

@@ -75,7 +75,7 @@ class Keeper:
         Raises:
             DrainingError: The server stops.
         """
-        with self._survey.looking() as models:
+        with self._survey.looking() as models, self._loader.loading():
             for name in sorted({*self._catalog.models, *(models or ())}):
                 self._catalog.required.add(name)
                 self._try_update(name)
@@ -89,7 +89,7 @@ class Keeper:
         if not self._survey.succeeded:
             self.load_all()  # the start's, which could not look
             return
-        with self._survey.looking() as models:
+        with self._survey.looking() as models, self._loader.loading():
             if models is None:
                 return
             for name in sorted({*self._catalog.models, *models} - self._unloaded):
@@ -106,10 +106,11 @@ class Keeper:
             StorageError: There is no room for the files that came with it.
         """
         try:
-            if isinstance(change, Load):
-                self._load(change)
-            else:
-                self._unload(change.name)
+            with self._loader.loading():
+                if isinstance(change, Load):
+                    self._load(change)
+                else:
+                    self._unload(change.name)
         finally:
             give_back_memory()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from service.graphs.invariance import check_invariance, probe
 from service.graphs.limits import said_limits, with_limits
 from service.graphs.model import OnnxModel
 from service.graphs.onnx_file import read_onnx_file
+from service.graphs.probes.process import TrialProcess, said_empty
 from service.graphs.probes.values import TOLERANCE
 from service.graphs.runs import Runs, check_not_ended
 from service.graphs.session import open_session
@@ -84,6 +87,15 @@ class Loader:
         self._signatures = signatures
         self._room = Room(bounds)
         self._runs = Runs()
+        self._trials = TrialProcess()
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Within, what graphs are tried in is kept from one load to the next."""
+        try:
+            yield
+        finally:
+            self._trials.close()
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
@@ -102,6 +114,7 @@ class Loader:
     def stop(self) -> None:
         """Have what is being loaded run no more; by any thread."""
         self._runs.end(DrainingError("the server is stopping"))
+        self._trials.stop()
 
     def _load_into_room(self, folder: Path) -> Loaded:
         check_files(folder)
@@ -215,6 +228,7 @@ class Loader:
         """A graph that nothing is known of."""
         session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
         model = TensorModel(session, unranked=file.unranked if file else ())
+        self._trials.begin(folder / GRAPH_FILE, model.signature)
         seen = try_out(model)
         obstacle = obstacle_of_operators(file) or seen.obstacle
         name, version = folder.parent.name, folder.name
@@ -227,8 +241,12 @@ class Loader:
             names = ", ".join(f"{spec.name} ({spec.datatype})" for spec in model.left_out)
             properties["left_out"] = f"no tensors: {names}"
         graph = sha256_of(folder)
+        may_be_empty = self._trials.seen()
+        if may_be_empty:
+            properties["may_be_empty"] = said_empty(may_be_empty)
+        signature = seen.signature._replace(may_be_empty=may_be_empty)
         return self._begin(
-            Served(name, version, graph, seen.signature, scheduler, properties=properties)
+            Served(name, version, graph, signature, scheduler, properties=properties)
         )
 
     def _begin(self, served: Served) -> Served:

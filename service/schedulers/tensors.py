@@ -109,9 +109,12 @@ class TensorScheduler(Scheduler):
         if len(self._kinds) >= MAX_KINDS:
             self._kinds.clear()  # numbers are never given twice
         shapes = tuple(sorted((name, array.shape[1:]) for name, array in tensors.items()))
-        if shapes not in self._kinds:
-            self._kinds[shapes] = next(self._new_kind)
-        return self._kinds[shapes]
+        kind = self._kinds.get(shapes)
+        if kind is None:
+            kind = next(self._new_kind)
+            if all(0 not in axes for _, axes in shapes):  # with those, no company was tried
+                self._kinds[shapes] = kind
+        return kind
 
     def compute(self, run: native.Run, workspace: native.Workspace) -> Outputs:
         """Run the graph on the requests' tensors, and keep with each what is its own."""

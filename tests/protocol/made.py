@@ -36,18 +36,12 @@ def identity_of(datatype: str, num_axes: int = 2) -> str:
     return f"{datatype.lower()}-{num_axes}"
 
 
-def empty_of(datatype: str) -> str:
-    """The same of tensors (n, 0)."""
-    return f"{datatype.lower()}-empty"
-
-
 def write_repository(folder: Path) -> None:
     """Write all models."""
     for datatype, onnx_type in ONNX.items():
         for num_axes in (0, 1, 2):
             axes = [f"axis_{axis}" for axis in range(num_axes)]
             write(folder, identity_of(datatype, num_axes), identity(onnx_type, axes))
-        write(folder, empty_of(datatype), identity(onnx_type, ["n", 0]))
     write(folder, "log", one_node("Log", ["n"], ["n"]))  # NaN below 0, infinite at 0
     write(folder, "fixed", one_node("Neg", [2, 3], [2, 3]))
     write(folder, "rows", one_node("Neg", ["n", 3], ["n", 3]))

@@ -149,6 +149,8 @@ def test_only_what_is_alike_runs_together() -> None:
     assert sorted(run_by_hand(scheduler, alike[0], *others, *alike[1:])) == [2, 3]
     bias = {"bias": np.ones(1, np.float32)}
     assert run_by_hand(scheduler, tensors(1, 1, 0, **bias), tensors(1, 1, 0, **bias)) == [1, 1]
+    empty = [tensors(2, 0, 0)] * 2
+    assert run_by_hand(scheduler, *empty) == [1, 1], "company was not tried with an empty axis"
 
 
 def test_a_batch_has_no_more_rows_than_it_may_but_for_one_that_is_larger() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from service.datatypes import DATATYPES
 from service.graphs.model import Arrays
 from service.graphs.probes.values import ORDINARY, Range, draw, find_range, nudge
-from service.graphs.spec import TensorSpec
+from service.graphs.spec import Axes, TensorSpec
 from service.graphs.tensors import TensorModel
 
 AXIS_SIZES = (3, 8, 1, 4, 16, 32, 64, 128, 512)
@@ -33,6 +33,7 @@ class Rows:
         kind: A kind that the graph took.
         numbers: What whole numbers each input takes, by name.
         seconds: What a run of one took, of CPU time.
+        empty: Axes that are of length 0 instead.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -40,6 +41,7 @@ class Rows:
     kind: str
     numbers: Mapping[str, Range] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    empty: Axes = frozenset()
 
     def make(self, kind: str, random: np.random.Generator) -> Arrays:
         """One row of this kind."""
@@ -60,15 +62,23 @@ class Rows:
         return max((math.prod(self._shape(spec)) for spec in self.inputs), default=0)
 
     def _shape(self, spec: TensorSpec) -> list[int]:
-        sizes = (1, *[self.axis_size] * len(spec.shape))  # the first is the batch
-        return [size if axis == -1 else axis for axis, size in zip(spec.shape, sizes, strict=False)]
+        sizes = [1, *[self.axis_size] * len(spec.shape)]  # the first is the batch
+        shape = [
+            size if axis == -1 else axis for axis, size in zip(spec.shape, sizes, strict=False)
+        ]
+        return [0 if (spec.name, axis) in self.empty else size for axis, size in enumerate(shape)]
 
 
-def find_rows(model: TensorModel) -> Rows | str:
-    """The first rows that a graph takes; or why it takes none of those that are tried."""
+def find_rows(model: TensorModel, empty: Axes = frozenset()) -> Rows | str:
+    """The first rows that a graph takes; or why it takes none of those that are tried.
+
+    Args:
+        model: The graph.
+        empty: Axes that are of length 0 in all of them.
+    """
     random = np.random.default_rng(0)
     reason = ""
-    for rows in _candidates(model):
+    for rows in _candidates(model, empty):
         started_s = time.thread_time()
         try:
             model.run(rows.make(rows.kind, random))
@@ -79,7 +89,7 @@ def find_rows(model: TensorModel) -> Rows | str:
     return reason
 
 
-def _candidates(model: TensorModel) -> Iterator[Rows]:
+def _candidates(model: TensorModel, empty: Axes) -> Iterator[Rows]:
     inputs = tuple(spec for spec in model.signature.inputs if not spec.is_optional)
     for rank in RANKS if any(not spec.has_rank for spec in inputs) else (0,):
         ranked = tuple(
@@ -89,7 +99,7 @@ def _candidates(model: TensorModel) -> Iterator[Rows]:
         has_axes = any(-1 in spec.shape[1:] for spec in ranked)
         for size in AXIS_SIZES if has_axes else AXIS_SIZES[:1]:
             for kind in ORDINARY if has_floats else ORDINARY[:1]:
-                rows = Rows(ranked, size, kind)
+                rows = Rows(ranked, size, kind, empty=empty)
                 if rows.num_values <= LARGEST_ROW:
                     yield rows
 
