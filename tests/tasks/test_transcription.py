@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from service.errors import BundleError
 from service.tasks.transcription.ctc import log_likelihood, log_softmax
+from service.tasks.transcription.task import Transcription, TranscriptionRequest
 from service.tasks.transcription.transcript import DecoderName, transcribe
 from tests.fakes import make_manifest, task_of_manifest
 
@@ -32,6 +33,15 @@ def test_words_are_in_order_with_their_times(decoder: DecoderName) -> None:
     sure = float(np.exp(log_softmax(logits)[2, 0]))
     assert [word["probability"] for word in found["words"]] == pytest.approx([sure] * 3)
     assert found["score"] == log_likelihood(log_softmax(logits), (0, 1, 1), BLANK)
+
+
+@pytest.mark.parametrize(("said", "text"), [({}, "one two"), ({"separator": ""}, "onetwo")])
+def test_a_bundle_says_what_stands_between_labels(said: dict[str, str], text: str) -> None:
+    bundle = WHOLE | {"settings": {"task": "transcription", "blank": BLANK, **said}}
+    task = task_of_manifest(make_manifest("sequences", **bundle))
+    assert isinstance(task, Transcription)
+    results = {task.manifest.outputs.logits: logits_of([0, 2, 1])}
+    assert task.predict(TranscriptionRequest(), results, 3)["text"] == text
 
 
 @pytest.mark.parametrize("decoder", ["greedy", "beam"])

@@ -112,17 +112,18 @@ def test_parts_are_what_the_table_says_as_the_service_hears_it(tmp_path: Path) -
     assert data.max_length == 4 * max(map(len, data.train.frames))
 
 
-def test_words_are_labels_where_a_recipe_says_so(tmp_path: Path) -> None:
-    data = loaded(tmp_path, unit="word", validation_share=0.05, test_share=0.05)
-    assert all(" " not in label for label in data.labels)
+@pytest.mark.parametrize(("unit", "separator"), [("character", ""), ("word", " ")])
+def test_labels_are_what_a_recipe_says(tmp_path: Path, unit: str, separator: str) -> None:
+    data = loaded(tmp_path, unit=unit, validation_share=0.05, test_share=0.05)
+    assert (" " in data.labels) == (unit == "character")
     run = RecipeFile(name="own", task="transcription", family="birnn").run(data, 0)
     model, objective = TASKS["transcription"].begin(run, data)
     metrics = TASKS["transcription"].measure(model, data, objective)
-    assert metrics["metric"] == "word_error_rate"
+    assert metrics["metric"] == f"{unit}_error_rate"
     metrics |= {"baselines": {"no text": 1.0}, "seeds": {"0": 1.0}}
     contract = TASKS["transcription"].contract(run, data, objective, model, metrics)
     assert contract.settings
-    assert contract.settings.model_dump()["separator"] == " "
+    assert contract.settings.model_dump()["separator"] == separator
 
 
 def test_accents_are_letters_and_white_space_is_one_space() -> None:

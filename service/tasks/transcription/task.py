@@ -1,4 +1,4 @@
-"""Transcription of recordings or frames: words, their times, and how sure they are."""
+"""Transcription of recordings or frames: labels, their times, and how sure they are."""
 
 from __future__ import annotations
 
