@@ -23,8 +23,8 @@ from service import native
 from service.app import bounds_of
 from service.decoding.prompt import Prompt, Sampling
 from service.decoding.sampling import Samplers, Uniforms, choose
-from service.graphs.decoder import Decoder, DecoderSpec
-from service.graphs.decoder_states import States
+from service.graphs.decoders.decoder import Decoder, DecoderSpec
+from service.graphs.decoders.states import States
 from service.graphs.model import Arrays
 from service.graphs.session import open_session
 from service.graphs.spec import StateSpec

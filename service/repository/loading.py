@@ -14,17 +14,17 @@ import structlog
 from service.description import Description, read_description
 from service.engine.engine import Engine
 from service.errors import BundleError, DrainingError
-from service.graphs.batchable import obstacle_of_operators, try_out
-from service.graphs.company import find_obstacle
-from service.graphs.decoder import Decoder
-from service.graphs.decoder_check import check_decoder
-from service.graphs.described import describe
-from service.graphs.invariance import check_invariance, probe
-from service.graphs.limits import said_limits, with_limits
+from service.graphs.checks.batchable import obstacle_of_operators, try_out
+from service.graphs.checks.company import find_obstacle
+from service.graphs.checks.invariance import check_invariance, probe
+from service.graphs.checks.onnx_file import read_onnx_file
+from service.graphs.checks.process import TrialProcess, said_empty
+from service.graphs.checks.values import TOLERANCE
+from service.graphs.decoders.check import check_decoder
+from service.graphs.decoders.decoder import Decoder
+from service.graphs.described.describe import describe
+from service.graphs.described.limits import said_limits, with_limits
 from service.graphs.model import OnnxModel
-from service.graphs.onnx_file import read_onnx_file
-from service.graphs.probes.process import TrialProcess, said_empty
-from service.graphs.probes.values import TOLERANCE
 from service.graphs.runs import Runs, check_not_ended
 from service.graphs.session import open_session
 from service.graphs.spec import spec_of

@@ -11,8 +11,8 @@ import numpy as np
 
 from service import native
 from service.errors import InvalidRequestError, ServiceError, UnfitTensorsError
+from service.graphs.checks.rows import find_rows
 from service.graphs.model import Arrays
-from service.graphs.probes.rows import find_rows
 from service.graphs.tensors import TensorModel
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import CostModel, Samples

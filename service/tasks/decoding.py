@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from service.graphs.decoder import DecoderSpec
+from service.graphs.decoders.decoder import DecoderSpec
 from service.tasks.task import Task
 
 

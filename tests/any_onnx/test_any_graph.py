@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 
-from service.graphs.batchable import try_out
+from service.graphs.checks.batchable import try_out
 from service.graphs.session import open_session
 from service.graphs.tensors import TensorModel
 from tests.any_onnx.made import Shape, graph, tensor

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from service.graphs.batchable import try_out
+from service.graphs.checks.batchable import try_out
 from service.graphs.session import open_session
 from service.graphs.tensors import TensorModel
 from tests.any_onnx.made import graph, identity, keras_lstm, linear, one_node, tensor, torch_lstm

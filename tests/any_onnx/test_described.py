@@ -21,9 +21,9 @@ from service.description import (
     read_description,
 )
 from service.errors import BundleError
-from service.graphs.company import find_obstacle
-from service.graphs.described import describe
-from service.graphs.layout import LaidOutModel
+from service.graphs.checks.company import find_obstacle
+from service.graphs.described.describe import describe
+from service.graphs.described.layout import LaidOutModel
 from service.graphs.session import open_session
 from service.graphs.spec import OutputSpec
 from tests.any_onnx.kinds import KINDS

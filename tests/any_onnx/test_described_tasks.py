@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from service.description import read_description
 from service.errors import BundleError
-from service.graphs.described import describe
+from service.graphs.described.describe import describe
 from service.graphs.session import open_session
 from service.tasks.described import described_task
 from tests.any_onnx.kinds import CELL_STATES, CHANNELS, cell, convolution

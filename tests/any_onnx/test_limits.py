@@ -13,8 +13,8 @@ from onnx import TensorProto, helper
 
 from service.description import read_description
 from service.errors import BundleError
-from service.graphs.described import describe
-from service.graphs.limits import with_limits
+from service.graphs.described.describe import describe
+from service.graphs.described.limits import with_limits
 from service.graphs.session import open_session
 from service.graphs.spec import SequenceSpec
 from tests.any_onnx.made import graph, tensor, write

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from service.graphs.probes.process import TrialProcess, said_empty
+from service.graphs.checks.process import TrialProcess, said_empty
 from service.graphs.spec import Signature, TensorSpec
 from tests.any_onnx.made import graph, one_node, tensor, write
 from tests.servers import START_S
@@ -85,7 +85,7 @@ def test_results_that_nobody_asked_for_are_not_the_next_graphs(tmp_path: Path) -
 def test_a_graph_that_takes_too_long_is_not_seen_and_the_next_is(tmp_path: Path) -> None:
     endless = write(tmp_path, "endless", endless_when_empty()) / "model.onnx"
     taken = write(tmp_path, "taken", one_node("Neg", ["n", "m"], ["n", "m"])) / "model.onnx"
-    short = f"import sys, service.graphs.probes.empty as it; it.TRIALS_S = {SHORT_S}; "
+    short = f"import sys, service.graphs.checks.empty as it; it.TRIALS_S = {SHORT_S}; "
     trials = TrialProcess((sys.executable, "-c", short + "it.main(sys.stdin, sys.stdout)"))
     trials.begin(endless, ANY)
     assert trials.seen() == frozenset()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.decoder import CacheSpec, Decoder, DecoderSpec, MemorySpec
+from service.graphs.decoders.decoder import CacheSpec, Decoder, DecoderSpec, MemorySpec
 from service.graphs.model import Arrays
 from service.graphs.spec import StateSpec
 from tests.fakes import TIMEOUT_S

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from service.graphs.decoder import Decoder, DecoderSpec
+from service.graphs.decoders.decoder import Decoder, DecoderSpec
 from service.graphs.model import Arrays
 from service.graphs.session import open_session
 from tests.decoding.fakes import (

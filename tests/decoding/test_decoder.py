@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from service.decoding.prompt import Beam, Prompt, Sampling
 from service.errors import BundleError
-from service.graphs.decoder import Decoder, MemorySpec
-from service.graphs.decoder_check import check_decoder
+from service.graphs.decoders.check import check_decoder
+from service.graphs.decoders.decoder import Decoder, MemorySpec
 from service.graphs.model import Arrays
 from service.graphs.spec import StateSpec
 from tests.decoding.fakes import KINDS, FakeAttention, FakeDecoder, FakeLstm, tokens_of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from service.engine.engine import Engine
 from service.errors import BundleError, InferenceError
-from service.graphs.invariance import check_invariance, probe
+from service.graphs.checks.invariance import check_invariance, probe
 from service.graphs.model import Arrays
 from tests.engine.harness import Observed, predict
 from tests.fakes import (

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.errors import BundleError
-from service.graphs.invariance import check_invariance, probe
+from service.graphs.checks.invariance import check_invariance, probe
 from service.graphs.model import Arrays
 from tests.fakes import SumModel, make_manifest
 

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from service.graphs.onnx_file import read_onnx_file
+from service.graphs.checks.onnx_file import read_onnx_file
 from tests.any_onnx.made import graph, keras_lstm, linear, tensor
 from tests.servers import REPOSITORY
 

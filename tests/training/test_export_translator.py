@@ -18,7 +18,7 @@ from models.decoders.translator import (
     TranslatorEncoder,
 )
 from service.decoding.prompt import Beam, Prompt
-from service.graphs.decoder_check import check_decoder
+from service.graphs.decoders.check import check_decoder
 from service.manifest import (
     Inputs,
     Limits,

@@ -7,8 +7,8 @@ import time
 import numpy as np
 import structlog
 
-from service.graphs.decoder import Decoder
-from service.graphs.decoder_states import States
+from service.graphs.decoders.decoder import Decoder
+from service.graphs.decoders.states import States
 from service.schedulers.bounds import Bounds
 from service.schedulers.cost import ROWS, CostModel
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from service.decoding.beam import BeamSearch
 from service.decoding.prompt import Beam, Ending, Generated, Prompt, Sampling
 from service.decoding.sampling import Chosen, Samplers, Uniforms
-from service.graphs.decoder_states import States
+from service.graphs.decoders.states import States
 
 _new_serial = itertools.count()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.decoder_states import States, gather
+from service.graphs.decoders.states import States, gather
 from service.schedulers.decoding.generation import Generation, Group
 from service.schedulers.decoding.job import Turn
 

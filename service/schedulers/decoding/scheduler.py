@@ -19,8 +19,8 @@ from service import native
 from service.decoding.prompt import Generated, Prompt
 from service.decoding.sampling import Samplers, choose
 from service.errors import InferenceError, InvalidSequenceError, ServiceError
-from service.graphs.decoder import Decoder
-from service.graphs.decoder_states import States
+from service.graphs.decoders.decoder import Decoder
+from service.graphs.decoders.states import States
 from service.graphs.model import Arrays
 from service.graphs.runs import check_not_ended
 from service.schedulers.bounds import Bounds

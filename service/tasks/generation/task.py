@@ -9,7 +9,7 @@ import numpy as np
 
 from service.decoding.prompt import Generated, Prompt, Sampling
 from service.errors import BundleError, InvalidSequenceError
-from service.graphs.decoder import CacheSpec, DecoderSpec
+from service.graphs.decoders.decoder import CacheSpec, DecoderSpec
 from service.graphs.spec import state_specs
 from service.tasks.decoding import DecodingTask
 from service.tasks.generation.request import GenerationRequest, Prediction, TokenLogprob

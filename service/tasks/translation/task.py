@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from service.decoding.prompt import Beam, Generated, Prompt
 from service.errors import BundleError, InvalidSequenceError
-from service.graphs.decoder import CacheSpec, DecoderSpec, MemorySpec
+from service.graphs.decoders.decoder import CacheSpec, DecoderSpec, MemorySpec
 from service.graphs.spec import state_specs
 from service.tasks.decoding import DecodingTask
 from service.tasks.task import Bundle, Request, Work

@@ -1,4 +1,4 @@
-"""`python -m service.graphs.probes.empty`: tries which axes of graphs may be of length 0.
+"""`python -m service.graphs.checks.empty`: tries which axes of graphs may be of length 0.
 
 An operator that is never asked for nothing may divide by a size, and that ends the process: so it
 is one of its own. Lines in: the file of a graph each, as JSON. Lines out: a set of axes each, when
@@ -21,8 +21,8 @@ from typing import TextIO
 
 import numpy as np
 
-from service.graphs.onnx_file import read_onnx_file
-from service.graphs.probes.rows import Rows, find_rows, is_taken
+from service.graphs.checks.onnx_file import read_onnx_file
+from service.graphs.checks.rows import Rows, find_rows, is_taken
 from service.graphs.session import open_session
 from service.graphs.spec import Axes, Axis
 from service.graphs.tensors import TensorModel

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.graphs.checks.rows import Rows
+from service.graphs.checks.values import ORDINARY
 from service.graphs.model import Arrays
-from service.graphs.probes.rows import Rows
-from service.graphs.probes.values import ORDINARY
 
 END = 0.25  # of an axis
 

@@ -15,17 +15,16 @@ from numpy.typing import NDArray
 
 from service.datatypes import datatype_of
 from service.errors import BundleError
-from service.graphs.invariance import (
+from service.graphs.checks.ignored import is_end_ignored
+from service.graphs.checks.invariance import (
     Steps,
     ignored_end,
     lengths_of,
     run_in_chunks,
     run_whole,
 )
-from service.graphs.model import Arrays, Model
-from service.graphs.probes.ignored import is_end_ignored
-from service.graphs.probes.rows import QUICK_S
-from service.graphs.probes.values import (
+from service.graphs.checks.rows import QUICK_S
+from service.graphs.checks.values import (
     ORDINARY,
     TOLERANCES,
     UNLIKE,
@@ -37,6 +36,7 @@ from service.graphs.probes.values import (
     tell_apart,
     usual_scale,
 )
+from service.graphs.model import Arrays, Model
 
 DRAWS = 2  # of each length
 DRAWS_OF_LABELS = 8  # which hide most of what moves them

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from service.datatypes import DATATYPES
+from service.graphs.checks.values import ORDINARY, Range, draw, find_range, nudge
 from service.graphs.model import Arrays
-from service.graphs.probes.values import ORDINARY, Range, draw, find_range, nudge
 from service.graphs.spec import Axes, TensorSpec
 from service.graphs.tensors import TensorModel
 

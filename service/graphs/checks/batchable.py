@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.model import Arrays
-from service.graphs.onnx_file import OnnxFile
-from service.graphs.probes.ignored import find_ignored
-from service.graphs.probes.rows import Rows, find_larger, find_numbers, find_rows
-from service.graphs.probes.values import (
+from service.graphs.checks.ignored import find_ignored
+from service.graphs.checks.onnx_file import OnnxFile
+from service.graphs.checks.rows import Rows, find_larger, find_numbers, find_rows
+from service.graphs.checks.values import (
     TOLERANCES,
     UNLIKE,
     are_alike,
@@ -20,6 +19,7 @@ from service.graphs.probes.values import (
     tell_apart,
     usual_scale,
 )
+from service.graphs.model import Arrays
 from service.graphs.spec import Signature, TensorSpec
 from service.graphs.tensors import TensorModel
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from service.graphs.decoder import CacheSpec, DecoderSpec
+from service.graphs.decoders.decoder import CacheSpec, DecoderSpec
 from service.graphs.model import Arrays
 
 GRAIN = 16  # entries by which a cache grows, at least

@@ -13,12 +13,12 @@ import onnxruntime
 from service.datatypes import DATATYPES
 from service.description import DescribedInputs, DescribedState, Description
 from service.errors import BundleError
-from service.graphs import layout
-from service.graphs.constants import constant_feed
-from service.graphs.layout import Axes, Feed, LaidOutModel
+from service.graphs.described import layout
+from service.graphs.described.constants import constant_feed
+from service.graphs.described.layout import Axes, Feed, LaidOutModel
+from service.graphs.described.trials import with_outputs
 from service.graphs.spec import SequenceSpec, StateSpec, TensorSpec
 from service.graphs.tensors import TensorModel
-from service.graphs.trials import with_outputs
 from service.manifest import MANIFEST_FILE
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from service.datatypes import DATATYPES
 from service.errors import BundleError
-from service.graphs.layout import Axes, Batch, LaidOutModel
+from service.graphs.described.layout import Axes, Batch, LaidOutModel
 from service.graphs.spec import EVERY_STEP, OutputSpec, StepRule, TensorSpec
 
 Shapes = dict[str, tuple[int, ...]]

@@ -15,7 +15,7 @@ from service.graphs.spec import Axes, Signature
 
 log = structlog.get_logger(__name__)
 
-PROGRAM = (sys.executable, "-m", "service.graphs.probes.empty")
+PROGRAM = (sys.executable, "-m", "service.graphs.checks.empty")
 NAMED = 3  # axes of a set, the others are counted
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from service.datatypes import DATATYPES
 from service.description import Value
 from service.errors import BundleError
-from service.graphs import layout
-from service.graphs.layout import Axes, Feed
+from service.graphs.described import layout
+from service.graphs.described.layout import Axes, Feed
 from service.graphs.spec import TensorSpec
 
 if TYPE_CHECKING:
-    from service.graphs.described import Given
+    from service.graphs.described.describe import Given
 
 
 def constant_feed(given: Given, name: str, value: Value) -> Feed:

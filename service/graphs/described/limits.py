@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from service.description import Description
 from service.errors import BundleError, OutOfMemoryError
-from service.graphs.layout import LaidOutModel
+from service.graphs.described.layout import LaidOutModel
 from service.graphs.model import check_outputs
 from service.graphs.runs import check_not_ended
 from service.graphs.spec import SequenceSpec

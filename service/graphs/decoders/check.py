@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.errors import BundleError
-from service.graphs.decoder import Decoder
-from service.graphs.decoder_states import States, gather
+from service.graphs.checks.values import TOLERANCE
+from service.graphs.decoders.decoder import Decoder
+from service.graphs.decoders.states import States, gather
 from service.graphs.model import Arrays
-from service.graphs.probes.values import TOLERANCE
 
 RUBBISH = 1e4  # finite, as all that a service ever leaves behind in its arrays
 MADE_LENGTHS = (1, 2, 7, 20)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from service.datatypes import datatype_of
 from service.errors import BundleError
+from service.graphs.checks.ignored import END
+from service.graphs.checks.values import TOLERANCE, Range, draw
 from service.graphs.model import Arrays, Model, check_outputs
-from service.graphs.probes.ignored import END
-from service.graphs.probes.values import TOLERANCE, Range, draw
 from service.graphs.spec import SequenceSpec
 from service.manifest import Profile
 

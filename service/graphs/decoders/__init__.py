@@ -1,0 +1,1 @@
+"""Graphs that make texts, token by token."""
