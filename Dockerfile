@@ -63,8 +63,9 @@ RUN cd /opt/seqserve/lib/python3.*/site-packages \
 # without its bytecode), because a read-only container could never keep it.
 WORKDIR /
 RUN ORT_DISABLE_TELEMETRY=1 PYTHONPYCACHEPREFIX=/opt/seqserve/pycache /opt/seqserve/bin/python -c "\
-import service.healthcheck, service.__main__, service.workers.supervisor, service.workers.worker as main; \
-settings = main.Settings(repository='/tmp'); \
+import service.graphs.checks.empty, service.healthcheck, service.__main__; \
+import service.workers.supervisor, service.workers.worker as main; \
+settings = main.read_settings(['--repository', '/tmp']); \
 config = main.make_config(main.create_app(settings), settings); \
 config.load(); config.get_loop_factory()"
 
