@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from service import native
 from service.calls.asked import Asked
 from service.calls.call import Call
 from service.calls.exchange import Answer
-from service.codec.infer import InferBody
+from service.codec.infer import InferBody, WantedOutput
 from service.codec.tensors import check_sequences
 from service.errors import InvalidRequestError, UnsupportedError
 from service.graphs.model import Arrays
@@ -45,6 +45,7 @@ def ask(
     work: Any = read.arrays
     field = ""
     if served.sequences is not None:
+        _check_classes(read.outputs, served.sequences)
         work, field = _rows(call, read.arrays, served.sequences), served.sequences.inputs
     else:
         work = _in_shape(read.arrays, served.signature, served.scheduler.is_batchable)
@@ -102,6 +103,19 @@ def _check_not_empty(arrays: Arrays, signature: Signature) -> None:
         "with which the model was not seen to run",
         field,
     )
+
+
+def _check_classes(outputs: Sequence[WantedOutput], spec: SequenceSpec) -> None:
+    """Refuse to rank the values of all steps together: of different steps, and of padding."""
+    of_steps = {output.name for output in spec.outputs if output.per_step and output.shape}
+    for index, output in enumerate(outputs):
+        if output.num_classes and output.name in of_steps:
+            field = f"outputs[{index}].parameters.classification"
+            raise InvalidRequestError(
+                f"{field}: {output.name} has values of each step; ask for them as they are, or "
+                "for labels by /v1/models/{name}/predict, if the model has a task",
+                field,
+            )
 
 
 def _rows(call: Call, arrays: Arrays, spec: SequenceSpec) -> list[NDArray[Any]]:

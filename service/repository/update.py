@@ -80,6 +80,7 @@ class Update:
         lost = [version for version in sorted(config.named) if version not in routes.serving]
         if lost and self._replaces_another:
             return self._take_back(routes, lost)
+        self._warn_of_other_inputs(config, routes)
         return routes
 
     @property
@@ -140,6 +141,23 @@ class Update:
         self.metrics.repository.load_duration.labels(self.name, old.version).set(elapsed_s)
         log.info("model ready", model=self.name, version=old.version, load_s=elapsed_s)
         return Entry(self.name, old.version, "READY", loaded=loaded, stamp=stamp)
+
+    def _warn_of_other_inputs(self, config: ServingConfig, routes: Routes) -> None:
+        """Say that a version on trial takes other inputs than what it stands in for."""
+        default = next((v for v in config.candidates(routes.serving) if v in routes.serving), None)
+        if default is None:
+            return
+        inputs = set(routes.serving[default].served.signature.inputs)
+        for version in sorted(config.on_trial & routes.serving.keys(), key=int):
+            others = routes.serving[version].served.signature.inputs
+            if set(others) != inputs and routes.serving[version] in self.fresh:
+                log.warning(
+                    "version on trial takes other inputs: requests made for the default will fail",
+                    model=self.name,
+                    version=version,
+                    default=default,
+                    inputs=[spec.name for spec in others],
+                )
 
     def _refuse_unread(self, old: Entry, reason: str) -> Entry:
         """The version refused for now: it may be read again though nothing of it changes."""

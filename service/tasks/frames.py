@@ -153,7 +153,8 @@ class FramesTask(Task):
         """Refuse what is given in no form, in two, or in one of other models."""
         wanted = "ids" if self.takes_ids else "sequences"
         if len(given) != 1:
-            raise InvalidRequestError(f"give either {wanted} or audio", wanted)
+            choice = f"either {wanted} or audio" if self.manifest.audio else wanted
+            raise InvalidRequestError(f"give {choice}", wanted)
         if given[0] not in (wanted, "audio"):
             raise InvalidRequestError(
                 f"{self.manifest.name} takes {wanted}, not {given[0]}", given[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def test_it_is_among_the_models_with_what_it_takes(server: Server) -> None:
 @pytest.mark.parametrize(
     ("name", "body", "field", "message"),
     [
-        ("logits", {}, "sequences", "give either sequences or audio"),
+        ("logits", {}, "sequences", "give sequences"),
         ("logits", {"ids": [[1]]}, "ids", "logits takes sequences, not ids"),
         ("ids", {"sequences": [[[1.0]]]}, "sequences", "ids takes ids, not sequences"),
         ("ids", {"ids": [[1, 1 << 31]]}, "ids[0][1]", "no int32"),
@@ -185,6 +186,19 @@ def test_what_does_not_fit_is_refused_with_its_field(
     assert refusal.status_code in (400, 422)
     assert refusal.json()["field"] == field
     assert message in refusal.json()["error"]
+
+
+def test_values_of_different_steps_are_not_ranked_together(server: Server) -> None:
+    for name in ("cell", "ctc"):
+        about = server.client.get(f"/v2/models/{name}").json()
+        taken, given = about["inputs"][0], about["outputs"][0]
+        shape = [1, 30, *taken["shape"][2:]]
+        tensor = {"name": taken["name"], "datatype": taken["datatype"], "shape": shape}
+        ranked = {"name": given["name"], "parameters": {"classification": 1}}
+        body = {"inputs": [{**tensor, "data": [0] * math.prod(shape)}], "outputs": [ranked]}
+        refusal = server.client.post(f"/v2/models/{name}/infer", json=body)
+        assert refusal.status_code == 400
+        assert refusal.json()["field"] == "outputs[0].parameters.classification"
 
 
 def test_the_classification_extension_knows_the_labels(server: Server) -> None:

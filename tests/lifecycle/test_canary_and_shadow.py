@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from service.repository.policy import ServingConfig
 from service.repository.routes import Entry, Routes
@@ -143,3 +144,25 @@ def test_what_a_shadow_could_not_take_is_skipped_and_answered(server: Server) ->
         assert check_answer(asking.infer(length=length), length) == "1"
     wait_until(lambda: sum(outcomes(server, "4").values()) == 2)
     assert outcomes(server, "4") == {"agree": 1, "skipped": 1}
+
+
+def test_a_canary_that_takes_other_inputs_is_warned_of(tmp_path: Path) -> None:
+    for version, taken in (("1", "x"), ("2", "features")):
+        node = helper.make_node("Identity", [taken], ["y"])
+        tensors = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2])
+            for name in (taken, "y")
+        ]
+        model = helper.make_model(
+            helper.make_graph([node], "g", tensors[:1], tensors[1:]),
+            opset_imports=[helper.make_opsetid("", 17)],
+            ir_version=8,
+        )
+        (tmp_path / "same" / version).mkdir(parents=True)
+        onnx.save(model, tmp_path / "same" / version / "model.onnx")
+    rule = {"canary": {"version": "2", "weight": 0.5}}
+    (tmp_path / "same" / "serving.json").write_text(json.dumps(rule))
+    with serving(tmp_path, calibration_ms=1) as server:
+        event = "version on trial takes other inputs: requests made for the default will fail"
+        warned = server.wait_for_event(event, model="same", version="2", default="1")
+        assert warned["inputs"] == ["features"]

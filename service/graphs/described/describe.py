@@ -120,9 +120,10 @@ def _given(inputs: tuple[TensorSpec, ...], said: DescribedInputs) -> Given:
             )
     if at.time is not None and shape[at.time] != -1:
         raise BundleError(
-            f"inputs.time_axis: axis {at.time} of {name} is always {shape[at.time]} long; write "
-            f"the axis of the time, or null if a run takes a single step; without {MANIFEST_FILE} "
-            "the graph takes whole tensors"
+            f"inputs.time_axis: axis {at.time} of {name} is always {shape[at.time]} long. If that "
+            "is the time, export the graph again with a time of any size (dynamic_shapes, "
+            "docs/export.md); else write the axis of the time, or null if a run takes a single "
+            f"step. Or without {MANIFEST_FILE} the graph takes whole tensors"
         )
     if at.batch is not None and shape[at.batch] not in (-1, 1):
         raise BundleError(
