@@ -18,6 +18,21 @@ GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.json"
 
 
+def read_json(content: bytes) -> Any:
+    """What a file says, all of whose texts can be written again.
+
+    Raises:
+        ValueError: It is not JSON, or escapes half of a character.
+    """
+    document = json.loads(content)
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"{half} is half of a character") from error
+    return document
+
+
 def read_document(folder: Path, sha256: str | None = None) -> dict[str, Any]:
     """What `model.json` of one version's folder says.
 
@@ -30,7 +45,7 @@ def read_document(folder: Path, sha256: str | None = None) -> dict[str, Any]:
     """
     try:
         content = (folder / MANIFEST_FILE).read_bytes()
-        document = json.loads(content)
+        document = read_json(content)
     except OSError as error:
         raise UnreadableError(f"{MANIFEST_FILE} can't be read: {why(error)}") from error
     except (ValueError, RecursionError) as error:

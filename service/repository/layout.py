@@ -6,6 +6,7 @@ brings another format, would else see a server that serves nothing and does not 
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Iterable
@@ -57,6 +58,9 @@ def look_into(folder: Path) -> Layout:
     unreadable: dict[str, str] = {}
     misplaced: dict[str, str] = {}
     for path in entries_of(folder):
+        if (shown := printable(path.name)) != path.name:
+            misplaced[shown] = "its name is no UTF-8: give it another"
+            continue
         try:
             if versions_in(path):
                 models.append(path.name)
@@ -70,6 +74,11 @@ def look_into(folder: Path) -> Layout:
         return Layout(models, unreadable, misplaced)
     fault = _fault_of_all(folder)
     return Layout([], {}, {} if fault else misplaced, fault or _nothing_in(folder, misplaced))
+
+
+def printable(name: str) -> str:
+    """A file's name as text; of bytes that are no UTF-8, what they are."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def entries_of(folder: Path) -> list[Path]:

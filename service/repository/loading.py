@@ -279,6 +279,8 @@ def check_files(folder: Path) -> None:
     for path in folder.iterdir():
         if not path.resolve().is_relative_to(root):
             raise BundleError(f"{path.name} is a link out of the model's folder")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{path.name} is neither a file nor a folder")  # opening may block
         if path.is_file():
             path.open("rb").close()  # onnxruntime would not say which, nor that it is for now
     if fault := no_graph(folder):

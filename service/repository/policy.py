@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.errors import BundleError, InvalidRequestError, UnreadableError
+from service.manifest.files import read_json
 from service.reasons import faults, why, why_not
 
 CONFIG_FILE = "serving.json"
@@ -155,14 +155,17 @@ def read_config(folder: Path) -> ServingConfig:
     Raises:
         BundleError: It can't be read, or is against the schema.
     """
+    path = folder / CONFIG_FILE
     try:
-        text = (folder / CONFIG_FILE).read_bytes()
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{CONFIG_FILE} is no file")  # opening may block
+        text = path.read_bytes()
     except FileNotFoundError:
         return ServingConfig()
     except OSError as error:
         raise UnreadableError(f"{CONFIG_FILE} can't be read: {why(error)}") from error
     try:
-        return ServingConfig.model_validate(json.loads(text))
+        return ServingConfig.model_validate(read_json(text))
     except ValidationError as error:
         wrong = why_not(error, ServingConfig)
         raise BundleError(f"{CONFIG_FILE} is not valid: {wrong}") from error
@@ -181,7 +184,7 @@ def parse_config(text: str, field: str) -> ServingConfig:
         InvalidRequestError: It is not JSON, or a field is unknown or not as it should be (named).
     """
     try:
-        given = _LoadConfig.model_validate(json.loads(text))
+        given = _LoadConfig.model_validate(read_json(text.encode("utf-8", "surrogatepass")))
     except ValidationError as error:
         place, message, _ = faults(error, _LoadConfig)[0]
         within = f"{field}.{place}" if place else field

@@ -141,7 +141,28 @@ class _Trial:
                     if self._is_steady(rows, taken[row], alone[row]):
                         return f"a row of {name} depends on the other rows"
                     unsteady.add(row)
+        if name := self._changed_by_nan(taken, alone, unsteady):
+            return f"a row of {name} depends on the other rows where these are NaN"
         return self._not_shown([alone[row] for row in all_rows if row not in unsteady])
+
+    def _changed_by_nan(
+        self, taken: Sequence[Arrays], alone: Sequence[Arrays], unsteady: set[int]
+    ) -> str:
+        """An output that a neighbour without finite numbers changes, as 0 times NaN is NaN."""
+        nan = {
+            name: np.full_like(row, np.nan) if row.dtype.kind == "f" else row
+            for name, row in taken[0].items()
+        }
+        batch = {name: np.concatenate([*(row[name] for row in taken), nan[name]]) for name in nan}
+        try:
+            together = self.run(batch)
+        except Exception:  # noqa: BLE001 - of any kind: what fails together is run one by one
+            return ""
+        for name, output in together.items():
+            own = [answer[name] for answer in alone]
+            if not unsteady.issuperset(self._different(name, own, output[:-1])):
+                return name
+        return ""
 
     def _alone(self, rows: Rows) -> tuple[list[Arrays], list[Arrays]]:
         """Made rows that the graph takes, and its answers to each."""

@@ -17,6 +17,7 @@ from service.datatypes import datatype_of
 from service.errors import BundleError
 from service.graphs.checks.ignored import is_end_ignored
 from service.graphs.checks.invariance import (
+    MADE_LENGTHS,
     Steps,
     ignored_end,
     lengths_of,
@@ -38,6 +39,7 @@ from service.graphs.checks.values import (
 )
 from service.graphs.model import Arrays, Model
 
+LONGER = 130  # steps, beside those that are usual
 DRAWS = 2  # of each length
 DRAWS_OF_LABELS = 8  # which hide most of what moves them
 LONG = (64, 256, 1_024)  # steps: longer than the example that a graph was made with
@@ -84,9 +86,11 @@ class _Trial:
             return Range()
         steps = min(max(3, self._spec.min_length), self._spec.max_length)
         shape, dtype = (steps, *self._spec.step_shape), self._spec.dtype
-        largest = int(np.iinfo(dtype).max)
+        limits = np.iinfo(dtype)
         return find_range(
-            lambda number: number <= largest and self._is_taken(np.full(shape, number, dtype))
+            lambda number: (
+                limits.min <= number <= limits.max and self._is_taken(np.full(shape, number, dtype))
+            )
         )
 
     def _is_taken(self, sequence: Steps) -> bool:
@@ -99,7 +103,7 @@ class _Trial:
     def _first_taken(self) -> tuple[str, list[Steps], list[Arrays]]:
         """The first kind of sequences that the graph takes at all lengths."""
         draws = DRAWS_OF_LABELS if 0.0 in self._tolerances.values() else DRAWS
-        lengths = lengths_of(self._spec, self._chunk_steps)
+        lengths = lengths_of(self._spec, self._chunk_steps, (*MADE_LENGTHS, LONGER))
         kinds = ORDINARY if self._spec.dtype.kind == "f" else ORDINARY[:1]
         reason = ""
         for kind in kinds:

@@ -114,10 +114,10 @@ def find_numbers(model: TensorModel, rows: Rows) -> Rows:
         if dtype.kind not in "iu" or spec.datatype == "BF16":
             numbers[spec.name] = Range(0, 25)  # letters, bits
             continue
-        largest = int(np.iinfo(dtype).max)
+        limits = np.iinfo(dtype)
 
-        def takes(number: int, name: str = spec.name, largest: int = largest) -> bool:
-            if number > largest:
+        def takes(number: int, name: str = spec.name, limits: np.iinfo = limits) -> bool:
+            if not limits.min <= number <= limits.max:
                 return False
             return is_taken(model, row | {name: np.full_like(row[name], number)})
 

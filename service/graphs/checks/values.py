@@ -93,7 +93,7 @@ def nudge(values: Values, datatype: str, random: np.random.Generator) -> Values:
 
 
 def find_range(takes: Callable[[int], bool]) -> Range:
-    """What whole numbers a graph takes, from 0 or 1 to the largest, `LARGEST_ID` at most.
+    """What whole numbers a graph takes, from -1, 0 or 1 to the largest, `LARGEST_ID` at most.
 
     Args:
         takes: Whether it takes this number; 1 it does, and no more beyond one that it does not.
@@ -105,7 +105,9 @@ def find_range(takes: Callable[[int], bool]) -> Range:
     while high < LARGEST_ID and beyond - high > 1:
         middle = (high + beyond) // 2
         high, beyond = (middle, beyond) if takes(middle) else (high, middle)
-    return Range(0 if takes(0) else 1, high)
+    if not takes(0):
+        return Range(1, high)
+    return Range(-1 if takes(-1) else 0, high)
 
 
 def as_numbers(values: Values, datatype: str) -> Values:
