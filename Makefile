@@ -46,8 +46,8 @@ serve: .venv-serve/ready ## Set up (without torch) and serve the bundled models 
 
 .PHONY: test
 test: check ## Run every check and test
-	./deploy/prometheus.sh
-	./deploy/browser.sh
+	./deploy/debian_package.sh prometheus prometheus promtool
+	./deploy/debian_package.sh chromium chromium
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
@@ -130,7 +130,7 @@ capacity: .venv/ready ## Measure costs and waiting, write the tables of docs/sca
 
 .PHONY: monitoring-test
 monitoring-test: .venv/ready ## Every query of the dashboard, and alerts that fire and clear, on a real Prometheus
-	./deploy/prometheus.sh
+	./deploy/debian_package.sh prometheus prometheus promtool
 	$(DEV)/python -m pytest tests/monitoring/on_prometheus.py
 
 .PHONY: security

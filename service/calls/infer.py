@@ -107,9 +107,10 @@ def _check_not_empty(arrays: Arrays, signature: Signature) -> None:
 
 def _check_classes(outputs: Sequence[WantedOutput], spec: SequenceSpec) -> None:
     """Refuse to rank the values of all steps together: of different steps, and of padding."""
-    of_steps = {output.name for output in spec.outputs if output.per_step and output.shape}
     for index, output in enumerate(outputs):
-        if output.num_classes and output.name in of_steps:
+        if output.num_classes and any(
+            it.name == output.name and it.per_step and it.shape for it in spec.outputs
+        ):
             field = f"outputs[{index}].parameters.classification"
             raise InvalidRequestError(
                 f"{field}: {output.name} has values of each step; ask for them as they are, or "

@@ -29,7 +29,8 @@ QUERIES = dashboard_queries()
 
 pytestmark = [
     pytest.mark.skipif(
-        shutil.which("prometheus") is None, reason="no Prometheus: deploy/prometheus.sh installs it"
+        shutil.which("prometheus") is None,
+        reason="no Prometheus: deploy/debian_package.sh installs it",
     ),
     pytest.mark.timeout(300),
 ]

@@ -17,7 +17,7 @@ ALERTS, RECORDING = (PROMETHEUS / "rules" / f"{name}.yml" for name in ("alerts",
 UNIT_TESTS = sorted((PROMETHEUS / "tests").glob("*.yml"))
 
 needs_promtool = pytest.mark.skipif(
-    shutil.which("promtool") is None, reason="no promtool: deploy/prometheus.sh installs it"
+    shutil.which("promtool") is None, reason="no promtool: deploy/debian_package.sh installs it"
 )
 
 

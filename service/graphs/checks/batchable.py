@@ -149,6 +149,8 @@ class _Trial:
         self, taken: Sequence[Arrays], alone: Sequence[Arrays], unsteady: set[int]
     ) -> str:
         """An output that a neighbour without finite numbers changes, as 0 times NaN is NaN."""
+        if not any(row.dtype.kind == "f" for row in taken[0].values()):
+            return ""
         nan = {
             name: np.full_like(row, np.nan) if row.dtype.kind == "f" else row
             for name, row in taken[0].items()
