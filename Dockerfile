@@ -7,9 +7,11 @@
 # And what trains, with torch for CPUs, on request:
 #   docker build --target training -t seqserve-training .
 #   docker run --rm -v "$PWD/work:/work" --user "$(id -u)" seqserve-training train --help
+# What is released names its base by digest: docker build --build-arg BASE_DIGEST=sha256:… .
 ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG BASE_DIGEST=
 
-FROM ${BASE_IMAGE} AS build
+FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS build
 WORKDIR /build
 
 # g++ (with it comes `strip`) and Python's headers, if the base has none; of all build stages only
@@ -17,31 +19,32 @@ WORKDIR /build
 COPY deploy/toolchain.sh ./
 RUN ./toolchain.sh python
 
-# The dependencies alone first, so that a change of the code does not install them again. An index
-# other than PyPI: docker build --secret id=pip_conf,src=pip.conf (it is not kept in any layer).
-COPY pyproject.toml constraints.txt ./
+# The dependencies alone first, so that a change of the code does not install them again: files whose
+# hashes are known, and nothing that would have to be built. What builds the wheel has a place of its
+# own. An index other than PyPI: docker build --secret id=pip_conf,src=pip.conf (it is not kept in any
+# layer).
+COPY requirements.lock requirements-build.lock ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     python -m venv --without-pip /opt/seqserve \
-    && python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], sep='\n')" > requirements.txt \
-    && pip --python /opt/seqserve/bin/python install -q --no-compile -c constraints.txt -r requirements.txt
+    && python -m venv --without-pip /opt/builder \
+    && pip --python /opt/seqserve/bin/python install -q --no-compile \
+        --require-hashes --only-binary :all: -r requirements.lock \
+    && pip --python /opt/builder/bin/python install -q --no-compile \
+        --require-hashes --only-binary :all: -r requirements-build.lock
 
-# The native part alone, so that a change of the Python code does not compile it again: the install
+# The native part alone, so that a change of the Python code does not compile it again: the wheel
 # below finds it in build/, newer than its sources.
-ENV PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-COPY setup.py ./
+COPY pyproject.toml setup.py ./
 COPY native/ native/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    touch LICENSE README.md \
-    && pip wheel -q --no-deps -w /tmp . \
+RUN touch LICENSE README.md THIRD_PARTY_LICENSES.md \
+    && pip --python /opt/builder/bin/python wheel -q --no-deps --no-build-isolation -w /tmp . \
     && strip build/lib.*/service/native.*.so
 
-COPY LICENSE README.md ./
+COPY LICENSE README.md THIRD_PARTY_LICENSES.md ./
 COPY service/ service/
-RUN --mount=type=cache,target=/root/.cache/pip \
-    --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps .
+RUN pip --python /opt/builder/bin/python wheel -q --no-deps --no-build-isolation -w dist . \
+    && pip --python /opt/seqserve/bin/python install -q --no-compile --no-deps --no-index dist/*.whl
 
 
 FROM build AS build-runtime
@@ -74,15 +77,19 @@ FROM build AS build-training
 WORKDIR /build
 # PyPI's torch brings a gigabyte of CUDA along. Empty for that one.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+COPY constraints.txt ./
 COPY models/ models/
 COPY training/ training/
 RUN --mount=type=cache,target=/root/.cache/pip \
     --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    pip --python /opt/seqserve/bin/python install -q --no-compile \
-        ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} '.[train]'
+    pip --python /opt/builder/bin/python wheel -q --no-deps --no-build-isolation -w dist . \
+    && pip --python /opt/seqserve/bin/python install -q --no-compile --force-reinstall --no-deps \
+        --no-index dist/*.whl \
+    && pip --python /opt/seqserve/bin/python install -q --no-compile -c constraints.txt \
+        ${TORCH_INDEX:+--extra-index-url ${TORCH_INDEX}} "$(ls dist/*.whl)[train]"
 
 
-FROM ${BASE_IMAGE} AS training
+FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS training
 RUN groupadd --gid 10001 seqserve \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /work --shell /usr/sbin/nologin \
         --no-log-init seqserve \
@@ -99,8 +106,9 @@ WORKDIR /work
 ENTRYPOINT ["python", "-m", "training"]
 
 
-FROM ${BASE_IMAGE} AS server
+FROM ${BASE_IMAGE}${BASE_DIGEST:+@${BASE_DIGEST}} AS server
 ARG BASE_IMAGE
+ARG BASE_DIGEST
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="seqserve" \
@@ -108,7 +116,8 @@ LABEL org.opencontainers.image.title="seqserve" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="${BASE_IMAGE}"
+      org.opencontainers.image.base.name="${BASE_IMAGE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}"
 
 RUN groupadd --gid 10001 seqserve \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv --shell /usr/sbin/nologin \
@@ -116,7 +125,10 @@ RUN groupadd --gid 10001 seqserve \
 
 COPY --from=build-runtime /opt/seqserve /opt/seqserve
 # What scikit-learn's vectorizers ask for when they lower texts; C.UTF-8 lowers all of Unicode alike.
-RUN ln -s C.utf8 /usr/lib/locale/en_US.utf8
+# And licences where Debian's are.
+RUN ln -s C.utf8 /usr/lib/locale/en_US.utf8 \
+    && ln -s /opt/seqserve/lib/python3.*/site-packages/seqserve-*.dist-info/licenses \
+        /usr/share/doc/seqserve
 # onnxruntime would report to its maker from the moment it is imported, before any call can stop it.
 ENV ORT_DISABLE_TELEMETRY=1 \
     PATH=/opt/seqserve/bin:$PATH \

@@ -142,9 +142,9 @@ audit: .venv/ready ## Hold every pinned package against the known vulnerabilitie
 	./deploy/audit.sh
 
 .PHONY: release
-release: .venv/ready audit ## Audit, then the wheel and a bill of materials (CycloneDX) in build/release
+release: .venv/ready ## Audit, then the wheel and a bill of materials (CycloneDX) in build/release
 	./deploy/release.sh
 
 .PHONY: lock
-lock: ## Write constraints.txt anew from the newest releases that pyproject.toml allows
+lock: ## Pin the newest releases that pyproject.toml allows, with hashes, and list their licences
 	./deploy/lock.sh

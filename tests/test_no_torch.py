@@ -28,7 +28,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("runtime")
     source = folder / "source"
     source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "THIRD_PARTY_LICENSES.md"):
         shutil.copy(CHECKOUT / name, source)
     for name in ("native", "service", "models", "training"):
         ignored = shutil.ignore_patterns("__pycache__", "*.so")
@@ -44,8 +44,11 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     environment = os.environ | dict.fromkeys(
         ["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"], constraints
     )
-    install = [*pip, "install", "--quiet", "--no-compile", source]
-    subprocess.run(install, env=environment, check=True)
+    install: list[str | Path] = [*pip, "install", "--quiet", "--no-compile"]
+    # as the image does it: nothing but files whose hashes are known
+    locked = ["--require-hashes", "--only-binary=:all:", f"-r{CHECKOUT / 'requirements.lock'}"]
+    subprocess.run([*install, *locked], check=True)
+    subprocess.run([*install, "--no-deps", source], env=environment, check=True)
     return str(interpreter)
 
 
