@@ -104,7 +104,7 @@ def look_inside(stack: Stack, container: str) -> None:
     )
     expected = {
         "uid": 10001, "capabilities": 0, "no_new_privileges": 1,
-        "writable": [], "unwanted": [], "compilers": [],
+        "writable": [], "unwanted": [], "compilers": [], "licences_missing": [],
     }  # fmt: skip
     if found != expected:
         raise RuntimeError(f"inside the container: {found}, expected {expected}")
@@ -113,7 +113,8 @@ def look_inside(stack: Stack, container: str) -> None:
     version = fetch(f"{stack.url}/v2")[1]["version"]
     if labelled != version:
         raise RuntimeError(f"the image's label says version {labelled}, the service {version}")
-    say("inside: uid 10001, no capabilities, nothing writable; no torch, training, compiler")
+    say("inside: uid 10001, no capabilities, nothing writable; no torch, training, compiler;")
+    say("  licences in their places")
 
 
 def read_logs(stack: Stack) -> None:
