@@ -124,6 +124,10 @@ docker-test: .venv/ready ## Build the image, run it beside Prometheus, predict, 
 ray-test: .venv-ray/ready ## Scale, lose a node and roll out on a Ray cluster of four nodes, under load
 	.venv-ray/bin/python deploy/ray_test.py
 
+.PHONY: rules
+rules: .venv/ready ## Write the Prometheus operator's resources of deploy/prometheus/rules
+	$(DEV)/python deploy/prometheus_rule.py
+
 .PHONY: capacity
 capacity: .venv/ready ## Measure costs and waiting, write the tables of docs/scaling.md (6 minutes)
 	$(DEV)/python -m benchmarks.capacity

@@ -69,11 +69,28 @@ def wait_for(what: str, look: Callable[[], T | None], timeout_s: float) -> T:
         time.sleep(0.25)
 
 
+def wait_healthy(container: str, timeout_s: float) -> None:
+    """Return when Docker finds it healthy."""
+
+    def healthy() -> bool | None:
+        health = run("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
+        return health == "healthy" or None
+
+    wait_for("Docker's health check", healthy, timeout_s)
+
+
 def free_port() -> int:
     """A port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+def prometheus_here() -> str | None:
+    """An image of Prometheus that is here already, of any version; None: the stack's is pulled."""
+    named = os.environ.get("PROMETHEUS_IMAGE", "prom/prometheus")
+    found = run("docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", named)
+    return next(iter(found.splitlines()), None)
 
 
 class Stack:
@@ -89,6 +106,8 @@ class Stack:
             "SEQSERVE_PORT": str(self.port),
             "PROMETHEUS_PORT": str(prometheus_port),
         }
+        if prometheus := prometheus_here():
+            self.environment["PROMETHEUS_IMAGE"] = prometheus
 
     def compose(self, *arguments: str) -> str:
         """`docker compose` with arguments."""

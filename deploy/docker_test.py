@@ -18,7 +18,8 @@ from collections import Counter
 from typing import Any
 
 from dashboard import dashboard_queries
-from docker_stack import ROOT, Stack, fetch, run, say, wait_for
+from docker_hostile import survive_hostile
+from docker_stack import ROOT, Stack, fetch, run, say, wait_for, wait_healthy
 
 INSIDE = ROOT / "deploy" / "docker_inside.py"
 DEMO_LOAD = ROOT / "deploy" / "demo_load.py"
@@ -51,16 +52,6 @@ def server_image(stack: Stack) -> str:
 def size_of(image: str) -> int:
     """Of all its layers, in bytes."""
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
-
-
-def wait_healthy(container: str, timeout_s: float) -> None:
-    """Return when Docker finds it healthy."""
-
-    def healthy() -> bool | None:
-        health = run("docker", "inspect", "--format", "{{.State.Health.Status}}", container)
-        return health == "healthy" or None
-
-    wait_for("Docker's health check", healthy, timeout_s)
 
 
 def serve_mounted(stack: Stack) -> None:
@@ -259,6 +250,7 @@ def main() -> int:
         stop(stack, container, model=hearing)
         read_logs(stack)
         serve_mounted(stack)
+        survive_hostile(stack.environment["SEQSERVE_IMAGE"])
     except (RuntimeError, OSError) as error:
         say(f"FAILED: {error}")
         say(stack.compose("logs", "--no-color", "--tail", "40"))

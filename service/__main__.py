@@ -11,8 +11,8 @@ import structlog
 from service.flags import read_settings, unknown_variables
 from service.origin.sources import check_repository
 from service.reasons import cannot_listen, why
-from service.security.budget import check_memory
 from service.security.check import check_security
+from service.security.fitting import check_memory
 from service.settings import Settings
 from service.telemetry.logs import configure_logs
 

@@ -38,7 +38,6 @@ from service.origin.sources import open_repository, open_signatures
 from service.repository.changes import Change
 from service.repository.repository import Repository
 from service.schedulers.bounds import Bounds
-from service.security.budget import memory_bounds
 from service.security.gate import Gate
 from service.security.tls import open_certificates
 from service.settings import Settings
@@ -98,8 +97,6 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         tracing = tracing_of(settings, worker)
         services = Services(settings, metrics, repository, engine, cache, tracing)
-        bounds_bytes = memory_bounds(settings)
-        log.info("memory bounded", total=bounds_bytes.total, **bounds_bytes._asdict())
         app.state.apply = partial(apply_here, repository)
         # what it takes is neither looked up in the cache nor logged
         fast_path = None if cache or settings.access_log else FastPath(services)

@@ -23,6 +23,7 @@ from service.grpc.port import ReservedPort
 from service.lane.connection import Lane
 from service.port import Port
 from service.security.files import with_files
+from service.security.fitting import with_memory
 from service.security.tls import Certificates
 from service.settings import Settings
 
@@ -193,7 +194,8 @@ def serve(settings: Settings) -> int:
         log.error(f"grpc_port: {error}")
         return STARTUP_FAILURE
     with grpc_port:
-        settings = with_files(settings.model_copy(update={"grpc_port": grpc_port.number}))
+        settings = with_files(with_memory(settings))
+        settings = settings.model_copy(update={"grpc_port": grpc_port.number})
         app = create_app(settings)
         Server(make_config(app, settings), app, port).run()
         end_well(app)

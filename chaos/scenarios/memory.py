@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import resource
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from chaos.clients import asking
 from chaos.report import Report
 from tests.faults.asking import ask, check_answers
+from tests.faults.limited import cgroup, limited, peak_bytes
 from tests.faults.made import greedy, write_faulty
 from tests.servers import REPOSITORY, Server, serving
 
-CGROUPS = Path("/sys/fs/cgroup")
 LIMIT_BYTES = 700 << 20
 FLOATS = 3e8  # 1.2 GB
 TIMES = 20
@@ -55,14 +52,9 @@ def run_cgroup(report: Report) -> None:
             serving(folder, python=python, max_graph_bytes=LIMIT_BYTES // 2) as server,
         ):
             press(report, server, FLOATS, 1e10)
-        usage = next((group / it for it in PEAKS if (group / it).exists()), None)
-        if usage is not None:
-            report.seen["most memory"] = (
-                f"{int(usage.read_text()) >> 20} of {LIMIT_BYTES >> 20} MiB"
-            )
-
-
-PEAKS = ("memory.peak", "memory.max_usage_in_bytes")
+        peak = peak_bytes(group)
+        if peak is not None:
+            report.seen["most memory"] = f"{peak >> 20} of {LIMIT_BYTES >> 20} MiB"
 
 
 def press(report: Report, server: Server, *floats: float) -> None:
@@ -89,36 +81,3 @@ def repository() -> Iterator[Path]:
         folder = write_faulty(Path(name), greedy=greedy())
         (folder / "digits-lstm").symlink_to(REPOSITORY / "digits-lstm")
         yield folder
-
-
-@contextmanager
-def limited(command: str) -> Iterator[str]:
-    """An interpreter that first limits itself by a command of the shell."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name, "python")
-        path.write_text(f'#!/bin/bash\n{command} || exit 9\nexec {sys.executable} "$@"\n')
-        path.chmod(0o755)
-        yield str(path)
-
-
-@contextmanager
-def cgroup(limit_bytes: int) -> Iterator[Path | None]:
-    """A new cgroup with so much memory, of version 1 or 2; None where there can't be one."""
-    version_1 = (CGROUPS / "memory").is_dir()
-    group = CGROUPS / ("memory" if version_1 else "") / f"seqserve-chaos-{os.getpid()}"
-    limits: dict[str, Any] = {"memory.max": limit_bytes, "memory.swap.max": 0}
-    if version_1:
-        limits = {"memory.limit_in_bytes": limit_bytes}
-    try:
-        group.mkdir()
-        for name, value in limits.items():
-            (group / name).write_text(str(value))
-    except OSError:
-        with suppress(OSError):
-            group.rmdir()
-        yield None
-        return
-    try:
-        yield group
-    finally:
-        group.rmdir()

@@ -55,21 +55,3 @@ def memory_bounds(settings: Settings) -> MemoryBounds:
 def num_threads() -> int:
     """Of asyncio's own, which decode what is long."""
     return min(32, (os.cpu_count() or 1) + 4)
-
-
-def check_memory(settings: Settings) -> None:
-    """Hold the bounds against the budget, if one is set.
-
-    Raises:
-        ValueError: They do not fit; each is named.
-    """
-    if settings.max_memory_bytes is None:
-        return
-    bounds = memory_bounds(settings)
-    total = settings.workers * bounds.total
-    if total > settings.max_memory_bytes:
-        parts = ", ".join(f"{name} {value}" for name, value in bounds._asdict().items() if value)
-        raise ValueError(
-            f"max_memory_bytes is {settings.max_memory_bytes}, requests could hold {total} bytes: "
-            f"{settings.workers} workers, of each {parts}; see docs/security.md"
-        )

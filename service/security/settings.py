@@ -39,7 +39,8 @@ class SecuritySettings(BaseModel):
         None,
         ge=1 << 20,
         le=1 << 50,
-        description="refuse to start if requests could hold more, by the other settings",
+        description="of the whole server, at most: bounds that are not set are made to fit, with "
+        "those that are it may refuse to start; default: the container's limit, if it has one",
     )
     max_rpcs: int = Field(
         1_024, ge=1, le=1_000_000, description="gRPC calls of a worker at a time, streams too"

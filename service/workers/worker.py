@@ -31,6 +31,7 @@ from service.flags import read_settings
 from service.repository.changes import Load, Unload
 from service.repository.repository import Repository
 from service.security.files import with_files
+from service.security.fitting import with_memory
 from service.serving import AppServer, end_well, forget_raised_signals, make_config
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
@@ -228,7 +229,7 @@ def main() -> int:
     hold(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
-    settings = with_files(settings)
+    settings = with_files(with_memory(settings))
     app = create_app(settings, worker=int(index))
     counters = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     app.state.make_board = partial(Board, counters, int(index))

@@ -44,6 +44,19 @@ def a_list(items: Schema) -> Schema:
 
 
 DURATION: Schema = {"type": "string", "pattern": r"^\d+(ms|s|m|h)$"}
+RULE: Schema = {
+    "oneOf": [
+        fields(["record", "expr"], record=TEXT, expr=TEXT, labels=TEXTS),
+        fields(
+            ["alert", "expr"],
+            alert=TEXT,
+            expr=TEXT,
+            **{"for": DURATION, "keep_firing_for": DURATION},
+            labels=TEXTS,
+            annotations=TEXTS,
+        ),
+    ]
+}
 MODEL_FORMAT = fields(["name"], name=TEXT, version=TEXT, autoSelect={"type": "boolean"})
 
 SCHEMAS: dict[tuple[str, str], Schema] = {
@@ -52,7 +65,26 @@ SCHEMAS: dict[tuple[str, str], Schema] = {
             ["selector", "endpoints"],
             selector=SELECTOR,
             endpoints=a_list(
-                fields(["port"], port=TEXT, path=TEXT, interval=DURATION, scrapeTimeout=DURATION)
+                fields(
+                    ["port"],
+                    port=TEXT,
+                    path=TEXT,
+                    interval=DURATION,
+                    scrapeTimeout=DURATION,
+                    authorization=fields(
+                        ["credentials"],
+                        type=TEXT,
+                        credentials=fields(["name", "key"], name=TEXT, key=TEXT),
+                    ),
+                )
+            ),
+        )
+    ),
+    ("monitoring.coreos.com/v1", "PrometheusRule"): resource(
+        fields(
+            ["groups"],
+            groups=a_list(
+                fields(["name", "rules"], name=TEXT, interval=DURATION, rules=a_list(RULE))
             ),
         )
     ),
@@ -63,6 +95,7 @@ SCHEMAS: dict[tuple[str, str], Schema] = {
             supportedModelFormats=a_list(MODEL_FORMAT),
             protocolVersions=a_list({"enum": ["v1", "v2", "grpc-v2"]}),
             containers=a_list({"type": "object"}),
+            volumes=a_list({"type": "object"}),
         )
     ),
     ("serving.kserve.io/v1beta1", "InferenceService"): resource(
@@ -76,6 +109,7 @@ SCHEMAS: dict[tuple[str, str], Schema] = {
                 scaleTarget=COUNT,
                 terminationGracePeriodSeconds=COUNT,
                 automountServiceAccountToken={"type": "boolean"},
+                securityContext={"type": "object"},
                 model=fields(
                     ["modelFormat"],
                     modelFormat=fields(["name"], name=TEXT, version=TEXT),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from functools import cache
@@ -45,6 +46,8 @@ def pod_template(folder: str) -> Resource:
         "containers": one(folder, "ServingRuntime")["spec"]["containers"],
         "terminationGracePeriodSeconds": predictor["terminationGracePeriodSeconds"],
         "automountServiceAccountToken": predictor["automountServiceAccountToken"],
+        "securityContext": predictor["securityContext"],
+        "volumes": one(folder, "ServingRuntime")["spec"]["volumes"],
     }
     return {"metadata": {"labels": {}}, "spec": spec}
 
@@ -67,6 +70,12 @@ def environment(folder: str) -> dict[str, str]:
             assert wanted["containerName"] == described["name"]
             assert wanted["divisor"] == "1"
             part, _, name = wanted["resource"].partition(".")
-            value = described["resources"][part][name]
+            value = str(in_units(described["resources"][part][name]))
         values[variable["name"]] = value
     return values
+
+
+def in_units(quantity: str) -> int:
+    """A quantity as the node gives it to the container, with a divisor of 1."""
+    number, suffix = re.fullmatch(r"(\d+)([KMGT]i)?", quantity).groups()  # type: ignore[union-attr]
+    return int(number) << {None: 0, "Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}[suffix]

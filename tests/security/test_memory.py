@@ -17,9 +17,10 @@ import pytest
 
 from service.security.budget import memory_bounds
 from service.settings import Settings
+from tests.faults.limited import cgroup, limited, peak_bytes
 from tests.http.payloads import frames, infer_body, infer_path, predict_body, predict_path
 from tests.http.raw import connect, exchange, request
-from tests.servers import Server, serving, wait_until
+from tests.servers import REPOSITORY, Server, serving, wait_until
 
 MIB = 1 << 20
 LIMITS: dict[str, Any] = {
@@ -29,6 +30,7 @@ LIMITS: dict[str, Any] = {
     "max_upload_bytes": 0,
 }
 PARTS = 60
+LIMIT_BYTES = 512 * MIB
 NATURAL = 48 * MIB
 """What a server takes besides, when it first does what it did not before: threads, arenas."""
 
@@ -59,6 +61,21 @@ def ask_all(server: Server, wholes: list[bytes]) -> Counter[int]:
     with ThreadPoolExecutor(len(wholes)) as pool:
         answers = pool.map(lambda whole: exchange(server, [whole], 1), wholes)
         return Counter(answer.status for found in answers for answer in found)
+
+
+def hostile(max_body_bytes: int) -> Iterator[list[bytes]]:
+    """Requests of that size at most, which come together."""
+    room = max_body_bytes - 64
+    lists = b'{"sequences": [[' + b"[]," * (room // 3 - 8) + b"[]]]}"
+    numbers = b'{"sequences": [[[' + b"1," * (room // 2 - 12) + b"1]]]}"
+    words = b'{"texts": ["' + b"a " * (room // 2 - 12) + b'"]}'
+    deep = json.dumps(infer_body(*[frames(200)] * 20)).encode()[:room]
+    coded = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
+    yield [request(predict_path(), body) for body in (lists, numbers)]
+    yield [request(predict_path(), gzip.compress(body), coded) for body in (lists, numbers)]
+    yield [request(infer_path(), deep)]
+    yield [request("/v1/timeseries/forecast", lists), request("/v2/repository/index", lists)]
+    yield [request(f"/v1/models/{name}/predict", words) for name in ("pos-birnn", "dates-gru")]
 
 
 def test_parts_of_bodies_share_one_room(server: Server) -> None:
@@ -100,18 +117,7 @@ def test_the_worst_that_a_body_can_be_fits_what_was_said(server: Server) -> None
     settings = Settings(**LIMITS)
     assert said["total"] == memory_bounds(settings).total
     before = forget_peak(server)
-    room = LIMITS["max_body_bytes"] - 64
-    lists = b'{"sequences": [[' + b"[]," * (room // 3 - 8) + b"[]]]}"
-    numbers = b'{"sequences": [[[' + b"1," * (room // 2 - 12) + b"1]]]}"
-    deep = json.dumps(infer_body(*[frames(200)] * 20)).encode()
-    bombs = gzip.compress(lists), gzip.compress(numbers)
-    coded = [("Content-Type", "application/json"), ("Content-Encoding", "gzip")]
-    for kinds in (
-        [request(predict_path(), body) for body in (lists, numbers)],
-        [request(predict_path(), bomb, coded) for bomb in bombs],
-        [request(infer_path(), deep)],
-        [request("/v1/timeseries/forecast", lists), request("/v2/repository/index", lists)],
-    ):
+    for kinds in hostile(LIMITS["max_body_bytes"]):
         statuses = ask_all(server, kinds * 12)
         assert statuses.keys() <= {200, 400, 404, 422, 429}, statuses
     grown = memory(server, "VmHWM") - before
@@ -121,10 +127,20 @@ def test_the_worst_that_a_body_can_be_fits_what_was_said(server: Server) -> None
     print(f"{grown >> 20} MiB of {allowed >> 20}")  # noqa: T201
 
 
-def test_a_budget_that_the_settings_exceed_stops_the_start() -> None:
-    from service.security.budget import check_memory
-
-    total = memory_bounds(Settings()).total
-    check_memory(Settings(max_memory_bytes=total))
-    with pytest.raises(ValueError, match=rf"max_memory_bytes.*{2 * total}.*connections \d+"):
-        check_memory(Settings(max_memory_bytes=2 * total - 1, workers=2))
+def test_a_small_container_is_not_ended_by_hostile_bodies() -> None:
+    """A cgroup of 512 MiB, all bundled models, no bound set: as `docker run -m 512m`."""
+    with cgroup(LIMIT_BYTES) as group:
+        if group is None:
+            pytest.skip("needs a cgroup that one may write to")
+        with (
+            limited(f"echo $$ > {group}/cgroup.procs") as python,
+            serving(REPOSITORY, python=python, host="0.0.0.0") as server,
+        ):
+            smaller = server.wait_for_event("memory bounded", limit=LIMIT_BYTES)["smaller"]
+            for kinds in hostile(smaller["max_body_bytes"]):
+                for _ in range(3):
+                    statuses = ask_all(server, kinds * 12)
+                    assert statuses.keys() <= {200, 400, 404, 422, 429}, statuses
+                assert server.client.post(infer_path(), json=infer_body(frames(3))).is_success
+            grown = peak_bytes(group)
+            print(f"{(grown or 0) >> 20} MiB of {LIMIT_BYTES >> 20}")  # noqa: T201
