@@ -6,6 +6,7 @@ audited a property of the whole: `python bill.py "audited: …" <environment.jso
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import tomllib
@@ -15,14 +16,17 @@ from typing import Any
 PARTS = Path(__file__).with_name("parts.toml")
 
 
-def component(part: dict[str, Any], holder: str) -> dict[str, Any]:
-    """A part as CycloneDX has it."""
-    return {
-        "type": "library",
-        "bom-ref": f"{holder}#{part['name']}",
-        "name": part["name"],
-        "licenses": [{"license": {"name": part["license"]}}],
-    }
+def components(part: dict[str, Any], holder: str) -> list[dict[str, Any]]:
+    """What a part is made of, as CycloneDX has it."""
+    return [
+        {
+            "type": "library",
+            "bom-ref": f"{holder}#{name}",
+            "name": name,
+            "licenses": [{"license": {"name": part["license"]}}],
+        }
+        for name in part["name"].split(", ")
+    ]
 
 
 def complete(bill: dict[str, Any], audited: str) -> dict[str, Any]:
@@ -35,8 +39,8 @@ def complete(bill: dict[str, Any], audited: str) -> dict[str, Any]:
         held.setdefault(part["of"], []).append(part)
     for holder in [metadata["component"], *bill["components"]]:
         if of_it := held.get(holder["name"]):
-            inside = [component(part, holder["bom-ref"]) for part in of_it]
-            holder.setdefault("components", []).extend(inside)
+            inside = [components(part, holder["bom-ref"]) for part in of_it]
+            holder.setdefault("components", []).extend(itertools.chain(*inside))
     return bill
 
 
