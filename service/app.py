@@ -93,6 +93,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             settings.poll_repository_s,
             refresh,
             open_signatures(settings),
+            storage_timeout_s=settings.storage_timeout_s,
         )
         cache = ResultCache(settings.cache_bytes, metrics.cache) if settings.cache_bytes else None
         tracing = tracing_of(settings, worker)
@@ -104,7 +105,9 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             loop = asyncio.get_running_loop()
             repository.on_change = partial(loop.call_soon_threadsafe, fast_path.forget)
         app.state.services, app.state.repository = services, repository
-        metrics.repository.watch(partial(is_ready, app.state), repository.refused)
+        metrics.repository.watch(
+            partial(is_ready, app.state), repository.refused, repository.num_left
+        )
         metrics.monitor.start()
 
         def note_lag(lag_s: float) -> None:
@@ -129,7 +132,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         # off the loop, which meanwhile lets go of requests that outlast the time to shut down; the
         # engine first, as one that loads or unloads a model may wait for it
         app.state.has_ended = await asyncio.to_thread(engine.close, CLOSE_S)
-        await asyncio.to_thread(repository.close)
+        app.state.has_ended &= await asyncio.to_thread(repository.close, CLOSE_S)
         await asyncio.to_thread(metrics.monitor.close)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
@@ -150,7 +153,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.hurrying = asyncio.Event()  # what came is not answered any more
     app.state.make_board = None  # makes what the engine notes its runs on, if anything does
-    app.state.has_ended = True  # no thread of the engine is left
+    app.state.has_ended = True  # no thread of the engine or the repository is left
     app.state.others_loading = False  # other workers on this port
     for part in (
         browsing,

@@ -21,6 +21,7 @@ ServiceError 500
     ModelNotReadyError 503             loading, or refused at load
     QuarantinedError 503               a run of the model hung: it is left alone for a while
     OutOfMemoryError 503               a run needed more memory than the graphs may have
+    StandsStillError 503               the storage of the model's files does not answer
     StorageError 507                   there is no room for the files of an upload
     OverloadedError 429                the queue is full, or the deadline can't be met
     DrainingError 503                  the server is stopping: try another replica
@@ -243,6 +244,21 @@ class StorageError(ServiceError):
 
     status_code = 507
     code = "no_storage"
+
+
+class StandsStillError(ServiceError):
+    """Reading a model's files has not come on for `storage_timeout_s`; it goes on by itself.
+
+    Args:
+        what: Was begun: `reading model.onnx`.
+    """
+
+    status_code = 503
+    code = "storage_hangs"
+    retry_after_s = 10
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} stands still: its disk or network share does not answer")
 
 
 class OverloadedError(ServiceError):

@@ -18,6 +18,7 @@ BY_NUMBER = {
     errno.ENOENT: "there is no such file or folder",
     errno.ENOTDIR: "a part of its path is a file, not a folder",
     errno.EISDIR: "it is a folder, not a file",
+    errno.ENXIO: "it is no file but a pipe, a socket or a device",
     errno.ELOOP: "its links lead in a circle",
     errno.EIO: "the disk or network share can't be read (I/O error)",
     errno.ESTALE: "the network share was mounted anew (stale file handle)",

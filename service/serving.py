@@ -203,9 +203,9 @@ def serve(settings: Settings) -> int:
 
 
 def end_well(app: FastAPI) -> None:
-    """Let the process end, though a thread of its engine may be stuck in a run."""
+    """Let the process end, though a thread may be stuck in a run, or in a read."""
     if not app.state.has_ended:
-        log.warning("ended while a graph still runs")
+        log.warning("ended while a graph still runs, or storage does not answer")
         end_process(0)
 
 

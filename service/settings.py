@@ -143,6 +143,13 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
     poll_repository_s: float = Field(
         0.0, ge=0, le=86_400, description="look for changed bundles so often; 0: never"
     )
+    storage_timeout_s: float = Field(
+        10.0,
+        gt=0,
+        le=3_600,
+        description="a read of a model's files may stand still so long; then the others go on, "
+        "whoever asked for it gets 503, and it goes on by itself",
+    )
     allow_model_control: bool | None = Field(
         None,
         description="let requests change models and logs; default: with API keys those with the "

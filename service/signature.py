@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, ValidationError
 
 from service.errors import BundleError, UnreadableError
+from service.reading import read_regular
 from service.reasons import why, why_not
 
 if TYPE_CHECKING:  # an optional dependency
@@ -71,7 +72,7 @@ def describe_bundle(folder: Path, key_id: str) -> SignedBundle:
                 continue
             if path.is_symlink() or not path.is_file():
                 raise BundleError(f"{path.name} is no plain file: it can't be signed")
-            content = path.read_bytes()
+            content = read_regular(path)
             sha256 = hashlib.sha256(content).hexdigest()
             files.append(SignedFile(name=path.name, size=len(content), sha256=sha256))
     except OSError as error:
@@ -86,8 +87,7 @@ def read_signature(folder: Path) -> Signature | None:
         BundleError: It is not as the schema says.
     """
     try:
-        with (folder / SIGNATURE_FILE).open("rb") as file:
-            content = file.read(MAX_SIGNATURE_BYTES)
+        content = read_regular(folder / SIGNATURE_FILE, MAX_SIGNATURE_BYTES)
         return Signature.model_validate_json(content)
     except FileNotFoundError:
         return None

@@ -42,6 +42,7 @@ OUT_OF_RANGE: dict[str, list[Any]] = {
     "cache_bytes": ["-1"],
     "request_timeout_s": [0, -1, 3_601, "nan", "inf"],
     "poll_repository_s": [-0.1, 86_401, "nan"],
+    "storage_timeout_s": [0, 3_601, "nan"],
     "allow_model_control": ["perhaps"],
     "max_upload_bytes": [-1, (1 << 40) + 1],
     "max_hang_s": [0, -1, 86_401, "nan"],

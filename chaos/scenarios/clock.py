@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import struct
-import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -15,6 +11,7 @@ from pathlib import Path
 
 from chaos.clients import asking
 from chaos.report import Report
+from tests.faults.preload import environment, preload
 from tests.servers import Server, serving, wait_until
 
 SOURCE = Path(__file__).parent.parent / "stepped_clock.c"
@@ -25,7 +22,7 @@ def run(report: Report) -> None:
     """Step the clock that the server's process sees, as NTP or a hand does."""
     with tempfile.TemporaryDirectory() as name:
         library, ahead = Path(name, "clock.so"), Path(name, "ahead")
-        subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(SOURCE)], check=True)
+        preload(SOURCE, library)
         ahead.write_bytes(bytes(8))
         with (
             environment(LD_PRELOAD=str(library), STEPPED_CLOCK=str(ahead)),
@@ -52,15 +49,3 @@ def now(server: Server) -> datetime:
 def is_about(server: Server, moment: datetime) -> bool:
     """Whether the server believes so."""
     return abs(now(server) - moment) < timedelta(minutes=5)
-
-
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Variables for the processes that are started meanwhile."""
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chaos.clients import asking
 from chaos.report import Report
-from chaos.scenarios.clock import environment
+from tests.faults.preload import environment
 from tests.lifecycle.asking import upload_of
 from tests.servers import REPOSITORY, serving
 

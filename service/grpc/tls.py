@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import structlog
 
+from service.reading import read_regular
 from service.reasons import why
 from service.security.tls import Certificates
 
@@ -26,8 +27,8 @@ def credentials_of(certificates: Certificates) -> Any:
 def _configuration(certificates: Certificates) -> Any:
     client_ca = certificates.client_ca
     return grpc.ssl_server_certificate_configuration(
-        [(certificates.key.read_bytes(), certificates.certificate.read_bytes())],
-        root_certificates=None if client_ca is None else client_ca.read_bytes(),
+        [(read_regular(certificates.key), read_regular(certificates.certificate))],
+        root_certificates=None if client_ca is None else read_regular(client_ca),
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from service.errors import BundleError, UnreadableError
 from service.manifest.manifest import SCHEMA_VERSION, Manifest
 from service.manifest.parts import Precision
+from service.reading import read_regular
 from service.reasons import why, why_not
 
 GRAPH_FILE = "model.onnx"
@@ -44,7 +45,7 @@ def read_document(folder: Path, sha256: str | None = None) -> dict[str, Any]:
         BundleError: It is missing, or no JSON object; or it is another file than was signed.
     """
     try:
-        content = (folder / MANIFEST_FILE).read_bytes()
+        content = read_regular(folder / MANIFEST_FILE)
         document = read_json(content)
     except OSError as error:
         raise UnreadableError(f"{MANIFEST_FILE} can't be read: {why(error)}") from error
@@ -103,7 +104,7 @@ def read_graph(folder: Path, manifest: Manifest, precision: Precision = "fp32") 
 
 def _read_verified(path: Path, num_bytes: int, sha256: str) -> bytes:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except FileNotFoundError:
         raise BundleError(f"{path.name} is missing") from None
     except OSError as error:

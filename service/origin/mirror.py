@@ -16,6 +16,9 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from service.temporary import HeldFolder, remove_abandoned
+
+PREFIX = "seqserve-cache-"
 OBJECTS = Path("..", "..", "objects")  # as the links see it
 
 
@@ -85,7 +88,9 @@ class Mirror:
                 with contextlib.suppress(OSError):  # other versions are there
                     link.parent.rmdir()
         for content in self._objects.iterdir():
-            if content.name not in used:
+            if content.is_symlink():  # of one that was killed as it put it in place
+                content.unlink()
+            elif content.name not in used:
                 shutil.rmtree(content)
 
 
@@ -109,6 +114,8 @@ def cache_of(url: str, cache_dir: Path | None) -> Path:
     except OSError:
         if cache_dir is not None:
             raise
-        cache = Path(tempfile.mkdtemp(prefix="seqserve-"))
-        atexit.register(shutil.rmtree, cache, ignore_errors=True)
+        remove_abandoned(PREFIX)
+        folder = HeldFolder(PREFIX)
+        atexit.register(folder.cleanup)
+        cache = Path(folder.name)
     return cache

@@ -16,6 +16,7 @@ import structlog
 from service.errors import BundleError
 from service.manifest import GRAPH_FILE, MANIFEST_FILE
 from service.origin.mirror import Mirror
+from service.reading import read_regular
 from service.reasons import why
 
 log = structlog.get_logger(__name__)
@@ -174,7 +175,7 @@ def check_hashes(folder: Path) -> None:
         BundleError: A graph is missing or another one.
     """
     try:
-        manifest = json.loads((folder / MANIFEST_FILE).read_bytes())
+        manifest = json.loads(read_regular(folder / MANIFEST_FILE))
         graphs = [{"file": GRAPH_FILE, **manifest}, *manifest.get("variants", {}).values()]
         sums = {str(graph["file"]): graph["sha256"] for graph in graphs}
     except (OSError, ValueError, RecursionError, TypeError, AttributeError, KeyError):
@@ -183,7 +184,7 @@ def check_hashes(folder: Path) -> None:
         graph = folder / Path(name).name
         if not graph.is_file():
             raise BundleError(f"{name} is missing")
-        if (found := hashlib.sha256(graph.read_bytes()).hexdigest()) != wanted:
+        if (found := hashlib.sha256(read_regular(graph)).hexdigest()) != wanted:
             raise BundleError(f"{name} has sha256 {found}, {MANIFEST_FILE} says {wanted}")
 
 

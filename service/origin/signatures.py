@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.errors import BundleError
+from service.reading import read_regular
 from service.signature import (
     SIGNATURE_FILE,
     Signature,
@@ -108,7 +109,7 @@ def load_keys(trusted: Path) -> dict[str, Ed25519PublicKey]:
     keys = {}
     for file in sorted(trusted.glob("*.pem")) if trusted.is_dir() else [trusted]:
         try:
-            key = load_pem_public_key(file.read_bytes())
+            key = load_pem_public_key(read_regular(file))
         except ValueError as error:
             raise ValueError(f"trusted_keys: {file} is no public key in PEM") from error
         if not isinstance(key, Ed25519PublicKey):

@@ -9,8 +9,12 @@ from pathlib import Path
 from service.origin.mirror import cache_of
 from service.origin.remote import RemoteFolder, check_url, show
 from service.origin.signatures import Signatures, load_keys
+from service.reading import within
 from service.reasons import why
 from service.settings import Settings
+
+LOOK_S = 5.0
+"""A folder may take to be looked at before a server starts without having seen it."""
 
 
 def check_repository(settings: Settings) -> None:
@@ -32,7 +36,9 @@ def check_repository(settings: Settings) -> None:
 def _check_folder(folder: Path, may_come: bool) -> None:
     """Refuse what can't be a repository; one that is looked for again may come later."""
     try:
-        os.scandir(folder).close()
+        within(LOOK_S, lambda: os.scandir(folder).close())
+    except TimeoutError:
+        return  # it stands still: the server starts, and tells
     except NotADirectoryError:
         raise ValueError(
             f"repository {folder} is not a folder but a file: give the folder that has "

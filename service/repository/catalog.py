@@ -1,7 +1,8 @@
-"""The models as they are at this moment: looked up without waiting, changed by one thread."""
+"""The models as they are at this moment: looked up without waiting, changed one by one."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 
 from service.errors import ModelNotFoundError, ModelNotReadyError
@@ -16,6 +17,7 @@ class Catalog:
     """
 
     def __init__(self, *models: Routes) -> None:
+        self._lock = threading.Lock()
         self.models = {model.name: model for model in models}
         """Replaced as a whole at each change, so that who reads it sees one moment."""
         self.required = set(self.models)
@@ -53,6 +55,10 @@ class Catalog:
 
     def put(self, model: Routes) -> None:
         """Have a model be like this from now on; one without versions is none."""
+        with self._lock:
+            self._put(model)
+
+    def _put(self, model: Routes) -> None:
         others = {name: each for name, each in self.models.items() if name != model.name}
         if model.entries:
             others[model.name] = model

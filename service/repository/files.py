@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import os
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
+from service.reading import waiting
 from service.repository.layout import versions_in
 from service.repository.policy import CONFIG_FILE, ServingConfig, read_config
+from service.temporary import HeldFolder
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Of some files: path, size in bytes and time of change in nanoseconds of each."""
@@ -29,7 +30,7 @@ class Source:
 
     folder: Path
     given: ServingConfig | None = None
-    upload: TemporaryDirectory[str] | None = None
+    upload: HeldFolder | None = None
 
     def config(self) -> ServingConfig:
         """What is to serve.
@@ -42,7 +43,8 @@ class Source:
     @property
     def has_config(self) -> bool:
         """Whether the folder itself says what is to serve."""
-        return self.given is None and (self.folder / CONFIG_FILE).exists()
+        with waiting(f"looking at {CONFIG_FILE}"):
+            return self.given is None and (self.folder / CONFIG_FILE).exists()
 
     def versions(self) -> dict[str, Stamp]:
         """The versions that are there, lowest first, and what of their files would change.
@@ -50,7 +52,8 @@ class Source:
         Raises:
             OSError: The folder can't be read; one that is gone has none.
         """
-        return {name: _stamp(self.folder / name) for name in versions_in(self.folder)}
+        with waiting(f"looking at {self.folder.name}"):
+            return {name: _stamp(self.folder / name) for name in versions_in(self.folder)}
 
     def stamp(self) -> ModelStamp:
         """What changes when anything does that decides what serves.
@@ -74,7 +77,8 @@ def _stamp(folder: Path) -> Stamp:
 
 def _stamped(path: Path) -> Stamp:
     try:
-        stat = path.stat()
+        with waiting(f"looking at {path.name}"):
+            stat = path.stat()
     except FileNotFoundError:
         return ()
     except OSError as error:

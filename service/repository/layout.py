@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+from service.errors import StandsStillError
 from service.manifest import GRAPH_FILE
+from service.reading import waiting
 from service.reasons import why
 
+T = TypeVar("T")
 VERSION = re.compile(r"[1-9][0-9]{0,9}")
 LIKE_A_VERSION = re.compile(r"(?:v|ver|version|release)?[-_. ]?0*(\d+)(?:[._-]\d+)*", re.IGNORECASE)
 NO_MODELS = ("lost+found",)
@@ -48,32 +52,55 @@ class Layout(NamedTuple):
     fault: str = ""
 
 
-def look_into(folder: Path) -> Layout:
+Look = Callable[[str, Callable[[], T]], T]
+"""Makes a look at something, by its name."""
+
+
+def look_at_once(_: str, function: Callable[[], T]) -> T:
+    """Whatever time it takes."""
+    return function()
+
+
+def look_into(folder: Path, look: Look[Any] = look_at_once) -> Layout:
     """Look at a repository's folder; at what is in it as far as that can be read.
 
+    Args:
+        folder: Of the repository.
+        look: Makes each look, at the folder by an empty name and at each entry by its own.
+
     Raises:
+        StandsStillError: As `look` does for the folder itself.
         OSError: The folder itself can't be listed.
     """
     models: list[str] = []
     unreadable: dict[str, str] = {}
     misplaced: dict[str, str] = {}
-    for path in entries_of(folder):
+    for path in look("", partial(entries_of, folder)):
         if (shown := printable(path.name)) != path.name:
             misplaced[shown] = "its name is no UTF-8: give it another"
             continue
         try:
-            if versions_in(path):
+            is_model, fault = look(path.name, partial(_seen_of, path))
+            if is_model:
                 models.append(path.name)
-            if fault := _fault_of(path):
+            if fault:
                 misplaced[path.name] = fault
         except FileNotFoundError:  # it went while it was looked at
             continue
         except OSError as error:
             unreadable[path.name] = why(error)
+        except StandsStillError as error:
+            unreadable[path.name] = error.message
     if models or unreadable:
         return Layout(models, unreadable, misplaced)
-    fault = _fault_of_all(folder)
+    fault = look("", partial(_fault_of_all, folder))
     return Layout([], {}, {} if fault else misplaced, fault or _nothing_in(folder, misplaced))
+
+
+def _seen_of(path: Path) -> tuple[bool, str]:
+    """Whether an entry is a model, and what to do about it."""
+    with waiting(f"looking at {path.name}"):
+        return bool(versions_in(path)), _fault_of(path)
 
 
 def printable(name: str) -> str:
@@ -87,11 +114,9 @@ def entries_of(folder: Path) -> list[Path]:
     Raises:
         OSError: It can't be listed.
     """
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if not path.name.startswith(".") and path.name not in NO_MODELS
-    ]
+    with waiting(f"looking at {folder.name}"):
+        paths = sorted(folder.iterdir())
+    return [path for path in paths if not path.name.startswith(".") and path.name not in NO_MODELS]
 
 
 def versions_in(model: Path) -> list[str]:

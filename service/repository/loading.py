@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import structlog
+from onnxruntime import InferenceSession
 
 from service.description import Description, read_description
 from service.engine.engine import Engine
@@ -40,6 +42,7 @@ from service.manifest import (
     read_graph,
 )
 from service.origin.signatures import Signatures
+from service.reading import read_regular, read_through, waiting
 from service.reasons import why
 from service.repository.layout import no_graph
 from service.repository.room import Room, version_of
@@ -58,6 +61,8 @@ from service.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
+OPENING_S = 60.0
+"""Onnxruntime may take to open a graph, or a process beside to try one, without a word."""
 CHECKED_CHUNK = 16  # steps; a state that carries over at one place carries over at all
 
 
@@ -86,8 +91,9 @@ class Loader:
         self._precision = precision
         self._signatures = signatures
         self._room = Room(bounds)
-        self._runs = Runs()
-        self._trials = TrialProcess()
+        self._under_way: set[Runs] = set()
+        self._kept_trials = TrialProcess()
+        self._of_thread = threading.local()
 
     @contextmanager
     def loading(self) -> Iterator[None]:
@@ -95,7 +101,16 @@ class Loader:
         try:
             yield
         finally:
-            self._trials.close()
+            self._kept_trials.close()
+
+    def leave(self) -> None:
+        """Let loads to come have nothing in common with one that stands still."""
+        self._kept_trials = TrialProcess()
+
+    @property
+    def _trials(self) -> TrialProcess:
+        trials: TrialProcess = self._of_thread.trials
+        return trials
 
     def load(self, folder: Path) -> Loaded:
         """Make the model of one version's folder serve.
@@ -106,19 +121,27 @@ class Loader:
             DrainingError: It was stopped.
         """
         watchdog, runs = self._engine.watchdog, Runs()
-        self._runs = runs
         too_long = BundleError(f"a run took longer than max_hang_s, {watchdog.max_hang_s:g} s")
-        with watchdog.watching(runs, partial(runs.end, too_long)):
-            return self._load_into_room(folder)
+        trials = self._of_thread.trials = self._kept_trials
+        self._under_way.add(runs)
+        try:
+            with watchdog.watching(runs, partial(runs.end, too_long)):
+                return self._load_into_room(folder)
+        finally:
+            self._under_way.discard(runs)
+            if trials is not self._kept_trials:  # it was left
+                trials.close()
 
     def stop(self) -> None:
         """Have what is being loaded run no more; by any thread."""
-        self._runs.end(DrainingError("the server is stopping"))
-        self._trials.stop()
+        for runs in list(self._under_way):
+            runs.end(DrainingError("the server is stopping"))
+        self._kept_trials.stop()
 
     def _load_into_room(self, folder: Path) -> Loaded:
-        check_files(folder)
-        size = self._room.take(folder)
+        with waiting(f"looking at version {folder.name}"):
+            check_files(folder)
+            size = self._room.take(folder)
         try:
             return dataclasses.replace(self._load(folder), num_bytes=size)
         except BaseException:
@@ -126,8 +149,10 @@ class Loader:
             raise
 
     def _load(self, folder: Path) -> Loaded:
-        signed = self._signatures.check(folder)
-        if not (folder / MANIFEST_FILE).exists():
+        with waiting(f"looking at version {folder.name}"):
+            signed = self._signatures.check(folder)
+            has_manifest = (folder / MANIFEST_FILE).exists()
+        if not has_manifest:
             return Loaded(self._serve_tensors(folder), {})
         document = read_document(folder, signed.get(MANIFEST_FILE))
         if "schema_version" not in document:
@@ -190,7 +215,7 @@ class Loader:
     def _serve_described(self, folder: Path, description: Description) -> Served:
         """A graph that a few lines make a sequence model."""
         name, version = folder.parent.name, folder.name
-        session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
+        session, file = open_file_session(folder), read_onnx_file(folder / GRAPH_FILE)
         model = with_limits(describe(session, description), description)
         task = described_task(name, version, description, model.spec)
         chunk_steps = self._bounds.chunk_steps or CHECKED_CHUNK
@@ -226,7 +251,7 @@ class Loader:
 
     def _serve_tensors(self, folder: Path) -> Served:
         """A graph that nothing is known of."""
-        session, file = open_session(folder / GRAPH_FILE), read_onnx_file(folder / GRAPH_FILE)
+        session, file = open_file_session(folder), read_onnx_file(folder / GRAPH_FILE)
         model = TensorModel(session, unranked=file.unranked if file else ())
         self._trials.begin(folder / GRAPH_FILE, model.signature)
         seen = try_out(model)
@@ -241,7 +266,8 @@ class Loader:
             names = ", ".join(f"{spec.name} ({spec.datatype})" for spec in model.left_out)
             properties["left_out"] = f"no tensors: {names}"
         graph = sha256_of(folder)
-        may_be_empty = self._trials.seen()
+        with waiting(f"trying {GRAPH_FILE}", OPENING_S):
+            may_be_empty = self._trials.seen()
         if may_be_empty:
             properties["may_be_empty"] = said_empty(may_be_empty)
         signature = seen.signature._replace(may_be_empty=may_be_empty)
@@ -282,14 +308,24 @@ def check_files(folder: Path) -> None:
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise BundleError(f"{path.name} is neither a file nor a folder")  # opening may block
         if path.is_file():
-            path.open("rb").close()  # onnxruntime would not say which, nor that it is for now
+            read_through(path)  # onnxruntime would not say which, nor that it is for now
     if fault := no_graph(folder):
         raise BundleError(fault)
 
 
+def open_file_session(folder: Path) -> InferenceSession:
+    """A session of a folder's graph, whose weights may lie beside it.
+
+    Raises:
+        BundleError: onnxruntime can't load it.
+    """
+    with waiting(f"opening {GRAPH_FILE}", OPENING_S):
+        return open_session(folder / GRAPH_FILE)
+
+
 def sha256_of(folder: Path) -> str:
     """Identifies the graph of a folder without manifest: its bytes, and what lies beside it."""
-    digest = hashlib.sha256((folder / GRAPH_FILE).read_bytes())
+    digest = hashlib.sha256(read_regular(folder / GRAPH_FILE))
     for path in sorted(folder.iterdir()):
         status = path.stat()
         digest.update(repr((path.name, status.st_size, status.st_mtime_ns)).encode())

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from service.errors import BundleError, InvalidRequestError, UnreadableError
 from service.manifest.files import read_json
+from service.reading import read_regular
 from service.reasons import faults, why, why_not
 
 CONFIG_FILE = "serving.json"
@@ -157,9 +158,7 @@ def read_config(folder: Path) -> ServingConfig:
     """
     path = folder / CONFIG_FILE
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise BundleError(f"{CONFIG_FILE} is no file")  # opening may block
-        text = path.read_bytes()
+        text = read_regular(path)
     except FileNotFoundError:
         return ServingConfig()
     except OSError as error:

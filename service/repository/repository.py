@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
@@ -42,6 +44,7 @@ class Repository:
             not be, and why, by the name of a model or empty for all.
         signatures: Says which bundles may serve; default: all.
         random: Decides who gets a canary or is shadowed.
+        storage_timeout_s: Reading may stand still for so long before other models go on.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Repository:
         refresh: Callable[[], Mapping[str, str]] = dict,
         signatures: Signatures = UNCHECKED,
         random: Random | None = None,
+        storage_timeout_s: float = math.inf,
     ) -> None:
         self._catalog = Catalog(*known_at_first(folder))
         self._random = random or Random()
@@ -62,8 +66,15 @@ class Repository:
         self._scanned = threading.Event()
         self._loader = Loader(engine, metrics, bounds, precision, signatures)
         self._keeper = Keeper(
-            folder, self._catalog, self._loader, metrics, refresh, self._stopping.is_set
+            folder,
+            self._catalog,
+            self._loader,
+            metrics,
+            refresh,
+            self._stopping.is_set,
+            storage_timeout_s,
         )
+        self._keeper.on_answer = self._look_soon
         self._thread = ThreadPoolExecutor(1, "repository")
         self._poll_s = poll_s
         self._watcher: Watcher | None = None
@@ -83,14 +94,21 @@ class Repository:
         if self._poll_s:
             self._watcher = Watcher(self._poll_s, self._look)
 
-    def close(self) -> None:
-        """Stop loading."""
+    def close(self, patience_s: float = math.inf) -> bool:
+        """Stop loading.
+
+        Args:
+            patience_s: After so long what still reads is left to itself.
+
+        Returns:
+            Whether all threads have ended.
+        """
         self._stopping.set()
         self._loader.stop()
         if self._watcher is not None:
             self._watcher.close()
         self._thread.shutdown(cancel_futures=True)
-        self._keeper.close()
+        return self._keeper.close(patience_s)
 
     # what is there
 
@@ -99,7 +117,21 @@ class Repository:
 
         Without a version: what lies in the repository and is no model, or can't be looked at.
         """
-        return self._catalog.index()
+        left = self._keeper.left()
+        loading = {
+            name: f"loading for {it.seconds:.0f} s; the last thing was {it.what}"
+            for name, it in left.items()
+        }
+        return [
+            dataclasses.replace(entry, reason=loading[entry.name])
+            if entry.state == "LOADING" and entry.name in loading
+            else entry
+            for entry in self._catalog.index()
+        ]
+
+    def num_left(self) -> int:
+        """Models whose files are being read for longer than that should take."""
+        return len(self._keeper.left())
 
     def refused(self) -> list[tuple[str, str]]:
         """The models and versions whose files, as they are now, are refused."""
@@ -160,6 +192,7 @@ class Repository:
             ModelNotFoundError: There is none of this name.
             InvalidRequestError: A file's name or the configuration is not as it should be.
             BundleRefusedError: A version is not as it should be; what served goes on serving.
+            StandsStillError: Its storage does not answer; the load goes on by itself.
             DrainingError: The server is stopping.
         """
         if self._stopping.is_set():
@@ -174,6 +207,10 @@ class Repository:
     def _look(self) -> None:
         with suppress(DrainingError, CancelledError):
             self._thread.submit(self._keeper.look).result()
+
+    def _look_soon(self) -> None:
+        with suppress(RuntimeError):  # it is stopping
+            self._thread.submit(self._keeper.look)
 
     def _find(self, name: str) -> Routes:
         if name not in self._catalog.models and not self._scanned.is_set():

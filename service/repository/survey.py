@@ -6,17 +6,24 @@ the metrics have them, and the next look is at all of it again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
+from service.errors import DrainingError, StandsStillError
+from service.reading import within
 from service.reasons import why
 from service.repository.catalog import Catalog
-from service.repository.layout import Layout, look_into, versions_in
+from service.repository.layout import Layout, Look, look_into, versions_in
 from service.repository.routes import Entry, Routes
 from service.telemetry.metrics import Metrics
+
+FIRST_LOOK_S = 1.0  # a start waits no longer to know which models there are
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +36,7 @@ class Survey:
         catalog: Of their models.
         metrics: Tells whether all of it could be looked at.
         refresh: Called before each look at the folder; tells what could not be had, and why.
+        look: Makes each look; see `look_into`.
     """
 
     def __init__(
@@ -37,7 +45,10 @@ class Survey:
         catalog: Catalog,
         metrics: Metrics,
         refresh: Callable[[], Mapping[str, str]],
+        look: Look[Any],
     ) -> None:
+        self._look = look
+        self._lock = threading.RLock()  # of what stood still, another thread tells that it is over
         self._folder = folder
         self._catalog = catalog
         self._metrics = metrics
@@ -62,8 +73,20 @@ class Survey:
 
     def note(self, name: str, reason: str) -> bool:
         """A model can't be looked at, as is seen meanwhile; whether that is news."""
+        name = name or self._place
         self._unreadable[name] = reason
         return self._catalog.faults.get(name) != reason
+
+    def is_over(self, name: str) -> None:
+        """What stood still when a model was looked at has come to its end; by any thread."""
+        name = name or self._place
+        with self._lock:
+            self._unreadable.pop(name, None)
+            faults = {each: why for each, why in self._catalog.faults.items() if each != name}
+            if len(faults) < len(self._catalog.faults):
+                log.info("is looked at again", name=name)
+                self._catalog.faults = faults
+                self._metrics.repository.look_ok.set(not self._unreadable)
 
     @property
     def fault(self) -> str:
@@ -76,7 +99,10 @@ class Survey:
 
     def _try_refresh(self) -> Mapping[str, str]:
         try:
-            return {name or self._place: reason for name, reason in self._refresh().items()}
+            found = self._look("", self._refresh)
+            return {name or self._place: reason for name, reason in found.items()}
+        except DrainingError:
+            raise
         except Exception as error:  # each kind of repository has errors of its own
             reason = f"it can't be brought up to date: {why(error)}"
             if self._catalog.faults.get(self._place) != reason:
@@ -85,8 +111,8 @@ class Survey:
 
     def _try_to_look(self) -> Layout | None:
         try:
-            return look_into(self._folder)
-        except OSError as error:
+            return look_into(self._folder, self._look)
+        except (OSError, StandsStillError) as error:
             self._unreadable[self._place] = why(error)
             return None
 
@@ -97,6 +123,10 @@ class Survey:
         self._catalog.emptiness = emptiness
 
     def _tell(self, misplaced: Mapping[str, str]) -> None:
+        with self._lock:
+            self._tell_faults(misplaced)
+
+    def _tell_faults(self, misplaced: Mapping[str, str]) -> None:
         before, faults = self._catalog.faults, {**misplaced, **self._unreadable}
         for name, reason in faults.items():
             if before.get(name) == reason:
@@ -112,12 +142,16 @@ class Survey:
 
 
 def known_at_first(folder: Path) -> list[Routes]:
-    """The models of a folder before any is loaded; none if it can't be looked at, yet."""
-    models = []
+    """The models of a folder before any is loaded; none if it can't be looked at, yet or soon."""
     try:
-        for name in look_into(folder).models:
-            entries = (Entry(name, version) for version in versions_in(folder / name))
-            models.append(Routes(name, {}).replace(*entries))
+        return within(FIRST_LOOK_S, partial(_models_in, folder))
     except OSError:  # the first look tells
         return []
+
+
+def _models_in(folder: Path) -> list[Routes]:
+    models = []
+    for name in look_into(folder).models:
+        entries = (Entry(name, version) for version in versions_in(folder / name))
+        models.append(Routes(name, {}).replace(*entries))
     return models

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from service.errors import InvalidRequestError, StorageError
 from service.repository.files import Source
 from service.repository.policy import ServingConfig
+from service.temporary import HeldFolder
 
+PREFIX = "seqserve-upload-"
 PATH = re.compile(r"[1-9][0-9]{0,9}/[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -35,7 +36,7 @@ def unpack(name: str, files: Mapping[str, bytes], config: ServingConfig) -> Sour
                 field,
             )
     try:
-        upload = TemporaryDirectory(prefix="seqserve-upload-")
+        upload = HeldFolder(PREFIX)
         source = Source(Path(upload.name) / name, config, upload)
         try:
             for path, content in files.items():

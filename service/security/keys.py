@@ -16,6 +16,8 @@ from typing import Annotated
 
 import msgspec
 
+from service.reading import read_regular
+
 MAX_FILE_BYTES = 1 << 20
 MAX_KEYS = 1_024
 """Each is a label of the metrics."""
@@ -78,8 +80,7 @@ def read_keys(path: Path) -> list[Key]:
         OSError: It can't be read.
         ValueError: It is not as it should be; never quotes what is in it.
     """
-    with path.open("rb") as file:
-        contents = file.read(MAX_FILE_BYTES + 1)
+    contents = read_regular(path, MAX_FILE_BYTES + 1)
     if len(contents) > MAX_FILE_BYTES:
         raise ValueError(f"{path} is larger than {MAX_FILE_BYTES} bytes")
     return parse_keys(contents, path)
@@ -120,7 +121,7 @@ def add_key(path: Path, key: Key) -> None:
         OSError: It can't be written.
         ValueError: The file is not as it should be, or has a key of this name.
     """
-    before = path.read_bytes() if path.exists() else b""
+    before = read_regular(path) if path.exists() else b""
     if path.suffix == ".json":
         keys = [*(parse_keys(before, path) if before else []), key]
         after = msgspec.json.format(msgspec.json.encode({"keys": keys})) + b"\n"

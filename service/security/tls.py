@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from service.reading import open_file
 from service.reasons import why
 from service.security.settings import SecuritySettings
 
@@ -68,6 +69,9 @@ def open_certificates(settings: SecuritySettings) -> Certificates | None:
 
 
 def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:
+    for path in (certificate, key, client_ca):
+        if path is not None:
+            open_file(path).close()  # the library would wait for who writes into a pipe
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])

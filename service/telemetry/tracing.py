@@ -35,6 +35,7 @@ FAULTS = frozenset(
         "model_quarantined",
         "out_of_memory",
         "no_storage",
+        "storage_hangs",
     }
 )
 """Outcomes that are not the caller's doing."""

@@ -41,7 +41,7 @@ from service.workers.channel import (
     send_bar,
     send_connection,
 )
-from service.workers.counters import hold, make_folder
+from service.workers.counters import make_folder
 from service.workers.kept import Kept
 
 log = structlog.get_logger(__name__)
@@ -295,7 +295,6 @@ def supervise(settings: Settings, flags: list[str]) -> int:
         port = Port(settings)
         grpc_port = ReservedPort(settings.host, settings.grpc_port)
         counters = make_folder()
-        hold(counters.name)
     except OSError as error:
         log.error(str(error))
         return START_FAILED

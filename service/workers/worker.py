@@ -35,6 +35,7 @@ from service.security.fitting import with_memory
 from service.serving import AppServer, end_well, forget_raised_signals, make_config
 from service.telemetry.logs import configure_logs
 from service.telemetry.metrics import Metrics
+from service.temporary import hold
 from service.workers.agreement import decode_failure, encode_failure
 from service.workers.channel import (
     ALL_LOADED,
@@ -51,7 +52,6 @@ from service.workers.channel import (
     send_wish,
     write_file,
 )
-from service.workers.counters import hold
 
 log = structlog.get_logger(__name__)
 

@@ -41,7 +41,7 @@ def half_a_character(model: Path) -> None:
     [
         (pipe_for_a_graph, "model.onnx is neither a file nor a folder"),
         (pipe_for_a_description, "model.json is neither a file nor a folder"),
-        (pipe_for_a_policy, "serving.json is no file"),
+        (pipe_for_a_policy, "it is no file but a pipe"),
         (half_a_character, r"\ud800 is half of a character"),
     ],
 )

@@ -1,15 +1,16 @@
 """What an ONNX file says that onnxruntime does not tell: operators, and which tensors have ranks.
 
 The file is protobuf (onnx.proto3). Only the fields that are wanted are looked into: weights, inside
-or in files beside it, are passed over and never read into memory.
+or in files beside it, are passed over.
 """
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from service.reading import read_regular
 
 # numbers of fields, by message: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3
 MODEL_GRAPH, MODEL_FUNCTIONS = 7, 25
@@ -22,8 +23,6 @@ TYPE_TENSOR, TENSOR_SHAPE = 1, 2
 
 VARINT, FIXED_64, BYTES, FIXED_32 = 0, 1, 2, 5
 """How a field's value is written."""
-
-Bytes = bytes | memoryview | mmap.mmap
 
 
 class OnnxFile(NamedTuple):
@@ -47,16 +46,13 @@ def read_onnx_file(source: bytes | Path) -> OnnxFile | None:
     try:
         if isinstance(source, bytes):
             return _read(source)
-        with (
-            source.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
-        ):
-            return _read(content)
+        # not mapped: a page that does not come would hold Python's lock
+        return _read(read_regular(source))
     except (ValueError, IndexError):
         return None
 
 
-def _read(content: Bytes) -> OnnxFile:
+def _read(content: bytes) -> OnnxFile:
     operators: set[str] = set()
     unranked: set[str] = set()
     graphs = 0
@@ -72,7 +68,7 @@ def _read(content: Bytes) -> OnnxFile:
 
 
 def _read_graph(
-    content: Bytes, start: int, stop: int, operators: set[str], unranked: set[str]
+    content: bytes, start: int, stop: int, operators: set[str], unranked: set[str]
 ) -> None:
     _read_nodes(content, start, stop, GRAPH_NODE, operators)
     for field, begin, end in _fields(content, start, stop):
@@ -82,7 +78,7 @@ def _read_graph(
                 unranked.add(name)
 
 
-def _read_nodes(content: Bytes, start: int, stop: int, node: int, operators: set[str]) -> None:
+def _read_nodes(content: bytes, start: int, stop: int, node: int, operators: set[str]) -> None:
     for field, begin, end in _fields(content, start, stop):
         if field != node:
             continue
@@ -95,7 +91,7 @@ def _read_nodes(content: Bytes, start: int, stop: int, node: int, operators: set
                         _read_nodes(content, first, last, GRAPH_NODE, operators)
 
 
-def _read_value(content: Bytes, start: int, stop: int) -> tuple[str, bool]:
+def _read_value(content: bytes, start: int, stop: int) -> tuple[str, bool]:
     name, has_rank = "", True
     for field, begin, end in _fields(content, start, stop):
         if field == VALUE_NAME:
@@ -107,11 +103,11 @@ def _read_value(content: Bytes, start: int, stop: int) -> tuple[str, bool]:
     return name, has_rank
 
 
-def _text(content: Bytes, start: int, stop: int) -> str:
-    return bytes(content[start:stop]).decode()
+def _text(content: bytes, start: int, stop: int) -> str:
+    return content[start:stop].decode()
 
 
-def _fields(content: Bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+def _fields(content: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
     """The fields of a message: number, and from where to where its value is, if it is bytes.
 
     Raises:
@@ -134,7 +130,7 @@ def _fields(content: Bytes, start: int, stop: int) -> Iterator[tuple[int, int, i
             raise ValueError(f"no field is written in way {kind}")
 
 
-def _varint(content: Bytes, start: int) -> tuple[int, int]:
+def _varint(content: bytes, start: int) -> tuple[int, int]:
     """A number of 7 bits a byte, the lowest first; and where it ends."""
     value = content[start]
     if value < 128:

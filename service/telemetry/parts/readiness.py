@@ -48,17 +48,31 @@ class RepositoryMetrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self._standing = Gauge(
+            "seqserve_repository_reads_standing",
+            "Reads of models' files that have stood still for storage_timeout_s and go on",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._num_standing: Callable[[], int] = int
         self._shown: set[tuple[str, str]] = set()
         self._is_ready: Callable[[], bool] = lambda: False
         self._refused_now: Refused = tuple
 
-    def watch(self, is_ready: Callable[[], bool], refused: Refused) -> None:
-        """Follow these from now on: whether all is ready, and which versions are refused."""
+    def watch(
+        self,
+        is_ready: Callable[[], bool],
+        refused: Refused,
+        num_standing: Callable[[], int] = int,
+    ) -> None:
+        """Follow these from now on: readiness, what is refused, how many reads stand still."""
         self._is_ready, self._refused_now = is_ready, refused
+        self._num_standing = num_standing
 
     def refresh(self) -> None:
         """Bring what is followed up to now."""
         self._ready.set(self._is_ready())
+        self._standing.set(self._num_standing())
         refused = {*self._refused_now()}
         for version in self._shown | refused:
             self._refused.labels(*version).set(version in refused)
