@@ -7,17 +7,21 @@ import http.client
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeAlias
 
-from docker_stack import run, say, wait_healthy
+from docker_stack import logs, run, say, wait_healthy
 
 MEMORY = "512m"
 CLIENTS = 12
 SECONDS = 20.0
-SIZES = (16 << 20, 1 << 20, 64 << 10)  # the first is refused unread: the bounds were made smaller
+TOO_LARGE, SMALL = 16 << 20, 64 << 10
+"""Of bodies: refused unread, as the bound was made smaller than its default; and far below it."""
 USED = ("/sys/fs/cgroup/memory.peak", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes")
+
+Kind: TypeAlias = tuple[str, bytes, dict[str, str]]
+"""Path, body and headers."""
 
 
 def survive_hostile(image: str) -> None:
@@ -27,8 +31,9 @@ def survive_hostile(image: str) -> None:
     try:
         wait_healthy(container, 120)
         port = int(run("docker", "port", container, "8000").rpartition(":")[2])
+        kinds = list(hostile((TOO_LARGE, max_body_bytes(container), SMALL)))
         with ThreadPoolExecutor(CLIENTS) as pool:
-            found = pool.map(lambda number: send(port, number), range(CLIENTS))
+            found = pool.map(lambda number: send(port, kinds, number), range(CLIENTS))
             statuses = sum(found, Counter[int]())
         state = json.loads(run("docker", "inspect", "--format", "{{json .State}}", container))
         if state["OOMKilled"] or not state["Running"]:
@@ -47,10 +52,16 @@ def survive_hostile(image: str) -> None:
         run("docker", "rm", "--force", container)
 
 
-def send(port: int, number: int) -> Counter[int]:
+def max_body_bytes(container: str) -> int:
+    """What it says that it takes."""
+    (line,) = (line for line in logs(container) if '"memory bounded"' in line)
+    size: int = json.loads(line)["smaller"]["max_body_bytes"]
+    return size
+
+
+def send(port: int, kinds: Sequence[Kind], number: int) -> Counter[int]:
     """What one client's bodies are answered, each on a connection of its own."""
     statuses: Counter[int] = Counter()
-    kinds = list(hostile())
     deadline_s = time.monotonic() + SECONDS
     while time.monotonic() < deadline_s:
         number += 1
@@ -66,10 +77,10 @@ def send(port: int, number: int) -> Counter[int]:
     return statuses
 
 
-def hostile() -> Iterator[tuple[str, bytes, dict[str, Any]]]:
-    """Paths, bodies and headers: what grows most when it is decoded, and what is refused late."""
+def hostile(sizes: Iterable[int]) -> Iterator[Kind]:
+    """What grows most when it is decoded, and what is refused late."""
     headers = {"Content-Type": "application/json"}
-    for size in SIZES:
+    for size in sizes:
         lists = b'{"sequences": [[' + b"[]," * (size // 3 - 8) + b"[]]]}"
         empty = b'{"sequences": [' + b"[]," * (size // 3 - 8) + b"[]]}"
         long = b'{"sequences": [[[' + b"1," * (size // 2 - 12) + b"1]]]}"

@@ -79,6 +79,13 @@ def wait_healthy(container: str, timeout_s: float) -> None:
     wait_for("Docker's health check", healthy, timeout_s)
 
 
+def logs(container: str) -> list[str]:
+    """What a container wrote to its error output, line by line."""
+    command = ["docker", "logs", container]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stderr.splitlines()
+
+
 def free_port() -> int:
     """A port that nobody has now."""
     with socket.create_server(("127.0.0.1", 0)) as server:

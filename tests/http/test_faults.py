@@ -145,6 +145,8 @@ def test_a_full_queue_refuses_at_once_and_later_takes_again(
 def test_each_model_has_a_queue_of_its_own(server: Server, second: float) -> None:
     with under_way(server, "cells", [steps(FINE, second)], [steps()] * 3):
         assert post(server, "cells", [steps()]).status_code == 429
+        # taking it away from its balancer would only press the others
+        assert server.client.get("/v2/health/ready").status_code == 200
         with under_way(server, "sequences", [steps()] * 3, [steps()]) as (elsewhere, _):
             assert post(server, "sequences", [steps()]).status_code == 429
         is_answered(elsewhere.result(), 3)
