@@ -9,6 +9,7 @@ import os
 import re
 import socket
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -61,6 +62,8 @@ BY_PATTERN = {
     r"^[1-9][0-9]{0,9}$": "must be the number of a version, such as 1",
     r"^[0-9a-f]{64}$": "must be a sha256 of 64 hexadecimal digits",
 }
+ABSOLUTE = re.compile(r"(?<![\w./:<>~-])/(?:[^\s/'\":;,()]+/)*([^\s/'\":;,()]+)/?")
+"""A path from the root; not what follows a host, or is relative."""
 WITHOUT_VALUE = ("missing", "extra_forbidden", "value_error", "json_invalid")
 
 
@@ -99,6 +102,18 @@ def why_not(error: ValidationError, model: type[BaseModel] | None = None) -> str
     """What is wrong with a document, in one line; see `faults`."""
     said = faults(error, model)
     return "; ".join(f"{field}: {message}" if field else message for field, message, _ in said)
+
+
+def without_folders(reason: str, *known: Path) -> str:
+    """The same, but files are called by their names: where they lie is the operator's to know.
+
+    Args:
+        reason: As `why` words it.
+        known: Folders that what lies in them is told from, as it may have spaces in its path.
+    """
+    for folder in known:
+        reason = reason.replace(f"{folder}/", "").replace(str(folder), folder.name)
+    return ABSOLUTE.sub(r"\1", reason)
 
 
 def _of_system(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -10,6 +11,8 @@ from starlette.datastructures import State
 from service.graphs.spec import TensorSpec
 from service.repository.repository import Repository
 from service.repository.served import Served
+from service.security.gate import caller_may
+from service.security.keys import Scope
 
 EXTENSIONS = [
     "binary_tensor_data",
@@ -55,11 +58,21 @@ def model_metadata(served: Served, versions: list[str]) -> dict[str, Any]:
     return body
 
 
-def repository_index(repository: Repository, only_ready: bool) -> list[dict[str, str]]:
-    """Name, version, state and, where a bundle was refused or is quarantined, the reason."""
+def repository_index(state: State, only_ready: bool) -> list[dict[str, str]]:
+    """Name, version, state and, where a bundle was refused or is quarantined, the reason.
+
+    Where files lie on this machine is told to admins alone, where there are API keys.
+
+    Args:
+        state: Of the application.
+        only_ready: Leave the others out.
+    """
+    repository: Repository = state.repository
     entries = [entry.as_seen() for entry in repository.index()]
+    is_told = state.gate is None or caller_may(Scope.ADMIN)
+    told: Callable[[str], str] = str if is_told else repository.without_folders
     return [
-        {"name": e.name, "version": e.version, "state": e.state, "reason": e.reason}
+        {"name": told(e.name), "version": e.version, "state": e.state, "reason": told(e.reason)}
         for e in entries
         if e.state == "READY" or not only_ready
     ]

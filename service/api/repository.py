@@ -46,7 +46,7 @@ async def index(request: Request) -> Response:
     services: Services = request.app.state.services
     body = await read_body(request, services.settings.max_body_bytes)
     only_ready = decode_json(INDEX, body).ready if body else False
-    entries = repository_index(services.repository, only_ready)
+    entries = repository_index(request.app.state, only_ready)
     return Response(msgspec.json.encode(entries), media_type="application/json")
 
 

@@ -87,7 +87,7 @@ async def trace_setting(state: State, request: Any) -> dict[str, Any]:
 
 async def repository_index(state: State, request: Any) -> dict[str, Any]:
     """Every model, refused ones included."""
-    return {"models": metadata.repository_index(state.repository, request.ready)}
+    return {"models": metadata.repository_index(state, request.ready)}
 
 
 async def repository_model_load(state: State, request: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from service.engine.engine import Engine
 from service.errors import DrainingError, ModelNotReadyError
 from service.manifest import Precision
 from service.origin.signatures import UNCHECKED, Signatures
+from service.reasons import without_folders
 from service.repository.catalog import Catalog
 from service.repository.changes import Change
 from service.repository.keeper import Keeper
@@ -61,6 +62,7 @@ class Repository:
         storage_timeout_s: float = math.inf,
     ) -> None:
         self._catalog = Catalog(*known_at_first(folder))
+        self._folders = sorted({folder.absolute(), folder.resolve()})
         self._random = random or Random()
         self._stopping = threading.Event()
         self._scanned = threading.Event()
@@ -129,6 +131,10 @@ class Repository:
             for entry in self._catalog.index()
         ]
 
+    def without_folders(self, reason: str) -> str:
+        """A reason, or a name of the index, as it is told to who is not to know where files lie."""
+        return without_folders(reason, *self._folders)
+
     def num_left(self) -> int:
         """Models whose files are being read for longer than that should take."""
         return len(self._keeper.left())
@@ -174,7 +180,10 @@ class Repository:
             ModelNotReadyError: It is loading, or was refused.
             InvalidRequestError: It has no such precision.
         """
-        return self._find(name).find(version).get(precision, field)
+        try:
+            return self._find(name).find(version).get(precision, field)
+        except ModelNotReadyError as error:
+            raise self._for_callers(error) from None
 
     def route(self, name: str, version: str | None = None) -> Routed:
         """Where one request goes: to a canary too, and to a shadow as well, as chance decides.
@@ -183,7 +192,10 @@ class Repository:
             ModelNotFoundError: As `get`.
             ModelNotReadyError: As `get`.
         """
-        return self._find(name).route(version, self._random)
+        try:
+            return self._find(name).route(version, self._random)
+        except ModelNotReadyError as error:
+            raise self._for_callers(error) from None
 
     def apply(self, change: Change) -> Future[None]:
         """Load or unload a model; over when all is done, what no longer serves is freed too.
@@ -207,6 +219,9 @@ class Repository:
     def _look(self) -> None:
         with suppress(DrainingError, CancelledError):
             self._thread.submit(self._keeper.look).result()
+
+    def _for_callers(self, error: ModelNotReadyError) -> ModelNotReadyError:
+        return ModelNotReadyError(self.without_folders(error.message), error.field)
 
     def _look_soon(self) -> None:
         with suppress(RuntimeError):  # it is stopping

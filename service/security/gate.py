@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 LOOK_S = 1.0
 """So often the file is looked at, while requests come."""
 ADMITTED = "admitted"
+_caller: ContextVar[Key | None] = ContextVar("caller", default=None)
 NOBODY = ""  # in the metrics: tokens that no key has must not become labels
 
 
@@ -77,6 +79,12 @@ class Permit:
             quota.leave()
 
 
+def caller_may(scope: Scope) -> bool:
+    """Whether the key of the request that is being answered has this scope; False without a key."""
+    key = _caller.get()
+    return key is not None and scope in key.scopes
+
+
 class Gate:
     """The keys of a server; used on the event loop alone.
 
@@ -123,6 +131,7 @@ class Gate:
         if scope not in held.key.scopes:
             self._metrics.count(held.key.name, ForbiddenError.code)
             raise ForbiddenError(f"key {held.key.name} has not the scope {scope}")
+        _caller.set(held.key)
         return held
 
     def admit(self, given: Credentials, scope: Scope) -> Permit:
