@@ -51,13 +51,14 @@ test: check ## Run every check and test
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: check
-check: .venv/ready ## Format, lint, types, import contracts, README's tables
+check: .venv/ready ## Format, lint, types, import contracts, README's tables, rules
 	$(DEV)/ruff format --check .
 	$(DEV)/ruff check .
 	$(DEV)/clang-format --dry-run --Werror $(CPP)
 	$(DEV)/mypy
 	$(DEV)/lint-imports
 	$(DEV)/python -m training table --check
+	$(DEV)/python deploy/prometheus_rule.py --check
 
 .PHONY: format
 format: .venv/ready ## Format the code and mend what the linter can
