@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from service.api import browsing, generate, health, predict, timeseries, v2
 from service.api import repository as repository_api
-from service.api.browsers import allow_origins
+from service.api.browsers import SiteCheck, allow_origins
 from service.api.context import RequestContext, on_http_exception, on_service_error
 from service.api.extensions import configuration, logs, shared_memory, statistics, trace
 from service.api.guard import Guard
@@ -32,6 +32,7 @@ from service.errors import ServiceError
 from service.graphs.session import limit_memory
 from service.lane.ending import Drain
 from service.lane.fast_path import FastPath
+from service.lane.heads import Heads
 from service.lane.refusals import Refusals
 from service.memory import available_bytes, keep_freed_memory
 from service.origin.sources import open_repository, open_signatures
@@ -39,6 +40,7 @@ from service.repository.changes import Change
 from service.repository.repository import Repository
 from service.schedulers.bounds import Bounds
 from service.security.gate import Gate
+from service.security.sites import Sites
 from service.security.tls import open_certificates
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag
@@ -69,7 +71,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     @asynccontextmanager
     async def lifespan(
         app: FastAPI,
-    ) -> AsyncIterator[dict[str, Services | FastPath | Refusals | Gate | Drain | None]]:
+    ) -> AsyncIterator[dict[str, Services | FastPath | Heads | Refusals | Gate | Drain | None]]:
         cores = worker_cores(settings.workers, worker)
         bounds = bounds_of(settings, worker)
         log.info("engine started", threads=bounds.engine_threads, cores=cores)
@@ -124,6 +126,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
             yield {
                 "services": services,
                 "fast_path": fast_path,
+                "heads": Heads(app.state.sites),
                 "refusals": Refusals(settings.max_refusals_per_s),
                 "gate": app.state.gate,
                 "drain": app.state.drain,
@@ -143,11 +146,13 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
         version=version("seqserve"),
         description="Serves sequence models on ordinary CPUs: batches cells, not requests.",
         lifespan=lifespan,
+        openapi_url="/openapi.json" if settings.pages else None,
         docs_url=None,  # which would fetch its parts from elsewhere
         redoc_url=None,
         redirect_slashes=False,  # a redirect would name whatever host the client claims
     )
     app.state.settings = settings
+    app.state.sites = Sites(settings)
     app.state.metrics = Metrics(settings)
     app.state.drain = Drain()  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
@@ -156,7 +161,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     app.state.has_ended = True  # no thread of the engine or the repository is left
     app.state.others_loading = False  # other workers on this port
     for part in (
-        browsing,
+        *([browsing] if settings.pages else []),
         health,
         repository_api,
         predict,
@@ -179,6 +184,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     if gate is not None:
         app.add_middleware(Guard, gate=gate)
         declare_keys(app)
+    app.add_middleware(SiteCheck, sites=app.state.sites)
     app.add_middleware(RequestContext, access_log=settings.access_log)
     if settings.cors_origins:
         allow_origins(app, settings.cors_origins)

@@ -10,7 +10,9 @@ ServiceError 500
     UnfitTensorsError 422              well-formed tensors, or a sequence, that the graph can't take
     UnauthenticatedError 401           no API key, or none that is known
     ForbiddenError 403                 switched off by a setting, or beyond the key's scopes
+        CrossSiteError                 a page of another site asks for it
     RequestTimeoutError 408            the request's head or body took too long to come
+    MisdirectedError 421               for a name that this server does not go by
     HeaderTooLargeError 431            the request's head is over the limit
     QuotaExceededError 429             of the caller's key
         RateLimitedError               it asks too often
@@ -179,6 +181,19 @@ class ForbiddenError(ServiceError):
 
     status_code = 403
     code = "forbidden"
+
+
+class CrossSiteError(ForbiddenError):
+    """A page of another site would have its visitor's browser ask for it."""
+
+    code = "cross_site"
+
+
+class MisdirectedError(ServiceError):
+    """The request is for a name that this server does not go by."""
+
+    status_code = 421
+    code = "misdirected"
 
 
 class RequestTimeoutError(ServiceError):

@@ -40,7 +40,7 @@ GROUPS: dict[str, list[str]] = {
         "max_queue_size", "max_queue_cells", "max_refusals_per_s", "max_request_sequences",
         "max_body_bytes", "inline_body_bytes", "max_bodies_bytes", "max_memory_bytes",
         "max_header_bytes", "max_rpcs", "max_connections", "keep_alive_s", "head_timeout_s",
-        "transfer_timeout_s", "cors_origins",
+        "transfer_timeout_s", "cors_origins", "allowed_hosts", "pages",
     ],
     "stopping": ["drain_delay_s", "shutdown_timeout_s"],
     "traces and drift": [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.graphs.settings import FaultSettings
 from service.manifest import Precision
-from service.security.settings import SecuritySettings
+from service.security.settings import SecuritySettings, is_loopback
 from service.telemetry.settings import TelemetrySettings
 
 GRPC_PACKAGES = ("grpc", "grpc_health", "grpc_reflection", "tritonclient")
@@ -183,12 +182,12 @@ class Settings(FaultSettings, SecuritySettings, TelemetrySettings, BaseSettings)
             return self.allow_model_control
         if self.api_keys is not None:
             return True  # of a key with the scope for it
-        if self.uds is not None:
-            return True  # as on a loopback host
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
+        return self.is_local
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it: over a Unix socket or a loopback address."""
+        return self.uds is not None or is_loopback(self.host)
 
     @field_validator("grpc_port")
     @classmethod

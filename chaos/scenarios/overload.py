@@ -106,7 +106,8 @@ def prepared() -> list[Prepared]:
     for question in questions(MODEL):
         body = json.dumps({"inputs": question.inputs}).encode()
         head = (
-            f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+            f"POST /v2/models/{MODEL}/infer HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Length: {len(body)}\r\n"
         )
         requests.append(Prepared(head.encode() + b"Content-Type: application/json\r\n\r\n" + body))
     return requests

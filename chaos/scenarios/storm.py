@@ -14,7 +14,8 @@ from tests.servers import Server, serving
 EACH = 150
 SECONDS = 6.0
 HEAD = (
-    b"POST /v2/models/digits-lstm/infer HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    b"POST /v2/models/digits-lstm/infer HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\n"
 )
 BEGUN = {"silent": b"", "half a head": HEAD, "half a body": HEAD + b"Content-Length: 900\r\n\r\n{"}
 SLOW = HEAD + b"X-Slow: " + b"a" * 10_000

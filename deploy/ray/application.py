@@ -47,7 +47,8 @@ class Seqserve:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before it is imported
-        self._settings = Settings.model_validate(settings)
+        # Ray's proxies take the requests, for whatever name they are
+        self._settings = Settings.model_validate({"allowed_hosts": ["*"], **settings})
         self._was_ready = False
         configure_logs(self._settings.log_level)
 

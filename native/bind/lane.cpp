@@ -12,14 +12,13 @@ namespace {
 std::string_view view(const py::bytes& bytes) { return std::string_view(bytes); }
 
 // (key, its bytes, the body's bytes, the caller's id, its trace's parent, `authorization`,
-// `x-api-key`, whether there is an `origin`); None if it is not whole or not plain.
+// `x-api-key`); None if it is not whole or not plain.
 py::object read_head(const HeadReader& reader, const py::bytes& data) {
   auto words = reader.read(view(data));
   if (!words) return py::none();
   return py::make_tuple(py::bytes(words->key), words->num_bytes, words->body_bytes,
                         py::bytes(words->request_id), words->trace_parent,
-                        py::bytes(words->authorization), py::bytes(words->api_key),
-                        words->has_origin);
+                        py::bytes(words->authorization), py::bytes(words->api_key));
 }
 
 // (bytes read, the head's id, the caller's id, job, refusal, the trace's parent of what is

@@ -95,7 +95,7 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
   auto lines = data.substr(0, blank + kLineEnd.size());
   auto request = take_line(lines);
   if (!is_plain_request(request)) return std::nullopt;
-  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}, {}, {}, false};
+  HeadWords words{std::string(request).append(kLineEnd), blank + 4, 0, {}, {}, {}, {}};
   std::optional<std::size_t> length;
   bool is_traced = false, has_authorization = false, has_api_key = false;
   while (!lines.empty()) {
@@ -116,8 +116,6 @@ std::optional<HeadWords> HeadReader::read(std::string_view data) const {
     } else if (name == "x-api-key") {
       if (std::exchange(has_api_key, true)) return std::nullopt;
       words.api_key = value;
-    } else if (name == "origin") {
-      words.has_origin = true;
     } else if (matters(name)) {
       words.key.append(name).append(": ").append(value).append(kLineEnd);
     }

@@ -21,7 +21,6 @@ struct HeadWords {
   std::string trace_parent;     // what it is a part of, well formed; empty if it does not say
   // who the caller says to be: a part of no key, as one caller's must never count for another
   std::string_view authorization, api_key;
-  bool has_origin;  // a browser asks for another site's page
 };
 
 // Reads plain heads alone, in none of which two readers of HTTP could see different requests: a

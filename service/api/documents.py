@@ -116,7 +116,7 @@ INDEX_DOCUMENT: dict[str, Any] = {
     },
     "responses": responses(
         array_of(object_of(dict.fromkeys(("name", "version", "state", "reason"), STRING))),
-        ["400", "413"],
+        ["400", "413", "415"],
     ),
 }
 _CONTROL = object_of({"parameters": {"type": "object"}}, [])
@@ -131,13 +131,15 @@ def _control(refusals: list[str], **examples: Any) -> dict[str, Any]:
 
 
 LOAD_DOCUMENT = _control(
-    ["400", "403", "404", "413", "507"],
+    ["400", "403", "404", "413", "415", "507"],
     versions={
         "summary": "With the two highest versions",
         "value": {"parameters": {"config": '{"versions": {"latest": 2}}'}},
     },
 )
-UNLOAD_DOCUMENT = _control(["400", "403", "404", "413"])  # an example would take the model away
+UNLOAD_DOCUMENT = _control(
+    ["400", "403", "404", "413", "415"]
+)  # an example would take the model away
 METRICS_DOCUMENT: dict[str, Any] = {
     "responses": {"200": {"description": "All metrics", "content": {"text/plain": {}}}}
 }

@@ -17,8 +17,8 @@ from service.api.generate_documents import (
     GenerateRequest,
     TritonRequest,
 )
-from service.api.predict import JSON_TYPES, UNSAID_TYPES, answer_of, asked_of
-from service.api.routes import RawRoute
+from service.api.predict import answer_of, asked_of
+from service.api.routes import SAID_OF_JSON, RawRoute
 from service.api.schemas import versioned
 from service.api.streaming import StreamCall, event, streaming_endpoint
 from service.calls.asked import Asked, Handler
@@ -34,7 +34,6 @@ router = APIRouter(route_class=RawRoute)
 Told = dict[str, Any]
 """What an event says, or an answer."""
 
-OTHER_TYPES = {"application/octet-stream", *UNSAID_TYPES}
 _v1_decoder = msgspec.json.Decoder(GenerateRequest)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -66,7 +65,7 @@ def _inline_or_not(
     call: Call, body: bytes, read: Callable[[Call, bytes], Asked]
 ) -> Asked | Callable[[], Asked]:
     kind = call.head.content_type
-    if kind not in JSON_TYPES and kind not in OTHER_TYPES:
+    if kind not in SAID_OF_JSON:
         raise UnsupportedMediaTypeError(
             f"content type {kind} is not application/json", "Content-Type"
         )

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from service.api.documents import INDEX_DOCUMENT, LOAD_DOCUMENT, UNLOAD_DOCUMENT
 from service.api.metadata import repository_index
-from service.api.routes import RawRoute, read_body
+from service.api.routes import RawRoute, read_json
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
@@ -44,7 +44,7 @@ class ControlRequest(msgspec.Struct, forbid_unknown_fields=True):
 async def index(request: Request) -> Response:
     """Name, version, state and, where it does not serve as it should, the reason."""
     services: Services = request.app.state.services
-    body = await read_body(request, services.settings.max_body_bytes)
+    body = await read_json(request, services.settings.max_body_bytes)
     only_ready = decode_json(INDEX, body).ready if body else False
     entries = repository_index(request.app.state, only_ready)
     return Response(msgspec.json.encode(entries), media_type="application/json")
@@ -61,7 +61,7 @@ async def load(request: Request) -> Response:
     settings: Settings = request.app.state.settings
     check_allowed(settings)
     uploads = request.app.state.services.uploads
-    body = await read_body(request, max_load_bytes(settings), uploads)
+    body = await read_json(request, max_load_bytes(settings), uploads)
     name = request.path_params["name"]
 
     def read() -> Load:
@@ -81,7 +81,7 @@ async def unload(request: Request) -> Response:
     """Unload a model, once what it was asked is answered."""
     settings: Settings = request.app.state.settings
     check_allowed(settings)
-    body = await read_body(request, settings.max_body_bytes)
+    body = await read_json(request, settings.max_body_bytes)
     await request.app.state.apply(unload_change(request.path_params["name"], _parameters(body)))
     return Response()
 

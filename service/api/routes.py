@@ -14,12 +14,25 @@ from service.calls.asked import Handler
 from service.calls.call import Call
 from service.calls.exchange import TRACE_PARENT, TRACE_RESPONSE, Answer, Head, refusal
 from service.calls.services import Services
-from service.errors import CallerGoneError, PayloadTooLargeError, ServiceError
+from service.errors import (
+    CallerGoneError,
+    PayloadTooLargeError,
+    ServiceError,
+    UnsupportedMediaTypeError,
+)
 from service.native import read_trace_parent
 from service.security.bodies import Bodies, Holding
 
 HOLDING = "holding"
 """Where in a request's state its `Holding` is, if it has a body."""
+
+SAID_OF_JSON = {
+    "application/json",
+    "",  # Triton's client
+    "application/x-www-form-urlencoded",  # `curl -d`
+    "application/octet-stream",
+}
+"""What clients say of a body of JSON."""
 
 
 class RawRoute(APIRoute):
@@ -149,6 +162,20 @@ async def read_body(request: Request, max_bytes: int, bodies: Bodies | None = No
     except ClientDisconnect:
         raise CallerGoneError("the client left while it sent the body") from None
     return b"".join(parts)
+
+
+async def read_json(request: Request, max_bytes: int, bodies: Bodies | None = None) -> bytes:
+    """The body, of JSON, of a request that is not inference; see `read_body`.
+
+    Raises:
+        UnsupportedMediaTypeError: It says to be text or a form, which any site's page may send.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in SAID_OF_JSON and not kind.endswith("+json"):
+        raise UnsupportedMediaTypeError(
+            f"content type {kind} is not application/json", "Content-Type"
+        )
+    return await read_body(request, max_bytes, bodies)
 
 
 async def disconnected(request: Request) -> None:

@@ -27,8 +27,6 @@ from service.security.bodies import Holding
 from service.security.gate import Gate, Permit
 from service.security.keys import Scope
 
-HEADS = Heads()
-
 
 class Lane(PatientProtocol):
     """A connection that answers the hot routes itself."""
@@ -36,12 +34,11 @@ class Lane(PatientProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._is_tracing = self._services.tracing is not None
-        self._has_cors = bool(self._services.settings.cors_origins)
         self._fast: FastPath | None = self.app_state.get("fast_path")
+        self._heads: Heads = self.app_state["heads"]
         self._refusals: Refusals = self.app_state["refusals"]
         self._gate: Gate | None = self.app_state.get("gate")
         self._permit: Permit | None = None  # of the request under way here
-        self._looks_first = self._gate is not None or self._has_cors
         self._holding = Holding(self._services.bodies)  # of what was known by heart
         self._unread_holding = Holding(self._services.bodies)  # of what is much
         self._turn: Turn | FastTurn | None = None  # under way here, or its body still comes
@@ -107,10 +104,10 @@ class Lane(PatientProtocol):
         services = self._services
         if not self._in_message and (self.cycle is None or self.cycle.response_complete):
             found, refusal = None, None
-            if self._looks_first:
+            if self._gate is not None:
                 found = self._find(data, services)
-                refusal = found and self._let_in(found)
-            if not self._looks_first or (found is not None and refusal is None):
+                refusal = found and self._let_in(found, self._gate)
+            if self._gate is None or (found is not None and refusal is None):
                 if self.receive(data):
                     return
                 found = found or self._find(data, services)
@@ -127,18 +124,17 @@ class Lane(PatientProtocol):
 
     def _find(self, data: bytes, services: Services) -> FoundHead | None:
         """The head that these bytes begin with, if its request is answered here."""
-        found = HEADS.find(data)
+        found = self._heads.find(data)
         if found is None or found.body_bytes > services.settings.max_body_bytes:
             return None
-        return None if found.has_origin and self._has_cors else found
+        return found
 
-    def _let_in(self, found: FoundHead) -> ServiceError | None:
+    def _let_in(self, found: FoundHead, gate: Gate) -> ServiceError | None:
         """Why this request may not go on, by its own key; never by what is known of its head."""
-        if self._gate is not None:
-            try:
-                self._permit = self._gate.admit(found.credentials, Scope.INFER)
-            except ServiceError as error:
-                return error
+        try:
+            self._permit = gate.admit(found.credentials, Scope.INFER)
+        except ServiceError as error:
+            return error
         return None
 
     def _give_back(self) -> None:

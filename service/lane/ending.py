@@ -61,6 +61,7 @@ class EndingProtocol(HttpToolsProtocol):
         self._drain: Drain = self.app_state["drain"]
         self._running: RequestResponseCycle | None = None  # others may wait behind it
         self._in_message = False  # the parser has begun with a message that is not complete
+        self._in_head = False  # of it
         self._has_eof = False
         self._has_left = False  # all is written
         self._ends = False  # with the answer that is being sent
@@ -70,6 +71,16 @@ class EndingProtocol(HttpToolsProtocol):
     def is_last(self) -> bool:
         """Whether an answer that is sent now is the last."""
         return (self._drain.has_begun or self._has_eof) and not self.pipeline
+
+    @property
+    def _may_have_kept_body(self) -> bool:
+        """Whether a client waits to be told to send the body of the request that is answered.
+
+        What it sends next may be that, to let it pass, or another request: nobody knows.
+        """
+        return (
+            self.cycle is self._running and self._in_message and self.cycle.waiting_for_100_continue
+        )
 
     @property
     def owes(self) -> bool:
@@ -110,7 +121,8 @@ class EndingProtocol(HttpToolsProtocol):
                 )
                 if is_unframed:  # HTTP/1.0 knows no chunks: such a body ends with the connection
                     cycle.chunked_encoding = False
-                cycle.keep_alive = cycle.keep_alive and not self.is_last
+                is_last = self.is_last or self._may_have_kept_body
+                cycle.keep_alive = cycle.keep_alive and not is_last
                 await send(message)
                 self._ends, cycle.keep_alive = not cycle.keep_alive, True
                 return
@@ -129,6 +141,10 @@ class EndingProtocol(HttpToolsProtocol):
     def refuse(self, answer: Answer) -> None:
         """Answer what did not come whole, and close; whoever reads of it is told that it ended."""
         if self.is_over:
+            return
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        if is_answered and self._in_message and not self._in_head:
+            self.leave()  # a second answer would be taken for that to another request
             return
         if self.cycle is not None and not self.cycle.response_complete:
             self.tell_reader()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import httptools
 
 from service.calls.exchange import refusal
 from service.calls.services import Services
-from service.errors import HeaderTooLargeError
+from service.errors import HeaderTooLargeError, InvalidRequestError, ServiceError
 from service.lane.ending import EndingProtocol
 from service.lane.fast_path import header_lines
 from service.lane.flow import Progress
+from service.lane.framing import check_framing
 
 PIECE_BYTES = 2_048
 FRAMING = 16
@@ -25,9 +26,9 @@ class ReadingProtocol(EndingProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._services: Services = self.app_state["services"]
-        self._in_head = False
         self._began_now = False  # with a message, in the bytes that are being read
         self._is_told = False  # what the parser reads now is known
+        self._fault: ServiceError | None = None  # for which the parser was stopped
         self._head_bytes = self._message_bytes = self._body_bytes = 0
         self._message_since_s = self.loop.time()
         self._arriving = Progress(self._message_since_s)  # the body of a message
@@ -65,9 +66,10 @@ class ReadingProtocol(EndingProtocol):
             except httptools.HttpParserUpgrade as upgrade:
                 self._ignore_upgrade()
                 piece = piece[upgrade.args[0] :]
-            except httptools.HttpParserError:
-                self.logger.warning(message := "Invalid HTTP request received.")
-                self.send_400_response(message)
+            except httptools.HttpParserError as error:
+                self.logger.warning("Invalid HTTP request received.")
+                fault = self._fault or InvalidRequestError(f"this is no HTTP/1.1: {error}")
+                self.refuse(refusal(fault))
                 return
 
     def _ignore_upgrade(self) -> None:
@@ -111,9 +113,15 @@ class ReadingProtocol(EndingProtocol):
 
     def on_headers_complete(self) -> None:
         """The parser is through with a message's head."""
-        if not self._is_told:
-            self._in_head = False
-            super().on_headers_complete()
+        if self._is_told:
+            return
+        version, method = self.parser.get_http_version(), self.parser.get_method().decode()
+        try:
+            check_framing(version, method, self.url, self.headers)
+        except ServiceError as error:
+            self._stop(error)
+        self._in_head = False
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Note a part of the body."""
@@ -127,17 +135,15 @@ class ReadingProtocol(EndingProtocol):
             self._in_message = False
             super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser can't read, and what of it is too long."""
-        if self._head_bytes > self._max_header_bytes:
-            self.refuse(refusal(_too_large(self._max_header_bytes)))
-        else:
-            super().send_400_response(msg)
-
     def _count_head(self, num_bytes: int) -> None:
         self._head_bytes += num_bytes
         if self._head_bytes > self._max_header_bytes:
-            raise _too_large(self._max_header_bytes)  # the parser stops, and calls it a 400
+            self._stop(_too_large(self._max_header_bytes))
+
+    def _stop(self, error: ServiceError) -> NoReturn:
+        """Have the parser stop: the message that it reads is refused for this."""
+        self._fault = error
+        raise error
 
     @property
     def _max_header_bytes(self) -> int:

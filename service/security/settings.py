@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+ANY = "*"
+NAME = re.compile(r"[\w.~-]+|\[?[0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*\]?|\*", re.IGNORECASE)
+"""Of a host, without a port."""
+PORT = re.compile(r":\d*\Z")
 
 
 class SecuritySettings(BaseModel):
@@ -25,6 +32,13 @@ class SecuritySettings(BaseModel):
     cors_origins: list[str] = Field(
         [], description='sites whose pages may ask, as JSON: ["https://a.example"], or ["*"]'
     )
+
+    allowed_hosts: list[str] = Field(
+        [],
+        description='names that requests may be for, beside this machine\'s own, as JSON; ["*"]: '
+        "any. Default: any, but none more where there is no key on a loopback host",
+    )
+    pages: bool = Field(True, description="serve the pages / and /docs, and /openapi.json")
 
     max_header_bytes: int = Field(
         32 << 10, ge=8_192, le=1 << 20, description="a longer head of a request gets 431"
@@ -76,6 +90,14 @@ class SecuritySettings(BaseModel):
         description="and may fall behind this, on the whole, by no more than that time",
     )
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not NAME.fullmatch(host):
+                raise ValueError(f"allowed_hosts: {host!r} is no name or address without a port")
+        return hosts
+
     @model_validator(mode="after")
     def _has_whole_tls(self) -> SecuritySettings:
         if (self.tls_certificate is None) != (self.tls_key is None):
@@ -83,3 +105,21 @@ class SecuritySettings(BaseModel):
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         return self
+
+
+def name_of(host: str) -> str:
+    """The name in a host, as a request or a setting has it: without port, brackets, last dot."""
+    name = host.lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    if name.count(":") == 1:  # more are in an address
+        name = PORT.sub("", name)
+    return name.removesuffix(".")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether it is a name or an address of this machine, which no other machine reaches."""
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -27,7 +27,7 @@ def server() -> Iterator[AnsweringServer]:
 
 
 def prepared(path: str, body: bytes = b"body", group: int = 0) -> Prepared:
-    head = f"POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     return Prepared(head.encode() + body, group)
 
 

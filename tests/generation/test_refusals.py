@@ -113,9 +113,9 @@ def test_a_client_that_leaves_before_the_first_token_frees_its_place(server: Ser
     url = httpx.URL(server.base_url)
     assert url.port is not None
     body = b'{"prompts": "ROMEO:", "max_tokens": 4000}'
-    head = f"POST {PATH} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     with socket.create_connection((url.host, url.port), timeout=60) as leaving:
-        leaving.sendall(head + body)
+        leaving.sendall(head.encode() + body)
         wait_until(lambda: active(server) == 1)
     wait_until(lambda: active(server) == 0, 10)
 

@@ -57,9 +57,7 @@ def of_bytes(alphabet: bytes, min_size: int, max_size: int) -> st.SearchStrategy
 
 
 tokens = of_bytes(TOKEN, 1, 12).map(lambda name: b"x-" + name)
-usual = st.sampled_from(
-    [b"Host", b"User-Agent", b"traceparent", b"X-Forwarded-For", b"Cookie", b"Accept"]
-)
+usual = st.sampled_from([b"User-Agent", b"traceparent", b"X-Forwarded-For", b"Cookie", b"Accept"])
 values = of_bytes(TEXT, 0, 20).map(bytes.lstrip)
 SAID = {  # headers that matter, and what they mostly say
     b"Content-Type": [b"application/json", b"application/json; a=b", b"text/plain"],
@@ -70,12 +68,15 @@ SAID = {  # headers that matter, and what they mostly say
     b"Inference-Header-Content-Length": [b"", b"0", b"7", b"99999"],
     b"Authorization": [b"Bearer x", b"Bearer y ", b"Basic z", b""],
     b"X-API-Key": [b"x", b"y z", b""],
-    b"Origin": [b"http://a.example", b"null", b""],
+    b"Origin": [b"http://a.example", b"http://localhost:8000", b"null", b""],
+    b"Sec-Fetch-Site": [b"same-origin", b"None ", b"cross-site", b""],
 }
 NOT_PLAIN = {
     b"Expect": [b"100-continue", b"x"],
     b"Transfer-Encoding": [b"chunked", b"identity", b"x"],
 }
+HOSTS = [b"localhost", b"127.0.0.1:8000", b"LOCALHOST:8000", b"[::1]:80 ", b"localhost.", b"here"]
+ODD_HOSTS = [b"localhost, a", b"a b", b"http://a", b"localhost:x", b"[::1", b"a@localhost", b""]
 ODD_NAMES = [b"", b"a b", b"a\t", b"\xff", b"a\0", b'a"', b"(a)", b" a", b"\na", b"content-length "]
 ODD_VALUES = [b"\0", b"a\nb", b"a\rb", b"a\x7f", b"\x1b", b"a\r\n b", b"a\r\n\tb", b"\n", b"\x0b"]
 
@@ -106,6 +107,7 @@ odd_lines = st.one_of(
     st.builds(Line, tokens, st.sampled_from([b"", b" ", b" : ", b"\t:"]), of_bytes(TOKEN, 0, 5)),
     st.builds(lambda said: Line(said[0], b": ", said[1]), of(NOT_PLAIN)),
     st.builds(Line, in_any_case(b"X-Request-ID"), between, values),
+    st.builds(Line, in_any_case(b"Host"), between, st.sampled_from([*HOSTS, *ODD_HOSTS])),
     st.builds(Line, in_any_case(b"content-length"), between, st.sampled_from([b"0", b"5", b"x"])),
 )
 fine_ids = st.builds(Line, in_any_case(b"X-Request-ID"), between, of_bytes(VISIBLE, 1, 128))
@@ -123,6 +125,10 @@ def lines(draw: st.DrawFn, num_body_bytes: int, odd: bool) -> bytes:
     made = draw(st.lists(fine_lines, max_size=6))
     made += [Line(draw(in_any_case(b"Content-Length")), draw(between), length)]
     made += draw(st.lists(fine_ids, max_size=1))
+    hosts = st.builds(
+        Line, in_any_case(b"Host"), between, st.sampled_from(HOSTS[: None if odd else -1])
+    )
+    made += draw(st.lists(hosts, min_size=not odd, max_size=1))
     if odd:
         made.append(draw(odd_lines))
     return b"".join(map(bytes, draw(st.permutations(made)))) + b"\r\n"

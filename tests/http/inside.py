@@ -22,6 +22,7 @@ from service.engine.engine import Engine
 from service.lane.connection import Lane
 from service.lane.ending import Drain
 from service.lane.fast_path import FastPath, Received
+from service.lane.heads import Heads
 from service.lane.refusals import Refusals
 from service.manifest import Precision
 from service.repository.repository import Repository
@@ -154,6 +155,7 @@ class Inside:
         self.fast_path.receive = self._count_received  # type: ignore[method-assign]
         app = create_app(self.settings)
         self.drain: Drain = app.state.drain
+        self.heads = Heads(app.state.sites)
         app.state.services, app.state.metrics = self.services, self.metrics
         self._config = make_config(app, self.settings)
         self.state = ServerState()
@@ -164,6 +166,7 @@ class Inside:
         app_state = {
             "services": self.services,
             "fast_path": self.fast_path if fast else None,
+            "heads": self.heads,
             "refusals": self.refusals,
             "drain": self.drain,
         }

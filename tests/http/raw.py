@@ -71,7 +71,7 @@ def request(
     chunks: Sequence[int] | None = None,
 ) -> bytes:
     """A request; with `chunks`, its body in chunks of these sizes and the rest in one more."""
-    lines = [f"{method} {path} HTTP/{http}", "Host: test"]
+    lines = [f"{method} {path} HTTP/{http}", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in headers]
     if chunks is None:
         lines.append(f"Content-Length: {len(body)}")

@@ -53,7 +53,7 @@ def connection(server: Server) -> socket.socket:
 
 def head(model: str, length: int) -> bytes:
     return (
-        f"POST {predict_path(model)} HTTP/1.1\r\nHost: test\r\n"
+        f"POST {predict_path(model)} HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
     ).encode()
 

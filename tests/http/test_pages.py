@@ -8,8 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi.testclient import TestClient
 
 from service.api.browsing import FOLDER
+from service.app import create_app
+from service.settings import Settings
 from tests.http.browser import PROGRAM, browsing
 from tests.http.payloads import frames, predict_path
 from tests.http.refusals import check_refusal
@@ -68,6 +71,32 @@ def test_a_request_is_tried_out_in_a_browser(server: Server, tmp_path: Path) -> 
         assert json.loads(browser.run(answer))["model"] == "digits-lstm"
         assert all(url.startswith(server.base_url) for url in browser.requested)
         assert not browser.complaints
+        before = server.client.get("/v2/logging").json()
+        # another site: the same server by another name
+        browser.go(server.base_url.replace("127.0.0.1", "localhost") + "/v2/health/live")
+        browser.wait_for("location.hostname === 'localhost' && document.body !== null")
+        asks = json.dumps([f"{server.base_url}/v2/logging", '{"log_verbose_level": 1}'])
+        browser.run(
+            f"const [url, body] = {asks};"
+            "fetch(url, {method: 'POST', mode: 'no-cors', body}).finally(() => window.asked = true)"
+        )
+        browser.wait_for("window.asked")
+        server.wait_for_event("request", method="POST", path="/v2/logging", status=403)
+        assert server.client.get("/v2/logging").json() == before
+
+
+def test_pages_can_be_switched_off_and_head_is_get_without_its_body(client: httpx.Client) -> None:
+    for path in ("/", "/docs", "/docs/docs.js", "/docs/nosuch", "/v1/models"):
+        got, head = (client.request(method, path, headers=HTML) for method in ("GET", "HEAD"))
+        assert head.status_code == got.status_code
+        assert head.headers["content-length"] == str(len(got.content))
+        assert not head.content
+    refused = client.head(predict_path())
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+    with TestClient(create_app(Settings(pages=False)), "http://localhost") as off:
+        for path in ("/", "/docs", "/docs/docs.js", "/openapi.json"):
+            assert off.get(path).json()["code"] == "not_found"
+        assert off.get("/v2/health/live").status_code == 200
 
 
 @needs_browser

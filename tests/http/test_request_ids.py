@@ -52,7 +52,7 @@ def test_bytes_that_no_client_should_send_are_not_sent_back(server: Server, give
     assert url.port is not None
     with socket.create_connection((url.host, url.port), timeout=30.0) as raw:
         raw.sendall(
-            b"GET /v2/health/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+            b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
             b"X-Request-ID: " + given + b"\r\n\r\n"
         )
         answer = b"".join(iter(lambda: raw.recv(65_536), b""))

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from service.calls.exchange import READ_HEADERS, request_id_of
 from service.lane.heads import CONNECTION, NOT_HERE, READER
+from service.security.sites import SITE_HEADERS
 from tests.http.heads import VISIBLE, Parsed, lines, of_bytes
 
-MATTER = READ_HEADERS | CONNECTION | NOT_HERE
+MATTER = READ_HEADERS | SITE_HEADERS | CONNECTION | NOT_HERE
 POST = b"POST /v2/models/m/infer HTTP/1.1\r\n"
 PARENT = f"00-{'4b' * 16}-{'a1' * 8}-01"
 PLAIN = POST + b"Host: here\r\nContent-Length: 5\r\n\r\n"
@@ -32,7 +33,7 @@ def check(head: bytes) -> bool:
     words = READER.read(head)
     if words is None:
         return False
-    key, num_bytes, body_bytes, request_id, _, authorization, api_key, has_origin = words
+    key, num_bytes, body_bytes, request_id, _, authorization, api_key = words
     kept, whole = Parsed(), Parsed()
     if any(re.search(rb"^%b:" % name, key, re.MULTILINE) for name in NOT_HERE):
         return True  # the lane leaves those alone
@@ -52,7 +53,6 @@ def check(head: bytes) -> bool:
         assert len(whole.values(name)) <= 1, "which of them is it?"
         assert b"".join(whole.values(name)) == value
         assert not any(given == name for given, _ in kept.fields), "it would count for others"
-    assert has_origin == bool(whole.values(b"origin"))
     return True
 
 
@@ -146,19 +146,19 @@ def test_what_is_not_plain_is_left_to_httptools(head: bytes) -> None:
 
 
 def test_who_asks_is_told_of_each_request_and_kept_of_none() -> None:
-    said = b"Authorization: Bearer one\r\nX-API-KEY: two\r\nOrigin: http://a\r\n\r\n"
+    said = b"Authorization: Bearer one\r\nX-API-KEY: two\r\n\r\n"
     words = READER.read(PLAIN[:-2] + said)
     assert words is not None
-    assert words[0] == POST + b"\r\n"
-    assert words[4:] == ("", b"Bearer one", b"two", True)
+    assert words[0] == POST + b"host: here\r\n\r\n"
+    assert words[4:] == ("", b"Bearer one", b"two")
 
 
 def test_only_what_matters_is_kept() -> None:
     said = b"A: b\r\ncontent-TYPE:  x y \r\nX-Request-ID: mine\r\nconnection: close\r\n"
     said += b"TraceParent: " + PARENT.encode() + b"\r\n"
     words = READER.read(PLAIN[:-2] + said + b"\r\nbody behind")
-    kept = POST + b"content-type: x y \r\nconnection: close\r\n\r\n"
-    assert words == (kept, len(PLAIN + said), 5, b"mine", PARENT, b"", b"", False)
+    kept = POST + b"host: here\r\ncontent-type: x y \r\nconnection: close\r\n\r\n"
+    assert words == (kept, len(PLAIN + said), 5, b"mine", PARENT, b"", b"")
 
 
 def test_of_two_parents_none_is_believed() -> None:

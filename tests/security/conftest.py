@@ -12,6 +12,7 @@ import pytest
 
 from tests.grpc.asking import GrpcServer, serving_grpc
 from tests.security.keyring import Keyring
+from tests.servers import Server
 
 LONG = ["test_connections.py", "test_memory.py", "test_models.py", "test_tls.py", "test_workers.py"]
 collect_ignore = [] if "SEQSERVE_STORM" in os.environ else LONG
@@ -26,3 +27,15 @@ def keyring(tmp_path_factory: pytest.TempPathFactory) -> Keyring:
 def server(keyring: Keyring) -> Iterator[GrpcServer]:
     with serving_grpc(api_keys=keyring.path) as server:
         yield server
+
+
+@pytest.fixture(scope="package")
+def keyless_grpc() -> Iterator[GrpcServer]:
+    """On a loopback address, without keys."""
+    with serving_grpc() as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def keyless(keyless_grpc: GrpcServer) -> Server:
+    return keyless_grpc.process

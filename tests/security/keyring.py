@@ -14,6 +14,7 @@ CALLERS: Mapping[str, dict[str, Any]] = {
     "asker": {"scopes": ["infer"]},
     "other": {"scopes": ["infer"]},
     "keeper": {"scopes": ["infer", "admin"]},
+    "admin": {"scopes": ["admin"]},
     "scraper": {"scopes": ["metrics"]},
     "slow": {"scopes": ["infer"], "requests_per_s": 0.01, "burst": 3},
     "narrow": {"scopes": ["infer"], "max_concurrent": 1},

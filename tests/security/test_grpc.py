@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2
 
@@ -17,9 +16,6 @@ from tests.http.payloads import frames
 from tests.security.keyring import Keyring
 
 SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
-OPEN = {"ServerLive", "ServerReady"}
-ADMIN = {"LogSettings", "TraceSetting", "RepositoryModelLoad", "RepositoryModelUnload"}
-UNARY = [method.name for method in SERVICE.methods if not method.client_streaming]
 INFER = message("digits-lstm", padded(frames(3)))
 
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
@@ -34,21 +30,6 @@ def metadata(keyring: Keyring, name: str) -> list[tuple[str, str]]:
 def code(server: GrpcServer, method: str, body: bytes, given: list[tuple[str, str]]) -> object:
     call = server.channel.unary_unary(f"/{SERVICE.full_name}/{method}")
     return call.future(body, timeout=TIMEOUT_S, metadata=given).code()
-
-
-@pytest.mark.parametrize("method", UNARY)
-def test_every_method_asks_for_its_scope(server: GrpcServer, keyring: Keyring, method: str) -> None:
-    empty = GetMessageClass(SERVICE.methods_by_name[method].input_type)().SerializeToString()
-    if method in OPEN:
-        assert code(server, method, empty, []) is grpc.StatusCode.OK
-        return
-    is_admin = method in ADMIN or "SharedMemory" in method
-    for given in ([], [("authorization", "Bearer sq_guess")], [("x-api-key", "guess")]):
-        assert code(server, method, empty, given) is UNAUTHENTICATED
-    for name in ("scraper", *(["asker"] if is_admin else [])):
-        assert code(server, method, empty, metadata(keyring, name)) is DENIED
-    allowed = code(server, method, empty, metadata(keyring, "keeper" if is_admin else "asker"))
-    assert allowed not in (UNAUTHENTICATED, DENIED)
 
 
 def test_health_is_open(server: GrpcServer) -> None:

@@ -72,7 +72,7 @@ def test_who_waits_for_nothing_is_told_nothing(server: Server) -> None:
         socket.create_connection((address.host, address.port)) as idle,
     ):
         wait_until(lambda: sum(connections(server).values()) >= 2)
-        idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: here\r\n\r\n")
+        idle.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         answer = b""
         while not answer.endswith(b'{"live":true}'):
             answer += idle.recv(1 << 16)
@@ -93,7 +93,7 @@ def test_a_connection_ends_when_its_worker_ends_it(server: Server) -> None:
         with socket.create_connection((address.host, address.port)) as connection:
             connection.settimeout(START_S)
             connection.sendall(
-                b"GET /v2/health/live HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+                b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
             )
             with connection.makefile("rb") as answer:
                 assert answer.read().startswith(b"HTTP/1.1 200")

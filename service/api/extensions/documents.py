@@ -89,7 +89,7 @@ SET_LOGGING_DOCUMENT: Schema = {
             usual={"summary": "Log as at the start", "value": {"log_info": True}},
         ),
     },
-    "responses": responses(object_of(_LOGGING), ["400", "413", "501"]),
+    "responses": responses(object_of(_LOGGING), ["400", "413", "415", "501"]),
 }
 
 _TRACE = {
@@ -114,12 +114,12 @@ _SET_TRACE: Schema = {
 }
 SET_TRACE_DOCUMENT: Schema = {
     "requestBody": _SET_TRACE,
-    "responses": responses(object_of(_TRACE), ["400", "413", "501"]),
+    "responses": responses(object_of(_TRACE), ["400", "413", "415", "501"]),
 }
 SET_MODEL_TRACE_DOCUMENT: Schema = {
     "parameters": [MODEL_NAME],
     "requestBody": _SET_TRACE,
-    "responses": responses(object_of(_TRACE), ["400", "404", "413", "501", "503"]),
+    "responses": responses(object_of(_TRACE), ["400", "404", "413", "415", "501", "503"]),
 }
 
 _REGION = parameter("region", "path", STRING, "None is ever registered.")

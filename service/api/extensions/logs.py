@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from service.api.extensions.documents import LOGGING_DOCUMENT, SET_LOGGING_DOCUMENT
 from service.api.repository import check_allowed
-from service.api.routes import read_body
+from service.api.routes import read_json
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
@@ -50,7 +50,7 @@ async def get_logging() -> dict[str, object]:
 async def set_logging(request: Request) -> dict[str, object]:
     """Log more or less from now on."""
     services: Services = request.app.state.services
-    body = await read_body(request, services.settings.max_body_bytes)
+    body = await read_json(request, services.settings.max_body_bytes)
     return change_logging(services.settings, decode_json(_DECODER, body))
 
 

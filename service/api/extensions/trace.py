@@ -14,7 +14,7 @@ from service.api.extensions.documents import (
     SET_TRACE_DOCUMENT,
     TRACE_DOCUMENT,
 )
-from service.api.routes import read_body
+from service.api.routes import read_json
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
@@ -49,7 +49,7 @@ async def set_trace(request: Request) -> Settings:
     """Leave it as it is; whatever else is asked is refused."""
     _check_model(request)
     services: Services = request.app.state.services
-    body = await read_body(request, services.settings.max_body_bytes)
+    body = await read_json(request, services.settings.max_body_bytes)
     return change_trace(decode_json(_DECODER, body), services.settings)
 
 
