@@ -44,7 +44,7 @@ from service.security.sites import Sites
 from service.security.tls import open_certificates
 from service.settings import Settings
 from service.telemetry.loop_lag import LoopLag
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import PROTOCOLS, Metrics
 from service.telemetry.parts.keys import KeyMetrics
 
 if TYPE_CHECKING:
@@ -153,7 +153,8 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     )
     app.state.settings = settings
     app.state.sites = Sites(settings)
-    app.state.metrics = Metrics(settings)
+    protocols = PROTOCOLS if settings.grpc_port is None else (*PROTOCOLS, "grpc")
+    app.state.metrics = Metrics(settings, protocols)
     app.state.drain = Drain()  # not ready any more, but serving
     app.state.stopping = asyncio.Event()  # takes nothing more; what came is answered
     app.state.hurrying = asyncio.Event()  # what came is not answered any more
@@ -178,7 +179,7 @@ def create_app(settings: Settings, worker: int = 0) -> FastAPI:
     describe_tasks(app)
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(HTTPException, on_http_exception)
-    app.state.certificates = open_certificates(settings)
+    app.state.certificates = open_certificates(settings, app.state.metrics.registry)
     app.state.gate = gate = open_gate(settings, app.state.metrics, worker)
     # the last one is asked first
     if gate is not None:

@@ -174,6 +174,8 @@ def make_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         ws="none",
         log_config=None,
         access_log=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_timeout_s,
         headers=SECURITY_HEADERS + (TLS_HEADERS if settings.tls_certificate else []),

@@ -15,8 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.routes import HOLDING, to_response
 from service.calls.exchange import REQUEST_ID, refusal, request_id_of
 from service.errors import DrainingError, ServiceError
+from service.port import address_of
+from service.security.keys import Scope as Access
+from service.security.scopes import scope_of_path
+from service.telemetry.audit import Caller, begin_request, tell_request
 
 log = structlog.get_logger(__name__)
+
+KEY = "key"
+"""Where in a request's state the name of its API key is, if there are keys."""
+DENIED = (401, 403)
 
 
 class RequestContext:
@@ -39,6 +47,7 @@ class RequestContext:
         given = Headers(scope=scope).get(REQUEST_ID, "")
         request_id = request_id_of(given.encode("latin-1"))
         scope.setdefault("state", {})["request_id"] = request_id
+        begin_request()
         started_s = time.perf_counter()
         status = 500
 
@@ -65,7 +74,18 @@ class RequestContext:
             if self._access_log:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
                 path, method = scope["path"], scope["method"]
-                log.info("request", method=method, path=path, status=status, elapsed_ms=elapsed_ms)
+                about = {KEY: scope["state"][KEY]} if KEY in scope["state"] else {}
+                about |= {"method": method, "path": path, "status": status}
+                log.info("request", **about, elapsed_ms=elapsed_ms)
+        is_denied = status in DENIED and scope_of_path(scope["path"]) is Access.ADMIN
+        caller = Caller("HTTP", client_of(scope), request_id, scope["state"].get(KEY))
+        tell_request(caller, scope["path"], status, status < 400, is_denied)
+
+
+def client_of(scope: Scope) -> str:
+    """Address and port of who is connected; of a Unix socket there is none."""
+    host, port = scope.get("client") or ("unix socket", 0)
+    return address_of(host, port) if port else str(host)
 
 
 def as_get(scope: Scope) -> Scope:

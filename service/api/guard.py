@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.context import error_response
+from service.api.context import KEY, error_response
 from service.errors import ServiceError, UnauthenticatedError
-from service.security.gate import Credentials, Gate, Permit
+from service.security.gate import NOBODY, Credentials, Gate, Permit
 from service.security.scopes import scope_of_path
 
 REFUSED_SOCKET = {"type": "websocket.close", "code": 1008}  # before it is accepted: 403
@@ -44,10 +44,15 @@ class Guard:
             permit.release()
 
     def _admit(self, scope: Scope) -> Permit:
-        needed = scope_of_path(scope["path"])
+        state, needed = scope.setdefault("state", {}), scope_of_path(scope["path"])
+        state[KEY] = NOBODY
         if needed is None:
             return Permit(None)
-        return self._gate.admit(_credentials_of(Headers(scope=scope)), needed)
+        given = _credentials_of(Headers(scope=scope))
+        try:
+            return self._gate.admit(given, needed)
+        finally:
+            state[KEY] = self._gate.name_of(given)
 
 
 def _credentials_of(headers: Headers) -> Credentials:

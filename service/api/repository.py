@@ -20,6 +20,7 @@ from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
 from service.repository.changes import Load, Unload
 from service.settings import Settings, max_load_bytes
+from service.telemetry.audit import note_change
 
 router = APIRouter(prefix="/v2/repository", tags=["Open Inference Protocol"], route_class=RawRoute)
 
@@ -59,15 +60,18 @@ async def index(request: Request) -> Response:
 async def load(request: Request) -> Response:
     """Load a model, or load it again: what serves goes on until the new one is warm."""
     settings: Settings = request.app.state.settings
+    name = request.path_params["name"]
+    note_change("load", name)
     check_allowed(settings)
     uploads = request.app.state.services.uploads
     body = await read_json(request, max_load_bytes(settings), uploads)
-    name = request.path_params["name"]
 
     def read() -> Load:
         return load_change(name, _parameters(body), settings.max_upload_bytes)
 
-    await request.app.state.apply(await asyncio.to_thread(read))  # files are long
+    change = await asyncio.to_thread(read)  # files are long
+    note_load(change)
+    await request.app.state.apply(change)
     return Response()
 
 
@@ -80,9 +84,11 @@ async def load(request: Request) -> Response:
 async def unload(request: Request) -> Response:
     """Unload a model, once what it was asked is answered."""
     settings: Settings = request.app.state.settings
+    name = request.path_params["name"]
+    note_change("unload", name)
     check_allowed(settings)
     body = await read_json(request, settings.max_body_bytes)
-    await request.app.state.apply(unload_change(request.path_params["name"], _parameters(body)))
+    await request.app.state.apply(unload_change(name, _parameters(body)))
     return Response()
 
 
@@ -121,6 +127,15 @@ def load_change(name: str, parameters: Parameters, max_upload_bytes: int) -> Loa
             )
     _refuse_unknown(parameters)
     return Load(name, config, files)
+
+
+def note_load(change: Load) -> None:
+    """Note for the log what a request loads: the repository's files, or its own."""
+    if change.files:
+        sizes = {"files": len(change.files), "num_bytes": sum(map(len, change.files.values()))}
+        note_change("upload", change.name, **sizes)
+    else:
+        note_change("load", change.name)
 
 
 def unload_change(name: str, parameters: Parameters) -> Unload:

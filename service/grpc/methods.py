@@ -15,11 +15,12 @@ from service.api.extensions.configuration import model_configuration
 from service.api.extensions.logs import change_logging
 from service.api.extensions.statistics import statistics_of
 from service.api.extensions.trace import OFF, change_trace
-from service.api.repository import check_allowed, load_change, unload_change
+from service.api.repository import check_allowed, load_change, note_load, unload_change
 from service.codec.bodies import wrong_field
 from service.errors import ModelNotFoundError, ModelNotReadyError, UnsupportedError
 from service.grpc.messages import parameters_of
 from service.repository.repository import Repository
+from service.telemetry.audit import note_change
 
 Method = Callable[[State, Any], Awaitable[dict[str, Any]]]
 """Of the application's state and a request's message."""
@@ -92,6 +93,7 @@ async def repository_index(state: State, request: Any) -> dict[str, Any]:
 
 async def repository_model_load(state: State, request: Any) -> dict[str, Any]:
     """Load a model, or load it again."""
+    note_change("load", request.model_name)
     check_allowed(state.settings)
     change = await asyncio.to_thread(
         load_change,
@@ -99,12 +101,14 @@ async def repository_model_load(state: State, request: Any) -> dict[str, Any]:
         parameters_of(request.parameters),
         state.settings.max_upload_bytes,
     )
+    note_load(change)
     await state.apply(change)
     return {}
 
 
 async def repository_model_unload(state: State, request: Any) -> dict[str, Any]:
     """Unload a model, once what it was asked is answered."""
+    note_change("unload", request.model_name)
     check_allowed(state.settings)
     await state.apply(unload_change(request.model_name, parameters_of(request.parameters)))
     return {}

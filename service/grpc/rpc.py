@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote
 
 import structlog
 from google.protobuf.message import DecodeError
@@ -19,13 +20,16 @@ from service.errors import InvalidRequestError, ServiceError
 from service.grpc.statuses import details_of, metadata_of, status_of
 from service.native import read_trace_parent
 from service.security.gate import Credentials, Gate
+from service.security.keys import Scope
 from service.security.scopes import scope_of_method
+from service.telemetry.audit import Caller, begin_request, tell_request
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
 ID_KEY = REQUEST_ID.lower()
+DENIED = (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
 
 
 class Rpc(NamedTuple):
@@ -78,6 +82,7 @@ class Rpcs:
     ) -> T:
         """Serve one: what `work` raises is its status; a stream's messages are let in each."""
         self._hold_task()
+        begin_request()
         rpc, started_s = Rpc.of(context), time.perf_counter()
         status = StatusCode.CANCELLED
         try:
@@ -95,13 +100,25 @@ class Rpcs:
             if self._access_log:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
                 about = {"request_id": rpc.request_id, "path": method, "status": status.name}
+                about |= {} if self._gate is None else {"key": self._gate.name_of(rpc.credentials)}
                 log.info("request", method="gRPC", **about, elapsed_ms=elapsed_ms)
+            self._tell(method, context, rpc, status)
         request_id = (ID_KEY, rpc.request_id)
         if status is not StatusCode.OK:
             trailing = (request_id, *rpc.trailing, *metadata_of(error))
             await context.abort(status, details_of(error), trailing)
         context.set_trailing_metadata((request_id, *rpc.trailing))
         return answer
+
+    def _tell(self, method: str, context: ServicerContext, rpc: Rpc, status: StatusCode) -> None:
+        """Tell of a change that was wanted."""
+        scope = scope_of_method(method.rpartition("/")[2])
+        if scope is not Scope.ADMIN:
+            return
+        key = None if self._gate is None else self._gate.name_of(rpc.credentials)
+        client = unquote(context.peer()).partition(":")[2]  # behind `ipv4` or `ipv6`
+        caller = Caller("gRPC", client, rpc.request_id, key)
+        tell_request(caller, method, status.name, status is StatusCode.OK, status in DENIED)
 
     @contextmanager
     def _let_in(self, method: str, rpc: Rpc, is_stream: bool) -> Iterator[None]:

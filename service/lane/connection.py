@@ -39,6 +39,7 @@ class Lane(PatientProtocol):
         self._refusals: Refusals = self.app_state["refusals"]
         self._gate: Gate | None = self.app_state.get("gate")
         self._permit: Permit | None = None  # of the request under way here
+        self._logs_keys = self._gate is not None and self._services.settings.access_log
         self._holding = Holding(self._services.bodies)  # of what was known by heart
         self._unread_holding = Holding(self._services.bodies)  # of what is much
         self._turn: Turn | FastTurn | None = None  # under way here, or its body still comes
@@ -116,6 +117,8 @@ class Lane(PatientProtocol):
                 self._unread = data[end + length :]
                 about = found.hot, found.request_id, found.trace_parent
                 turn = Turn(self, services, *about, data[:end], length)
+                if self._logs_keys and self._gate is not None:
+                    turn.key = self._gate.name_of(found.credentials)
                 self._turn = turn
                 self.tasks.add(turn)  # type: ignore[arg-type]
                 turn.begin(data[end : end + length], refusal)

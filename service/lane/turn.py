@@ -60,6 +60,8 @@ class Turn(Call):
         self._parts: list[bytes] = []
         self._body = b""
         self._is_refused = False  # which its caller is not told yet
+        self.key: str | None = None
+        """The name of its API key, where that is logged."""
 
     def begin(self, body: bytes, refusal: ServiceError | None = None) -> None:
         """Go on with what of the body came with the head; or answer this, and let the body pass."""
@@ -139,8 +141,10 @@ class Turn(Call):
         """Write it."""
         self._lane.send(self, answer)
         if self.settings.access_log:
+            about = {} if self.key is None else {"key": self.key}
             log.info(
                 "request",
+                **about,
                 request_id=self.request_id,
                 method="POST",
                 path=self.head.path,

@@ -195,13 +195,13 @@ class Loader:
         session = open_session(graph)
         if precision == "fp32" and (obstacle := obstacle_of_operators(read_onnx_file(graph))):
             raise BundleError(f"not batch-invariant: {obstacle}")
-        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         tolerance = TOLERANCE if precision == "fp32" else manifest.variants[precision].tolerance
         if isinstance(task, DecodingTask):
             spec = task.decoder_spec()
             encoder = open_session(task.bundle.read_file(ENCODER_FILE)) if spec.memory else None
             decoder = Decoder(spec, session, encoder)
             check_decoder(decoder, tolerance=tolerance)
+            metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
             decoding = DecodingScheduler(decoder, self._bounds.of_decoders(), metrics)
             return self._begin(Served.of_bundle(task, decoding, precision))
         model = OnnxModel(session, spec_of(manifest))
@@ -209,6 +209,7 @@ class Loader:
         sequences = probe(model.spec, chunk_steps, manifest.profile)
         check_invariance(model, sequences, chunk_steps, tolerance)
         cost = calibrate(model, self._bounds, manifest.name)
+        metrics = self._metrics.of_model(manifest.name, manifest.version, precision)
         scheduler = SequenceScheduler(model, self._bounds, cost, metrics)
         return self._begin(Served.of_bundle(task, scheduler, precision))
 
@@ -229,10 +230,10 @@ class Loader:
             bounds = dataclasses.replace(bounds, max_batch_size=1)
         if not model.spec.is_ragged:  # sequences of one length alone run together
             bounds = dataclasses.replace(bounds, max_padding_ratio=1.0)
-        metrics = self._metrics.of_model(name, version)
         cost = calibrate(model, bounds, name)
-        scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
         graph, spec = sha256_of(folder), model.spec
+        metrics = self._metrics.of_model(name, version)
+        scheduler = SequenceScheduler(model, bounds, cost, metrics, is_checked=False)
         properties = said_limits(spec)
         if obstacle:
             properties["batching"] = f"one sequence at a time: {obstacle}"
@@ -257,8 +258,6 @@ class Loader:
         seen = try_out(model)
         obstacle = obstacle_of_operators(file) or seen.obstacle
         name, version = folder.parent.name, folder.name
-        metrics = self._metrics.of_model(name, version)
-        scheduler = TensorScheduler(model, not obstacle, self._bounds, metrics)
         properties = {"batching": f"one request at a time: {obstacle}" if obstacle else "by rows"}
         if seen.ignored:
             properties["ignored"] = f"at load this changed nothing: {seen.ignored}"
@@ -271,6 +270,8 @@ class Loader:
         if may_be_empty:
             properties["may_be_empty"] = said_empty(may_be_empty)
         signature = seen.signature._replace(may_be_empty=may_be_empty)
+        metrics = self._metrics.of_model(name, version)
+        scheduler = TensorScheduler(model, not obstacle, self._bounds, metrics)
         return self._begin(
             Served(name, version, graph, signature, scheduler, properties=properties)
         )
@@ -290,6 +291,7 @@ class Loader:
             lambda: self._engine.fill(scheduler),
             lambda: scheduler.is_quarantined,
         )
+        self._metrics.bear(served.name, served.version)
         self._metrics.model_info.labels(*served.labels).set(1)
         return served
 

@@ -15,6 +15,7 @@ from service.errors import ForbiddenError, QuotaExceededError, UnauthenticatedEr
 from service.reasons import why
 from service.security.keys import Key, Scope, hash_of, read_keys
 from service.security.quotas import Quota, Quotas
+from service.telemetry.audit import tell_change
 from service.telemetry.parts.keys import KeyMetrics
 
 log = structlog.get_logger(__name__)
@@ -110,6 +111,7 @@ class Gate:
         self._look_again_s = time.monotonic() + LOOK_S
         self._held = self._hold(read_keys(path))
         metrics.file_ok.set(1)
+        metrics.of(NOBODY, UnauthenticatedError.code)  # an alert reads it: it begins at 0
 
     def identify(self, given: Credentials, scope: Scope) -> Held:
         """The key that a caller has, which may do this.
@@ -152,6 +154,13 @@ class Gate:
         held.admitted.inc()
         return Permit(held.quota)
 
+    def name_of(self, given: Credentials) -> str:
+        """The name of a caller's key, for the log; empty if it has none that is known."""
+        try:
+            return self._find(given.token()).key.name
+        except UnauthenticatedError:
+            return NOBODY
+
     def _find(self, token: bytes) -> Held:
         if not token:
             raise UnauthenticatedError(
@@ -183,9 +192,11 @@ class Gate:
         else:
             self._fault = ""
             self._metrics.file_ok.set(1)
-            log.info("key file read again", keys=len(self._held))
+            tell_change("key file read again", keys=len(self._held))
 
     def _hold(self, keys: list[Key]) -> dict[str, Held]:
+        for key in keys:
+            self._metrics.of(key.name, ForbiddenError.code)  # likewise
         return {
             key.sha256: Held(key, self._quotas.of(key), self._metrics.of(key.name, ADMITTED))
             for key in keys

@@ -39,6 +39,11 @@ class SecuritySettings(BaseModel):
         "any. Default: any, but none more where there is no key on a loopback host",
     )
     pages: bool = Field(True, description="serve the pages / and /docs, and /openapi.json")
+    trusted_proxies: str = Field(
+        "",
+        description="addresses or networks, separated by commas, whose X-Forwarded-For says "
+        "who asked, for the log; by default nobody's does",
+    )
 
     max_header_bytes: int = Field(
         32 << 10, ge=8_192, le=1 << 20, description="a longer head of a request gets 431"

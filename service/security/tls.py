@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import _ssl
 import ssl
+import time
 from pathlib import Path
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from service.reading import open_file
 from service.reasons import why
 from service.security.settings import SecuritySettings
+from service.telemetry.audit import tell_change
+from service.telemetry.parts.certificate import CertificateMetrics
 
 log = structlog.get_logger(__name__)
 
@@ -19,12 +24,15 @@ class Certificates:
 
     Args:
         settings: With `tls_certificate` and `tls_key`.
+        metrics: Of the certificate, if they are told.
 
     Raises:
         OSError, ValueError: A file can't be read, or is not as it should be.
     """
 
-    def __init__(self, settings: SecuritySettings) -> None:
+    def __init__(
+        self, settings: SecuritySettings, metrics: CertificateMetrics | None = None
+    ) -> None:
         assert settings.tls_certificate is not None, "it speaks TLS"
         assert settings.tls_key is not None, "each certificate has a key"
         self.certificate, self.key = settings.tls_certificate, settings.tls_key
@@ -34,6 +42,8 @@ class Certificates:
         self._fault = ""
         self.generation = 0
         """One more each time that the certificate was renewed."""
+        self._metrics = metrics
+        self._tell(is_ok=True)
 
     def refresh(self) -> None:
         """Take a renewed certificate for the connections to come; one that is bad changes nothing.
@@ -54,18 +64,44 @@ class Certificates:
             if reason != self._fault:
                 log.error("certificate is bad: the one before it stays", reason=reason)
             self._fault = reason
+            self._tell(is_ok=False)
         else:
             self._fault = ""
             self.generation += 1
-            log.info("certificate read again")
+            self._tell(is_ok=True)
+            tell_change(
+                "certificate read again", not_after=_ends_at(not_after_of(self.certificate))
+            )
+
+    def _tell(self, is_ok: bool) -> None:
+        if self._metrics is None:
+            return
+        self._metrics.files_ok.set(is_ok)
+        if is_ok:
+            self._metrics.not_after.set(not_after_of(self.certificate))
 
     def _look(self) -> tuple[object, ...]:
         return tuple(_stamp(path) for path in (self.certificate, self.key))
 
 
-def open_certificates(settings: SecuritySettings) -> Certificates | None:
+def open_certificates(
+    settings: SecuritySettings, registry: CollectorRegistry | None = None
+) -> Certificates | None:
     """The certificates, if the server speaks TLS; see there for what it raises."""
-    return None if settings.tls_certificate is None else Certificates(settings)
+    if settings.tls_certificate is None:
+        return None
+    return Certificates(settings, None if registry is None else CertificateMetrics(registry))
+
+
+def not_after_of(certificate: Path) -> float:
+    """When the first certificate of a file ends, in Unix time."""
+    # no context tells of its own certificate; this is what `getpeercert` reads others' with
+    decoded = _ssl._test_decode_cert(str(certificate))  # type: ignore[attr-defined]
+    return float(ssl.cert_time_to_seconds(decoded["notAfter"]))
+
+
+def _ends_at(unix_s: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(unix_s))
 
 
 def _context(certificate: Path, key: Path, client_ca: Path | None) -> ssl.SSLContext:

@@ -15,9 +15,13 @@ from collections import deque
 
 import structlog
 
+from service.telemetry.audit import LOGGER as AUDIT
+
 log = structlog.get_logger(__name__)
 
 MAX_HELD_BYTES = 1 << 20
+MAX_HELD_WITH_AUDIT_BYTES = 2 << 20
+"""Beside all others' lines there is room for those of changes that were made."""
 PIECE_BYTES = 4_096
 """Of a write to a pipe, which then no other process's comes between."""
 FLUSH_S = 1.0
@@ -55,8 +59,10 @@ class LogWriter(logging.Handler):
             return
         line = self.format(record).encode("utf-8", "backslashreplace") + b"\n"
         is_own = threading.get_ident() == self._thread.ident  # which tells what is missing
+        is_change = record.name == AUDIT and record.levelno < logging.WARNING
+        most = MAX_HELD_WITH_AUDIT_BYTES if is_change else MAX_HELD_BYTES
         with self._news:
-            if self._held_bytes + len(line) > MAX_HELD_BYTES and not is_own:
+            if self._held_bytes + len(line) > most and not is_own:
                 self.dropped["full"] += 1
                 return
             if self._thread.ident is None:

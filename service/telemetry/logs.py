@@ -9,6 +9,7 @@ from types import TracebackType
 
 import structlog
 
+from service.telemetry.audit import LOGGER
 from service.telemetry.log_writer import LogWriter
 
 log = structlog.get_logger(__name__)
@@ -48,6 +49,7 @@ def configure_logs(level: str, **fields: object) -> None:
     root = logging.getLogger()
     root.handlers[:] = [writer]
     root.setLevel(level.upper())
+    logging.getLogger(LOGGER).setLevel(logging.INFO)  # whatever else is logged
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -18,9 +19,9 @@ from prometheus_client import (
     GCCollector,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from service import native
@@ -33,6 +34,7 @@ from service.telemetry.parts.model import ModelMetrics
 from service.telemetry.parts.outcome import Outcome
 from service.telemetry.parts.process import ProcessTotals
 from service.telemetry.parts.readiness import RepositoryMetrics
+from service.telemetry.parts.series import FAULTS, KEPT_S, OK, Departed, LiveCollector
 from service.telemetry.parts.tokens import TokenMetrics
 from service.telemetry.settings import TelemetrySettings
 from service.telemetry.tally import ROWS, SECONDS, Histogram
@@ -43,6 +45,9 @@ LAGS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0)
 DIFFERENCES = (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
 
 UNTOLD = TelemetrySettings(input_sample_share=0.0)
+PROTOCOLS = ("v1", "v2")
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a line more for each counter, which nobody reads
 
 
 class Metrics:
@@ -50,16 +55,25 @@ class Metrics:
 
     Args:
         settings: How closely models' inputs are looked at.
+        protocols: That models are asked by.
+        kept_s: So long the series of a model stay that is unloaded.
     """
 
-    def __init__(self, settings: TelemetrySettings = UNTOLD) -> None:
+    def __init__(
+        self,
+        settings: TelemetrySettings = UNTOLD,
+        protocols: Sequence[str] = PROTOCOLS,
+        kept_s: float = KEPT_S,
+    ) -> None:
         self.registry = registry = CollectorRegistry()
+        self._protocols = protocols
+        self._departed = Departed(registry, kept_s)
         self._lock = threading.Lock()
         self._scraped = registry
         self._process: ProcessTotals | None = None
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             self._scraped = CollectorRegistry()
-            MultiProcessCollector(self._scraped)  # type: ignore[no-untyped-call]
+            LiveCollector(self._scraped, self._departed)
             self._process = ProcessTotals(registry)
         else:
             ProcessCollector(registry=registry)
@@ -165,6 +179,11 @@ class Metrics:
             buckets=DIFFERENCES,
             registry=registry,
         )
+        self.worker_restarts = Counter(
+            "seqserve_worker_restarts_total",
+            "Workers that began in the place of one that had ended",
+            registry=registry,
+        )
         self.log_lines = LogMetrics(registry)
         self.cache = CacheMetrics(registry)
         self.tokens = TokenMetrics(registry, ENGINE)
@@ -174,6 +193,7 @@ class Metrics:
         self.hangs = HangMetrics(registry, ENGINE)
         self._outcomes: dict[tuple[str, str, str, str], Outcome] = {}
         self._models: list[ModelMetrics] = []
+        self.bear("", "")  # of requests that ended before their model was found
 
     def outcome(self, model: str, version: str, protocol: str, outcome: str) -> native.Distribution:
         """Tally of the seconds of the requests that ended so; for the event loop alone."""
@@ -184,6 +204,15 @@ class Metrics:
                 self.requests.labels(*labels), self.request_duration.labels(*labels)
             )
         return counted.elapsed_s
+
+    def bear(self, model: str, version: str) -> None:
+        """Have what the alerts read of a model, at 0, before anything is counted."""
+        self._departed.come((model, version))
+        for protocol in self._protocols:
+            for outcome in (OK, *FAULTS):
+                self.requests.labels(model, version, protocol, outcome)
+            self.request_duration.labels(model, version, protocol, OK)
+        self.inputs.refused.labels(model, version)
 
     def tallies_of(self, model: str, version: str) -> list[native.RunTally]:
         """What the schedulers of a model count, one a precision."""
@@ -208,6 +237,9 @@ class Metrics:
             self._models.remove(model)
             is_last = all(other.labels != model.labels for other in self._models)
             model.unwatch(is_last)
+            version = model.name, model.version
+            if all((it.name, it.version) != version for it in self._models):
+                self._departed.leave(version)
             return is_last
 
     def bring(self) -> None:
@@ -218,6 +250,12 @@ class Metrics:
                 outcome.bring()
             for model in self._models:
                 model.bring()
+            self._drop_departed()
+
+    def _drop_departed(self) -> None:
+        for version in self._departed.drop(keeps_files=self._process is not None):
+            for labels in [labels for labels in self._outcomes if labels[:2] == version]:
+                del self._outcomes[labels]
 
     def refresh(self) -> None:
         """Bring everything up to now, what is asked for only then too."""

@@ -230,8 +230,10 @@ def main() -> int:
     # by index, not by process: a replacement counts on where the dead worker's counters stand
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
     settings = with_files(with_memory(settings))
-    app = create_app(settings, worker=int(index))
     counters = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    is_replacement = (counters / f"counter_{index}.db").exists()
+    app = create_app(settings, worker=int(index))
+    app.state.metrics.worker_restarts.inc(is_replacement)
     app.state.make_board = partial(Board, counters, int(index))
     forget_raised_signals()
     supervisor = os.getppid()

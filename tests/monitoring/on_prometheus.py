@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.http.payloads import frames, infer_body, infer_path
 from tests.monitoring.prometheus import Prometheus, prometheus_of
 from tests.servers import CHECKOUT, REPOSITORY, Server, serving, wait_until
 
@@ -140,3 +141,12 @@ def test_a_slow_bucket_points_to_a_trace(prometheus: Prometheus) -> None:
 def test_the_load_alone_neither_fails_nor_wakes_anybody(prometheus: Prometheus) -> None:
     bad = {"SeqserveDown", "SeqserveNotReady", "SeqserveErrorBudgetBurnFast"}
     assert not bad & {it["alertname"] for it in prometheus.firing()}
+
+
+def test_a_first_burst_of_errors_burns_the_budget(server: Server, prometheus: Prometheus) -> None:
+    alert, model = "SeqserveErrorBudgetBurnFast", "digits-transformer"
+    assert not prometheus.fires(alert)
+    body = infer_body(frames(64), parameters={"timeout": 1})  # a microsecond
+    for _ in range(20):
+        assert server.client.post(infer_path(model), json=body).status_code == 504
+    wait_until(lambda: prometheus.fires(alert, model=model))

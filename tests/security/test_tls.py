@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceStub
 
 from tests.fakes import TIMEOUT_S
 from tests.http.payloads import frames, infer_body, infer_path
+from tests.http.scrape import Scrape
 from tests.security.authority import Authority, Pair
 from tests.servers import CHECKOUT, START_S, Server, serving, wait_until
 
@@ -118,13 +120,18 @@ def test_client_certificates_are_needed_and_a_renewed_one_is_shown(tmp_path: Pat
             connection.close()
 
         first = serial(server, known)
+        ends_s = Scrape(server)("seqserve_tls_certificate_not_after_seconds")
+        assert 0 < ends_s - time.time() < 86_400
+        assert Scrape(server)("seqserve_tls_files_ok") == 1
         bad = authority.issue("bad")
         shutil.copy(bad.certificate, pair.certificate)  # with another's key
         server.wait_for_event("certificate is bad: the one before it stays")
         assert serial(server, known) == first
+        assert Scrape(server)("seqserve_tls_files_ok") == 0
         shutil.copy(bad.key, pair.key)
         server.wait_for_event("certificate read again")
         wait_until(lambda: serial(server, known) != first)
+        assert Scrape(server)("seqserve_tls_files_ok") == 1
         check_infers(server.client)
 
 

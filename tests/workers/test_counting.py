@@ -97,6 +97,7 @@ def test_sums_stay_exact_when_workers_die_between_requests(server: Server) -> No
     # under load, a worker's last moment is lost
     with asking(server) as answered:
         killed_s = [kill(server, number % 2, KILLS + number + 1) for number in range(KILLS)]
+    assert Scrape(server)("seqserve_worker_restarts_total") == 2 * KILLS
     time.sleep(0.25)
     moments = sum(any(at - 0.5 <= when <= at for at in killed_s) for when in answered)
     # what was answered to a connection that was then lost was counted, and asked for again

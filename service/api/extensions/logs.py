@@ -15,6 +15,7 @@ from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
 from service.settings import Settings
+from service.telemetry.audit import note_change
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
@@ -62,6 +63,8 @@ def change_logging(settings: Settings, wanted: LogSettings) -> dict[str, object]
         InvalidRequestError: One severity can't be logged without another.
         UnsupportedError: What is wanted can't be set here.
     """
+    asked = {name: getattr(wanted, name) for name in SEVERITIES}
+    note_change("log settings", **{name: it for name, it in asked.items() if it is not None})
     check_allowed(settings)
     if settings.workers > 1:
         raise UnsupportedError("a request reaches one of several workers: restart with --log-level")

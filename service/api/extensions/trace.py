@@ -18,6 +18,7 @@ from service.api.routes import read_json
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
+from service.telemetry.audit import note_change
 from service.telemetry.settings import TelemetrySettings
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
@@ -69,6 +70,8 @@ def change_trace(wanted: Settings, settings: TelemetrySettings) -> Settings:
         InvalidRequestError: There is no such setting.
         UnsupportedError: One is to change.
     """
+    if wanted:
+        note_change("trace settings", settings=sorted(OFF.keys() & wanted.keys()))
     now = trace_settings(settings)
     for name, value in wanted.items():
         if name not in OFF:

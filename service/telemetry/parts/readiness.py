@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from service.telemetry.parts.series import KEPT_S
 
 Refused = Callable[[], Iterable[tuple[str, str]]]
 
@@ -55,7 +58,7 @@ class RepositoryMetrics:
             multiprocess_mode="livesum",
         )
         self._num_standing: Callable[[], int] = int
-        self._shown: set[tuple[str, str]] = set()
+        self._shown: dict[tuple[str, str], float] = {}  # when it was refused last
         self._is_ready: Callable[[], bool] = lambda: False
         self._refused_now: Refused = tuple
 
@@ -73,7 +76,9 @@ class RepositoryMetrics:
         """Bring what is followed up to now."""
         self._ready.set(self._is_ready())
         self._standing.set(self._num_standing())
-        refused = {*self._refused_now()}
-        for version in self._shown | refused:
+        refused, now_s = {*self._refused_now()}, time.monotonic()
+        self._shown |= dict.fromkeys(refused, now_s)
+        for version, last_s in list(self._shown.items()):
             self._refused.labels(*version).set(version in refused)
-        self._shown |= refused
+            if now_s - last_s > KEPT_S:
+                del self._shown[version]  # at 0, which says as much as none
