@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+from tests.preloaded import Forked, preloaded
+
 CHECKOUT = Path(__file__).parent.parent
 REPOSITORY = CHECKOUT / "repository"
 START_S = STOP_S = 30.0
@@ -55,7 +57,7 @@ class Server:
         process: Started with its standard error piped.
     """
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str] | Forked) -> None:
         self.process = process
         self._lines: list[str] = []
         self._ended = False
@@ -159,6 +161,7 @@ def serving(
     python: str = sys.executable,
     cwd: Path = CHECKOUT,
     prefix: Sequence[str] = (),
+    forked: bool = True,
     **settings: object,
 ) -> Iterator[Server]:
     """A server on a free port, ended by SIGTERM; it must exit with 0 and without a stack trace.
@@ -170,18 +173,25 @@ def serving(
         python: The interpreter that runs it.
         cwd: Where `python -m service` is called.
         prefix: Of the command: a program that runs it in another way.
+        forked: From a process that has imported what serves. False where memory is measured, which
+            a fork shares page by page.
         settings: As in `service.settings`.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SEQSERVE_")}
     options = {"port": 0, "repository": repository or bundles_folder(), **settings}
     environment |= {f"SEQSERVE_{name.upper()}": str(value) for name, value in options.items()}
-    process = subprocess.Popen(
-        [*prefix, python, "-W", "error", "-m", "service"],
-        cwd=cwd,
-        env=environment,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-    )
+    process: subprocess.Popen[str] | Forked
+    as_usual = (python, cwd, prefix) == (sys.executable, CHECKOUT, ())
+    if forked and as_usual and "workers" not in settings:
+        process = preloaded(CHECKOUT).start(environment)
+    else:  # also a supervisor: it imports nothing of what serves
+        process = subprocess.Popen(
+            [*prefix, python, "-W", "error", "-m", "service"],
+            cwd=cwd,
+            env=environment,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
     server = Server(process)
     try:
         if ready:

@@ -1,16 +1,20 @@
-"""Runs a block of docs/export.md in a process of its own, and what its model says to some inputs.
+"""Runs blocks of docs/export.md, and what their models say to some inputs.
 
-    python -m tests.any_onnx.run_block BLOCK CASE
+    python -m tests.any_onnx.run_block FOLDER…
 
-The block's file is run in the current folder; the answers of its `model` to sequences alone, by
+Each `block.py` is run in its folder, `…/CASE/1`, by a fork of its own: they share the imports, and
+torch traces otherwise what it has traced before. The answers of its `model` to sequences alone, by
 PyTorch, go into `wanted.npz` with the sequences.
 """
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import runpy
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,9 +47,15 @@ CASES: dict[str, Callable[[Any, Any, Any], Any]] = {
 }
 
 
-def main(block: str, case: str) -> None:
-    """Run it, and write what is wanted of a server."""
-    model = runpy.run_path(block)["model"]
+def run(folder: Path) -> None:
+    """Run a folder's block, and write what is wanted of a server."""
+    case = folder.parent.name
+    with contextlib.chdir(folder):
+        write_wanted(case, runpy.run_path("block.py")["model"])
+
+
+def write_wanted(case: str, model: Any) -> None:
+    """Its answers, into the current folder."""
     if case == "sklearn":
         texts = ["A GOOD play", "poor film"]
         np.savez("wanted.npz", texts=texts, probabilities=model.predict_proba(texts))
@@ -65,5 +75,18 @@ def main(block: str, case: str) -> None:
     np.savez("wanted.npz", **wanted)  # type: ignore[arg-type]
 
 
+def main(folders: list[str]) -> None:
+    """Run all; exits with 1 if one fails."""
+    import onnxscript  # noqa: F401
+    import torch._dynamo  # noqa: F401
+
+    forks = multiprocessing.get_context("fork")
+    blocks = [forks.Process(target=run, args=[Path(folder)]) for folder in folders]
+    for block in blocks:
+        block.start()
+        block.join()
+    sys.exit(any(block.exitcode for block in blocks))
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +29,26 @@ BLOCKS = {
 }
 
 
-def export(repository: Path, name: str) -> None:
-    """Run a block in a process of its own, in the folder that is to be served."""
-    folder = repository / name / "1"
-    folder.mkdir(parents=True)
-    python, json = BLOCKS[name]
-    (folder / "block.py").write_text(python)
-    if json:
-        (folder / "model.json").write_text(json)
-    command = [sys.executable, "-m", "tests.any_onnx.run_block", "block.py", name]
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all blocks leave in the folders that are to be served; they share imports of torch."""
+    repository: Path = tmp_path_factory.mktemp("exported")
+    folders = {name: repository / name / "1" for name in BLOCKS}
+    for name, (python, json) in BLOCKS.items():
+        folders[name].mkdir(parents=True)
+        (folders[name] / "block.py").write_text(python)
+        if json:
+            (folders[name] / "model.json").write_text(json)
     done = subprocess.run(
-        command,
-        cwd=folder,
-        env={"PYTHONPATH": str(CHECKOUT)},
+        [sys.executable, "-m", "tests.any_onnx.run_block", *folders.values()],
+        cwd=CHECKOUT,
+        env={"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tmp_path_factory.mktemp("exported")
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda name: export(folder, name), BLOCKS))
-    return folder
+    return repository
 
 
 @pytest.fixture(scope="module")

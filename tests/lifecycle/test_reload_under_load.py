@@ -58,7 +58,7 @@ def resident_bytes(server: Server) -> int:
 
 def test_two_hundred_reloads_fail_no_request_and_leave_no_memory(tmp_path: Path) -> None:
     write_versions(tmp_path, 1, 2)
-    with serving(tmp_path, calibration_ms=1) as server:
+    with serving(tmp_path, calibration_ms=1, forked=False) as server:
         asking, clients = Asking(server), Clients(server)
         resident = []
         with clients.asking():

@@ -37,7 +37,7 @@ NATURAL = 48 * MIB
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with serving(**LIMITS) as server:
+    with serving(**LIMITS, forked=False) as server:
         warm = infer_body(*[frames(40)] * 64)
         for _ in range(3):
             assert server.client.post(infer_path(), json=warm).status_code == 200

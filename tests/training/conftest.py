@@ -19,6 +19,7 @@ from training.card import Card, load_run, save_run
 from training.export.bundle import export_run
 from training.export.graph import Signature, signature_of
 
+torch.set_num_threads(1)  # these matrices are too small to share, and two processes test
 FEATURES = ["x", "y", "z"]
 
 
