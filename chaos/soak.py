@@ -199,7 +199,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=300.0)
     seconds = parser.parse_args().seconds
     samples: list[Sample] = []
-    with serving(REPOSITORY) as server:
+    with serving(REPOSITORY, forked=False) as server:
         load, began_s = Load(server, seconds), time.monotonic()
         running = threading.Thread(target=load.run)
         running.start()

@@ -22,7 +22,7 @@ TIMES = 20
 
 def run_greedy(report: Report) -> None:
     """A run that wants 40 GB, and one that wants more than there are addresses."""
-    with repository() as folder, serving(folder) as server:
+    with repository() as folder, serving(folder, forked=False) as server:
         press(report, server, 1e10, 1e17)
 
 

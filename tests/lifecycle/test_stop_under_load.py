@@ -48,9 +48,11 @@ class Clients:
         self._server = server
         self._context = context
         self.num_answers = 0
+        self.connected: set[int] = set()
 
-    def _count(self) -> None:
+    def _count(self, number: int) -> None:
         self.num_answers += 1
+        self.connected.add(number)
 
     def ask(self, number: int) -> None:
         """By httpx, on one connection; now and then it thinks."""
@@ -63,7 +65,7 @@ class Clients:
                 else:
                     answer = client.post(PATHS[(number + turn) % 2], content=BODY)
                 assert answer.status_code == 200
-                self._count()
+                self._count(number)
                 if answer.headers.get("connection") == "close":
                     return
                 if number % 2:
@@ -86,7 +88,7 @@ class Clients:
                     assert got, f"{BURST - len(reader.answers)} requests were lost"
                     reader.feed(got)
                 assert [answer.status for answer in reader.answers] == [200] * BURST
-                self._count()
+                self._count(number)
                 told = [answer.header(b"connection") for answer in reader.answers]
                 if b"close" in told:
                     assert told.index(b"close") == BURST - 1
@@ -121,8 +123,13 @@ def stop_under_load(repository: Path, context: ssl.SSLContext | None, **settings
         clients = Clients(server, context)
         with ThreadPoolExecutor(16) as pool:
             asking = [pool.submit(clients.ask, number) for number in range(12)]
-            asking += [pool.submit(clients.pipeline, number) for number in range(4)]
-            wait_until(lambda: clients.num_answers > 150 or any(it.done() for it in asking))
+            asking += [pool.submit(clients.pipeline, number) for number in range(12, 16)]
+            wait_until(  # none is still to connect, which the stopping server refuses
+                lambda: (
+                    (clients.num_answers > 150 and len(clients.connected) == len(asking))
+                    or any(it.done() for it in asking)
+                )
+            )
             server.terminate()
             for each in asking:
                 each.result()
