@@ -182,9 +182,9 @@ def serving(
     environment |= {f"SEQSERVE_{name.upper()}": str(value) for name, value in options.items()}
     process: subprocess.Popen[str] | Forked
     as_usual = (python, cwd, prefix) == (sys.executable, CHECKOUT, ())
-    if forked and as_usual and "workers" not in settings:
+    if forked and as_usual and not {"workers", "LD_PRELOAD"} & {*settings, *environment}:
         process = preloaded(CHECKOUT).start(environment)
-    else:  # also a supervisor: it imports nothing of what serves
+    else:  # also a supervisor, which imports nothing of what serves, and what is loaded before all
         process = subprocess.Popen(
             [*prefix, python, "-W", "error", "-m", "service"],
             cwd=cwd,

@@ -15,6 +15,7 @@ STATUSES = {
     409: StatusCode.FAILED_PRECONDITION,
     413: StatusCode.RESOURCE_EXHAUSTED,  # as gRPC itself says of a message that is too large
     415: StatusCode.INVALID_ARGUMENT,
+    421: StatusCode.PERMISSION_DENIED,
     422: StatusCode.INVALID_ARGUMENT,
     429: StatusCode.RESOURCE_EXHAUSTED,
     431: StatusCode.RESOURCE_EXHAUSTED,

@@ -40,7 +40,7 @@ def test_another_service_is_unknown(server: GrpcServer) -> None:
 def test_who_watches_sees_it_come_and_go(tmp_path: Path) -> None:
     folder = copy_bundle("digits-lstm", tmp_path)
     with (
-        gated(folder) as gate,
+        gated(folder) as storage,
         serving_grpc(tmp_path, ready=False, drain_delay_s=600) as server,
     ):
         watched = HealthStub(server.channel).Watch(HealthCheckRequest(), timeout=TIMEOUT_S)
@@ -49,7 +49,7 @@ def test_who_watches_sees_it_come_and_go(tmp_path: Path) -> None:
         assert server.client.is_server_live()
         assert not server.client.is_server_ready()
         assert not server.client.is_model_ready("digits-lstm")
-        gate.set()
+        storage.answer()
         assert next(watched).status == SERVING
         assert server.client.is_server_ready()
         server.process.terminate()  # it drains, and serves on

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,10 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 
+from tests.faults.preload import HungStorage, environment
 from tests.http.made import FINE, copy_bundle, make_bundle, steps
 from tests.http.payloads import frames, predict_body, predict_path
 from tests.http.refusals import check_refusal, check_serving
@@ -29,28 +30,19 @@ def made(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def gated(folder: Path) -> Iterator[threading.Event]:
-    """A bundle whose graph can only be read once the event is set."""
-    graph = folder / "model.onnx"
-    content = graph.read_bytes()
-    graph.unlink()
-    os.mkfifo(graph)
-    opened = threading.Event()
-
-    def write() -> None:
-        assert opened.wait(STOP_S)
-        graph.write_bytes(content)
-
-    with ThreadPoolExecutor(1) as pool:
-        written = pool.submit(write)
-        yield opened
-        written.result()
+def gated(folder: Path) -> Iterator[HungStorage]:
+    """For servers that start meanwhile: a bundle whose graph is read once the storage answers."""
+    with TemporaryDirectory() as name:
+        storage = HungStorage(Path(name), folder / "model.onnx")
+        storage.hang()
+        with environment(**storage.variables):
+            yield storage
 
 
 def test_alive_while_loading_and_ready_when_all_is_loaded(tmp_path: Path) -> None:
     copy_bundle("digits-gru", tmp_path)
     folder = copy_bundle("digits-lstm", tmp_path)  # loaded after the other one, by name
-    with gated(folder) as gate, serving(tmp_path, ready=False) as server:
+    with gated(folder) as storage, serving(tmp_path, ready=False) as server:
         client = server.client
         assert client.get("/v2/health/live").json() == {"live": True}
         wait_until(lambda: client.get("/v2/models/digits-gru/ready").status_code == 200)
@@ -63,18 +55,18 @@ def test_alive_while_loading_and_ready_when_all_is_loaded(tmp_path: Path) -> Non
         index = {entry["name"]: entry for entry in client.post("/v2/repository/index").json()}
         assert index["digits-lstm"]["state"] == "LOADING"
         assert [m["name"] for m in client.get("/v1/models").json()["models"]] == ["digits-gru"]
-        gate.set()
+        storage.answer()
         server.wait_ready()
         check_serving(client, "digits-lstm")
 
 
 def test_a_stop_while_loading_is_clean(tmp_path: Path) -> None:
     folder = copy_bundle("digits-lstm", tmp_path)
-    with gated(folder) as gate, serving(tmp_path, ready=False) as server:
+    with gated(folder) as storage, serving(tmp_path, ready=False) as server:
         assert server.client.get("/v2/health/live").status_code == 200
         server.terminate()
         server.wait_for_event("Shutting down")
-        gate.set()
+        storage.answer()
         assert server.wait() == 0
 
 
