@@ -318,3 +318,15 @@ class BundleError(Exception):
 
 class UnreadableError(BundleError):
     """Raised when a bundle's files can't be read now: it is to be tried again as they are."""
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error, and what led to it, passed through.
+
+    A future or a job that failed keeps its error, and the frame that raised it anew keeps the
+    future or the job: a cycle, which holds a request's body and arrays until a full collection.
+    """
+    found: BaseException | None = error
+    while found is not None and found.__traceback__ is not None:
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__

@@ -29,6 +29,7 @@ from service.errors import (
     NotFiniteInputError,
     OutOfMemoryError,
     ServiceError,
+    forget_frames,
 )
 from service.graphs.model import Arrays
 from service.schedulers.job import Job
@@ -131,11 +132,14 @@ class Call(Addressed, ABC):
             step(value)
         except ServiceError as error:
             self.fail(error)
-        except MemoryError:
+            forget_frames(error)
+        except MemoryError as error:
             self.fail(OutOfMemoryError("there is no memory for this request"))
-        except Exception:
+            forget_frames(error)
+        except Exception as error:
             log.exception("request failed", request_id=self.request_id, path=self.head.path)
             self.fail(ServiceError(f"internal error; request {self.request_id}"))
+            forget_frames(error)
 
     def _open(self, body: Any) -> None:
         """Decompress it, if need be: in a thread, for the shortest may be long."""

@@ -133,7 +133,10 @@ class Inference:
             if call.trace_response and not received.on_stream:
                 rpc.trailing.append((TRACE_RESPONSE, call.trace_response))
         if isinstance(outcome, ServiceError):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome, call, received  # the error keeps this frame: see `forget_frames`
         return outcome.body
 
     def fail(self, error: ServiceError) -> None:

@@ -144,3 +144,20 @@ def test_a_small_container_is_not_ended_by_hostile_bodies() -> None:
                 assert server.client.post(infer_path(), json=infer_body(frames(3))).is_success
             grown = peak_bytes(group)
             print(f"{(grown or 0) >> 20} MiB of {LIMIT_BYTES >> 20}")  # noqa: T201
+
+
+def test_what_was_refused_is_not_kept(server: Server) -> None:
+    """A long body is read in a thread, whose future keeps the error that refuses it."""
+    too_long = [[0] * 40] * 35_000
+    body = json.dumps({"sequences": [too_long]}, separators=(",", ":")).encode()
+
+    def refuse() -> None:
+        (answer,) = exchange(server, [request(predict_path(), body)], 1)
+        assert answer.status == 422
+
+    for _ in range(4):
+        refuse()
+    before = memory(server, "VmRSS")
+    for _ in range(12):
+        refuse()
+    assert memory(server, "VmRSS") - before < 16 * MIB
