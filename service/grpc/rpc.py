@@ -16,7 +16,7 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 
 from service.calls.exchange import REQUEST_ID, TRACE_PARENT, request_id_of
-from service.errors import InvalidRequestError, ServiceError
+from service.errors import InvalidRequestError, ServiceError, forget_frames
 from service.grpc.statuses import details_of, metadata_of, status_of
 from service.native import read_trace_parent
 from service.security.gate import Credentials, Gate
@@ -97,6 +97,7 @@ class Rpcs:
             error = ServiceError(f"internal error; request {rpc.request_id}")
             status = status_of(error)
         finally:
+            del work  # with its message: what gRPC aborts by keeps this frame, and this frame it
             if self._access_log:
                 elapsed_ms = 1_000 * (time.perf_counter() - started_s)
                 about = {"request_id": rpc.request_id, "path": method, "status": status.name}
@@ -105,6 +106,7 @@ class Rpcs:
             self._tell(method, context, rpc, status)
         request_id = (ID_KEY, rpc.request_id)
         if status is not StatusCode.OK:
+            forget_frames(error)
             trailing = (request_id, *rpc.trailing, *metadata_of(error))
             await context.abort(status, details_of(error), trailing)
         context.set_trailing_metadata((request_id, *rpc.trailing))

@@ -115,7 +115,9 @@ class Server:
         body: bytes,
         context: grpc.aio.ServicerContext,
     ) -> bytes:
-        encoded: bytes = await self._rpcs.serve(path, context, partial(answer, body))
+        serving = self._rpcs.serve(path, context, partial(answer, body))
+        del body  # see there: what gRPC aborts by keeps this frame too
+        encoded: bytes = await serving
         return encoded
 
     async def _serve_stream(

@@ -8,16 +8,20 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
+import numpy as np
 import pytest
 
 from service.security.budget import memory_bounds
 from service.settings import Settings
+from tests.fakes import TIMEOUT_S
 from tests.faults.limited import cgroup, limited, peak_bytes
+from tests.grpc.asking import GrpcServer, message, padded
 from tests.http.payloads import frames, infer_body, infer_path, predict_body, predict_path
 from tests.http.raw import connect, exchange, request
 from tests.servers import REPOSITORY, Server, serving, wait_until
@@ -28,6 +32,8 @@ LIMITS: dict[str, Any] = {
     "max_bodies_bytes": 16 * MIB,
     "max_connections": 64,
     "max_upload_bytes": 0,
+    "grpc_port": 0,
+    "max_rpcs": 4,
 }
 PARTS = 60
 LIMIT_BYTES = 512 * MIB
@@ -146,7 +152,17 @@ def test_a_small_container_is_not_ended_by_hostile_bodies() -> None:
             print(f"{(grown or 0) >> 20} MiB of {LIMIT_BYTES >> 20}")  # noqa: T201
 
 
-def test_what_was_refused_is_not_kept(server: Server) -> None:
+def kept_bytes(server: Server, refuse: Callable[[], object]) -> int:
+    """What a server has more after twelve refusals, once it is used to them."""
+    for _ in range(4):
+        refuse()
+    before = memory(server, "VmRSS")
+    for _ in range(12):
+        refuse()
+    return memory(server, "VmRSS") - before
+
+
+def test_what_http_refused_is_not_kept(server: Server) -> None:
     """A long body is read in a thread, whose future keeps the error that refuses it."""
     too_long = [[0] * 40] * 35_000
     body = json.dumps({"sequences": [too_long]}, separators=(",", ":")).encode()
@@ -155,9 +171,24 @@ def test_what_was_refused_is_not_kept(server: Server) -> None:
         (answer,) = exchange(server, [request(predict_path(), body)], 1)
         assert answer.status == 422
 
-    for _ in range(4):
-        refuse()
-    before = memory(server, "VmRSS")
-    for _ in range(12):
-        refuse()
-    assert memory(server, "VmRSS") - before < 16 * MIB
+    assert kept_bytes(server, refuse) < 16 * MIB
+
+
+def test_what_grpc_refused_is_not_kept(server: Server) -> None:
+    """An RPC's context keeps what it was aborted by, with the frames that this passed through."""
+    asked = GrpcServer(server)
+    too_long = message("digits-lstm", padded(np.zeros((24_000, 40), np.float32)))
+
+    def refuse() -> None:
+        with pytest.raises(grpc.RpcError, match="at most"):
+            asked.infer(too_long)
+
+    def refuse_on_stream() -> None:
+        (answer,) = asked.stub.ModelStreamInfer(iter([too_long]), timeout=TIMEOUT_S)
+        assert "at most" in answer.error_message
+
+    try:
+        assert kept_bytes(server, refuse) < 20 * MIB  # of 45 MiB that came
+        assert kept_bytes(server, refuse_on_stream) < 20 * MIB
+    finally:
+        asked.close()
