@@ -50,6 +50,10 @@ test: check ## Run every check and test
 	./deploy/debian_package.sh chromium chromium
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+.PHONY: test-deep
+test-deep: .venv/ready ## The tests that are too long for `make test` (about 3 minutes)
+	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m deep
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types, import contracts, README's tables, rules
 	$(DEV)/ruff format --check .

@@ -11,7 +11,7 @@ import pytest
 
 from tests.servers import CHECKOUT
 
-SECONDS = 8
+SECONDS = 3
 
 
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris has no wheel for this machine")

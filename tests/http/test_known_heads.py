@@ -52,8 +52,15 @@ def numbered(make: Any, number: int, **more: Any) -> bytes:
     return whole
 
 
-@pytest.mark.parametrize("make", [as_json, as_binary])
-@pytest.mark.parametrize("parameters", [{}, {"binary_data_output": True}])
+@pytest.mark.parametrize(
+    ("make", "parameters"),
+    [
+        (as_json, {}),
+        (as_binary, {"binary_data_output": True}),
+        pytest.param(as_json, {"binary_data_output": True}, marks=pytest.mark.deep),
+        pytest.param(as_binary, {}, marks=pytest.mark.deep),
+    ],
+)
 def test_ten_thousand_that_differ_in_ids_are_all_known(
     server: Inside, make: Any, parameters: dict[str, Any]
 ) -> None:

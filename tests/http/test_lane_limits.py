@@ -7,20 +7,21 @@ import json
 import time
 
 from tests.http.payloads import frames, infer_body
-from tests.http.raw import Answers, connect, exchange, request
+from tests.http.raw import connect, exchange, request
 from tests.servers import Server
 
 PATH = "/v2/models/digits-attention/infer"
 MIB = 1 << 20
+REFUSED = b"HTTP/1.1 404 "
 
 
 def test_a_client_that_asks_on_and_does_not_read_is_held_back_and_answered_later(
     server: Server,
 ) -> None:
-    whole = request(PATH, b"{}")  # refused at once, in more words
+    whole = request(f"/v2/models/{'m' * 2_000}/infer", b"{}")  # refused at once, by that name
     block = 100 * whole
-    num_bytes = 0
-    reader = Answers()
+    num_bytes = num_answers = 0
+    rest = b""
     with connect(server) as connection:
         connection.settimeout(2.0)
         with contextlib.suppress(TimeoutError):
@@ -29,9 +30,12 @@ def test_a_client_that_asks_on_and_does_not_read_is_held_back_and_answered_later
         assert num_bytes < 32 * MIB, "it is read whether its answers are or not"
         time.sleep(6.0)  # longer than a connection may be idle: this one is not
         connection.settimeout(30.0)
-        while len(reader.answers) < num_bytes // len(whole):
-            reader.feed(connection.recv(1 << 16))
-    assert {answer.status for answer in reader.answers} == {400}
+        while num_answers < num_bytes // len(whole):
+            received = rest + connection.recv(1 << 20)
+            assert received.count(b"HTTP/1.1 ") == received.count(REFUSED)
+            num_answers += received.count(REFUSED)
+            # the beginning of another, perhaps, that is not counted yet
+            rest = received[received.rfind(REFUSED) + len(REFUSED) :][1 - len(REFUSED) :]
 
 
 def test_many_small_requests_at_once_are_answered_in_order(server: Server) -> None:

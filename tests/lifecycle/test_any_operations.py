@@ -209,5 +209,11 @@ class LifeCycle(RuleBasedStateMachine):
             return None
 
 
-TestLifeCycle = pytest.mark.timeout(300)(LifeCycle.TestCase)
-LifeCycle.TestCase.settings = settings(max_examples=12, stateful_step_count=12, deadline=None)
+class Longer(LifeCycle):
+    """The same, more often."""
+
+
+TestLifeCycle = LifeCycle.TestCase
+TestLifeCycle.settings = settings(max_examples=4, stateful_step_count=12, deadline=None)
+TestLonger = pytest.mark.deep(pytest.mark.timeout(300)(Longer.TestCase))
+TestLonger.settings = settings(max_examples=25, stateful_step_count=12, deadline=None)

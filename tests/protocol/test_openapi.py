@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.protocol.made import LABELLED
 from tests.servers import Server, serving
 
-NUM_CASES = int(os.environ.get("SEQSERVE_FUZZ_CASES", "1000"))
+NUM_CASES = int(os.environ.get("SEQSERVE_FUZZ_CASES", "400"))
 """In all, at least; operations with a body have more of them than others."""
 
 MODELS = [LABELLED, "rows", "bytes-1"]

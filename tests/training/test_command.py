@@ -149,6 +149,7 @@ def test_only_a_finished_run_is_exported(
     assert "run_folder: no finished run" in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_a_trained_bundle_says_what_became_of_its_int8_variant(
     files: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

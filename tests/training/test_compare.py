@@ -30,6 +30,7 @@ def test_the_front_is_of_those_that_no_other_beats_in_both() -> None:
     assert [it.family for it in pareto(errors)] == ["rnn"]
 
 
+@pytest.mark.deep
 def test_a_family_is_trained_exported_and_measured(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     folder = tmp_path / "compared"

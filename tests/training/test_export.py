@@ -40,7 +40,15 @@ def contents(repository: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(
+            family, marks=[] if family in ("lstm", "birnn", "transformer") else pytest.mark.deep
+        )
+        for family in FAMILIES
+    ],
+)
 def test_a_family_becomes_a_bundle(family: str, exported: Export) -> None:
     bundle = exported(family)
     manifest = read_manifest(bundle.folder)

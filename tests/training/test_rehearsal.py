@@ -221,5 +221,5 @@ def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
 
 
 def test_any_labels_can_be_drawn(tmp_path: Path) -> None:
-    labels = ["$a_$_$", *(f"class {n}" for n in range(1_500))]
+    labels = ["$a_$_$", *(f"class {n}" for n in range(600))]
     draw_confusion(tmp_path, np.eye(2, len(labels), dtype=int).tolist(), labels)
