@@ -39,6 +39,8 @@ the one that may be over though no file changes.
 from __future__ import annotations
 
 MAX_REASON = 500  # characters of what onnxruntime says
+MAX_MESSAGE = 4_000
+"""Characters of a message and a field, which may quote what the caller sent."""
 
 
 class ServiceError(Exception):
@@ -55,9 +57,9 @@ class ServiceError(Exception):
     retry_after_s: int | None = None
 
     def __init__(self, message: str, field: str = "", retry_after_s: int | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.field = field
+        self.message = message[:MAX_MESSAGE]
+        self.field = field[:MAX_MESSAGE]
+        super().__init__(self.message)
         if retry_after_s is not None:
             self.retry_after_s = max(retry_after_s, 1)
 

@@ -84,6 +84,7 @@ def _task_of(call: Call) -> Generation:
 def _read(call: Call, body: bytes) -> Asked:
     task = _task_of(call)
     request = decode_json(_v1_decoder, body)
+    request.check_counts(call.check_count)
     if not request.stream:
         work = task.read(request)
         return asked_of(call, request, work, partial(answer_of, task, work))

@@ -87,7 +87,7 @@ def _read(call: Call, body: bytes, served: Served) -> Asked:
     if call.head.content_type in RECORDING_TYPES:
         request, work = task.read_recording(body, dict(QueryParams(call.head.query)))
     else:
-        request, work = task.read_json(body)
+        request, work = task.read_json(body, call.check_count)
     return asked_of(call, request, work, partial(answer_of, task, work))
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from service.api.documents import INDEX_DOCUMENT, LOAD_DOCUMENT, UNLOAD_DOCUMENT
 from service.api.metadata import repository_index
-from service.api.routes import RawRoute, read_json
+from service.api.routes import RawRoute, decoded, read_json
 from service.calls.services import Services
 from service.codec.bodies import decode_json
 from service.errors import ForbiddenError, InvalidRequestError, PayloadTooLargeError
@@ -46,7 +46,7 @@ async def index(request: Request) -> Response:
     """Name, version, state and, where it does not serve as it should, the reason."""
     services: Services = request.app.state.services
     body = await read_json(request, services.settings.max_body_bytes)
-    only_ready = decode_json(INDEX, body).ready if body else False
+    only_ready = (await decoded(request, INDEX, body)).ready if body else False
     entries = repository_index(request.app.state, only_ready)
     return Response(msgspec.json.encode(entries), media_type="application/json")
 
@@ -88,7 +88,8 @@ async def unload(request: Request) -> Response:
     note_change("unload", name)
     check_allowed(settings)
     body = await read_json(request, settings.max_body_bytes)
-    await request.app.state.apply(unload_change(name, _parameters(body)))
+    parameters = (await decoded(request, CONTROL, body)).parameters if body else {}
+    await request.app.state.apply(unload_change(name, parameters))
     return Response()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi.routing import APIRoute
+from msgspec.json import Decoder
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -14,6 +15,7 @@ from service.calls.asked import Handler
 from service.calls.call import Call
 from service.calls.exchange import TRACE_PARENT, TRACE_RESPONSE, Answer, Head, refusal
 from service.calls.services import Services
+from service.codec.bodies import decode_json
 from service.errors import (
     CallerGoneError,
     PayloadTooLargeError,
@@ -22,6 +24,9 @@ from service.errors import (
 )
 from service.native import read_trace_parent
 from service.security.bodies import Bodies, Holding
+from service.settings import Settings
+
+T = TypeVar("T")
 
 HOLDING = "holding"
 """Where in a request's state its `Holding` is, if it has a body."""
@@ -176,6 +181,14 @@ async def read_json(request: Request, max_bytes: int, bodies: Bodies | None = No
             f"content type {kind} is not application/json", "Content-Type"
         )
     return await read_body(request, max_bytes, bodies)
+
+
+async def decoded(request: Request, decoder: Decoder[T], body: bytes) -> T:
+    """A JSON body, decoded in a thread if it is long; see `decode_json`."""
+    settings: Settings = request.app.state.settings
+    if len(body) > settings.inline_body_bytes:
+        return await asyncio.to_thread(decode_json, decoder, body)
+    return decode_json(decoder, body)
 
 
 async def disconnected(request: Request) -> None:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from service.api.documents import refused
 from service.api.predict import asked_of
-from service.api.routes import RawRoute, answered, head_of, read_body
+from service.api.routes import RawRoute, answered, decoded, head_of, read_body
 from service.api.schemas import (
     INTEGER,
     NUMBER,
@@ -146,7 +146,7 @@ async def forecast(request: Request) -> Response:
     plain = body
     if coding := coding_of(request.headers.get("content-encoding", "")):
         plain = await asyncio.to_thread(decompress, body, coding, max_bytes)
-    name = decode_json(NAME_DECODER, plain).model
+    name = (await decoded(request, NAME_DECODER, plain)).model
     return await answered(FORECAST, head_of(request, name), request, body)
 
 
@@ -184,6 +184,7 @@ def _read(call: Call, body: bytes, served: Served) -> Asked:
     if not isinstance(task, Forecasting):
         raise InvalidRequestError(f"{served.name} does not forecast", "model")
     given = decode_json(DECODER, body)
+    call.check_count(len(given.inputs), "inputs")
     request = ForecastingRequest(
         series=[_series(item, f"inputs[{index}]") for index, item in enumerate(given.inputs)],
         horizon=given.options.horizon,

@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
-from service.errors import InvalidRequestError
+from service.errors import InvalidRequestError, PayloadTooLargeError
 from service.schedulers.job import NORMAL_PRIORITY, PATIENCE
 
 T = TypeVar("T")
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GOT_NULL = "got `null`"
+MAX_OBJECTS = 1 << 20
+"""Arrays, objects and strings of a body: each becomes an object of Python's, of 60 bytes and more.
+
+As many as `max_queue_cells` has steps by default; numbers are not counted.
+"""
+OBJECT = re.compile(rb'[\[{]|"[^"]*"')
+AT_ONCE = 1 << 18  # bytes, which stay in a core's cache
 UNKNOWN_OR_MISSING = re.compile(r"(?:unknown|required) field `(.*)`", re.DOTALL)
 
 
@@ -26,7 +35,9 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
 
     Raises:
         InvalidRequestError: It is not JSON, or a field is missing or of another type (named).
+        PayloadTooLargeError: It would become too many objects.
     """
+    check_objects(body)
     body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         try:
@@ -44,6 +55,39 @@ def decode_json(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
             message = f"{culprit or 'the body'} is NaN or infinite, which JSON has no number for"
             raise InvalidRequestError(message, culprit) from None
         raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+
+
+def check_objects(body: bytes) -> None:
+    """Refuse JSON that would become more than `MAX_OBJECTS`, before any is made.
+
+    Raises:
+        PayloadTooLargeError: It would.
+    """
+    if has_too_many_objects(body):
+        raise PayloadTooLargeError(
+            f"the body has more than {MAX_OBJECTS} arrays, objects and strings; "
+            "send fewer, or long tensors in binary"
+        )
+
+
+def has_too_many_objects(body: bytes) -> bool:
+    """Whether JSON has more arrays, objects and strings than `MAX_OBJECTS`."""
+    if len(body) <= MAX_OBJECTS or _most_objects(body) <= MAX_OBJECTS:
+        return False
+    if b"\\" in body:  # then a quote may be a part of a string
+        body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    found = OBJECT.finditer(body)  # exactly: what stands in strings does not count
+    return next(islice(found, MAX_OBJECTS, None), None) is not None
+
+
+def _most_objects(body: bytes) -> int:
+    """At least as many as there are, found quickly: strings are not told from what is in them."""
+    octets = np.frombuffer(body, np.uint8)
+    count = 0
+    for start in range(0, len(octets), AT_ONCE):
+        part = octets[start : start + AT_ONCE]
+        count += sum(int(np.count_nonzero(part == sign)) for sign in b'[{"')
+    return count
 
 
 def begins_json(body: bytes) -> bool:

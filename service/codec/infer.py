@@ -21,7 +21,7 @@ from service.codec.parameters import (
     timeout_s_of,
 )
 from service.codec.simd import read_infer
-from service.codec.tensors import WITHOUT_JSON, all_finite, tensor_array
+from service.codec.tensors import MAX_SHAPE, WITHOUT_JSON, all_finite, tensor_array
 from service.errors import InvalidRequestError
 from service.graphs.model import Arrays
 from service.graphs.spec import Signature, TensorSpec
@@ -133,6 +133,11 @@ def read_tensors(
                 f"{field}.datatype is {tensor.datatype}, the model takes "
                 f"{taken[tensor.name].datatype} for {tensor.name}",
                 f"{field}.datatype",
+            )
+        if len(tensor.shape) > MAX_SHAPE:
+            raise InvalidRequestError(
+                f"{field}.shape is too large: {len(tensor.shape)} axes, a tensor has {MAX_SHAPE} at most",
+                f"{field}.shape",
             )
         arrays[tensor.name] = array_of(index, tensor)
     for spec in signature.inputs:

@@ -11,13 +11,15 @@ from their number: as many `[` in the body as arrays were seen.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from service.codec.bodies import without_nulls
+from service.codec.bodies import has_too_many_objects, without_nulls
+from service.codec.tensors import MAX_SHAPE
 
 Found = dict[str, Any]
 
@@ -49,18 +51,26 @@ def read_infer(body: bytes) -> Found | None:
         return None
 
 
-def read_sequences(body: bytes, fields: set[str]) -> tuple[Found, list[NDArray[np.float32]]] | None:
+def read_sequences(
+    body: bytes, fields: set[str], check_count: Callable[[int, str], None]
+) -> tuple[Found, list[NDArray[np.float32]]] | None:
     """A task level request: its options and its sequences; None if it is not plain.
 
     Args:
         body: Of the request.
         fields: That it may have.
+        check_count: Refuses so many sequences in a field, if they are too many.
+
+    Raises:
+        ServiceError: What `check_count` raises.
     """
     try:
         found = _members(_parsed(body), fields)
+        given = _array(found.pop("sequences"))
+        check_count(len(given), "sequences")
         sequences = []
         seen = 1
-        for item in _array(found.pop("sequences")):
+        for item in given:
             (width,) = set(map(len, _array(item)))  # ragged: not one
             seen += 1 + len(item)
             sequences.append(_values(item, [len(item), width], "FP32"))
@@ -73,6 +83,8 @@ def read_sequences(body: bytes, fields: set[str]) -> tuple[Found, list[NDArray[n
 def _parsed(body: bytes) -> Any:
     """The document, by a parser of its own: one kept would hold the largest body ever read."""
     if body[:1] != b"{":  # as a byte order mark, which simdjson takes
+        raise ValueError
+    if has_too_many_objects(body):
         raise ValueError
     return simdjson.Parser().parse(body)
 
@@ -105,7 +117,10 @@ def _plain(found: Found) -> Found:
 
 def _read_data(tensor: Found) -> int:
     """Put arrays in place of a tensor's `shape` and `data`; how many JSON arrays `data` is."""
-    shape = _array(tensor["shape"]).as_list()
+    axes = _array(tensor["shape"])
+    if len(axes) > MAX_SHAPE:
+        raise ValueError
+    shape = axes.as_list()
     if not shape or not all(type(axis) is int and axis > 0 for axis in shape):
         raise ValueError
     data = _array(tensor["data"])

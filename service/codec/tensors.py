@@ -29,6 +29,8 @@ VALUES_AT_ONCE = 16_384
 """Written into an answer on the event loop: about 0.4 ms; larger ones are written in a thread."""
 
 MAX_AXES = 8  # of a tensor; data nested deeper is no tensor
+MAX_SHAPE = 64
+"""Axes that a shape may have, as NumPy's."""
 
 
 def sequence_array(rows: list[list[float]], field: str) -> NDArray[np.float32]:
@@ -49,6 +51,18 @@ def sequence_array(rows: list[list[float]], field: str) -> NDArray[np.float32]:
     return array
 
 
+def check_most(num_steps: int, max_length: int, field: str) -> None:
+    """Refuse more steps than a model takes; asked, too, before anything is made of long input.
+
+    Raises:
+        InvalidSequenceError: They are more.
+    """
+    if num_steps > max_length:
+        raise InvalidSequenceError(
+            f"{field} has {num_steps} steps, the model takes at most {max_length}", field
+        )
+
+
 def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> None:
     """Refuse a sequence that the model can't take, so that it never meets a batch.
 
@@ -67,10 +81,7 @@ def check_sequence(sequence: NDArray[Any], spec: SequenceSpec, field: str) -> No
         raise InvalidSequenceError(
             f"{field} has {len(sequence)} steps, the model takes at least {spec.min_length}", field
         )
-    if len(sequence) > spec.max_length:
-        raise InvalidSequenceError(
-            f"{field} has {len(sequence)} steps, the model takes at most {spec.max_length}", field
-        )
+    check_most(len(sequence), spec.max_length, field)
     if sequence.shape[1:] != spec.step_shape:
         raise InvalidSequenceError(
             f"{field} has {_width(sequence.shape[1:])} a step, the model takes "

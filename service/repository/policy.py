@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from service.codec.bodies import check_objects
 from service.errors import BundleError, InvalidRequestError, UnreadableError
 from service.manifest.files import read_json
 from service.reading import read_regular
@@ -181,9 +182,12 @@ def parse_config(text: str, field: str) -> ServingConfig:
 
     Raises:
         InvalidRequestError: It is not JSON, or a field is unknown or not as it should be (named).
+        PayloadTooLargeError: It would become too many objects.
     """
     try:
-        given = _LoadConfig.model_validate(read_json(text.encode("utf-8", "surrogatepass")))
+        content = text.encode("utf-8", "surrogatepass")
+        check_objects(content)
+        given = _LoadConfig.model_validate(read_json(content))
     except ValidationError as error:
         place, message, _ = faults(error, _LoadConfig)[0]
         within = f"{field}.{place}" if place else field

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from service.codec.bodies import wrong_field
 from service.codec.simd import read_sequences
-from service.codec.tensors import check_sequence, sequence_array
+from service.codec.tensors import check_most, check_sequence, sequence_array
 from service.errors import InvalidRequestError, InvalidSequenceError
 from service.graphs.model import Arrays
 from service.graphs.spec import spec_of
 from service.tasks.audio import read_recording
-from service.tasks.task import Bundle, Request, Task, Work
+from service.tasks.task import Bundle, CheckCount, Request, Task, Work
 
 Frames = NDArray[np.float32]
 Ids = NDArray[np.signedinteger[Any]]
@@ -38,6 +38,8 @@ def example_frames(num_steps: int, num_features: int = NUM_FEATURES) -> list[lis
 
 class FramesRequest(Request, kw_only=True):
     """Frames in `sequences`, or recordings in base64 in `audio`."""
+
+    inputs = ("sequences", "ids", "audio")
 
     sequences: Annotated[
         list[list[list[float]]] | None,
@@ -86,20 +88,21 @@ class FramesTask(Task):
             length: Its steps.
         """
 
-    def read_json(self, body: bytes) -> tuple[Request, Work]:
+    def read_json(self, body: bytes, check_count: CheckCount) -> tuple[Request, Work]:
         """What a JSON body asks; plain ones are read straight to arrays."""
-        plain = self.read_plain(body)
+        plain = self.read_plain(body, check_count)
         if plain is None:
-            return super().read_json(body)
+            return super().read_json(body, check_count)
         request, sequences = plain
         self.check(request)
         self._check_forms(["sequences"])
         return request, self._work(request, sequences, "sequences")
 
     @classmethod
-    def read_plain(cls, body: bytes) -> tuple[Any, list[Frames]] | None:
+    def read_plain(cls, body: bytes, check_count: CheckCount) -> tuple[Any, list[Frames]] | None:
         """A request and its sequences, read straight to arrays; None if it is not plain."""
-        found = read_sequences(body, {*cls.request.__struct_fields__} - {"audio", "ids"})
+        fields = {*cls.request.__struct_fields__} - {"audio", "ids"}
+        found = read_sequences(body, fields, check_count)
         if found is None:
             return None
         try:
@@ -130,7 +133,7 @@ class FramesTask(Task):
             return self._work(request, ids, "ids")
         if request.sequences is not None:
             sequences = [
-                sequence_array(rows, f"sequences[{index}]")
+                self._frames_of(rows, f"sequences[{index}]")
                 for index, rows in enumerate(request.sequences)
             ]
             return self._work(request, sequences, "sequences")
@@ -160,8 +163,14 @@ class FramesTask(Task):
                 f"{self.manifest.name} takes {wanted}, not {given[0]}", given[0]
             )
 
+    def _frames_of(self, rows: list[list[float]], field: str) -> Frames:
+        """One sequence, (time, features), of its rows."""
+        check_most(len(rows), self.spec.max_length, field)
+        return sequence_array(rows, field)
+
     def _ids(self, ids: list[int], field: str) -> Ids:
         """One sequence, (time,), of its ids."""
+        check_most(len(ids), self.spec.max_length, field)
         limits = np.iinfo(self.spec.dtype)
         for step, token in enumerate(ids):
             if not limits.min <= token <= limits.max:

@@ -14,6 +14,8 @@ from service.graphs.model import Arrays
 from service.graphs.spec import SequenceSpec
 from service.manifest import Contract
 
+CheckCount = Callable[[int, str], None]
+
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What every task may be asked; each adds its own fields."""
@@ -22,6 +24,20 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     timeout_s: float | None = None
     precision: str | None = None
     priority: int = 0
+
+    inputs: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold a list of inputs, each a sequence of its own."""
+
+    def check_counts(self, check_count: CheckCount) -> None:
+        """Refuse too many inputs before anything is made of them; none at all is refused later.
+
+        Args:
+            check_count: Refuses so many sequences in a field, if they are too many.
+        """
+        for field in self.inputs:
+            given = getattr(self, field)
+            if isinstance(given, list) and given:
+                check_count(len(given), field)
 
 
 class Bundle(NamedTuple):
@@ -78,14 +94,19 @@ class Task(ABC):
         self.manifest = bundle.manifest
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.request)
 
-    def read_json(self, body: bytes) -> tuple[Request, Work]:
+    def read_json(self, body: bytes, check_count: CheckCount) -> tuple[Request, Work]:
         """What a JSON body asks.
+
+        Args:
+            body: Of the request.
+            check_count: See `Request.check_counts`.
 
         Raises:
             InvalidRequestError: It is not JSON, or a field is of another type.
-            InvalidSequenceError: An input does not fit the model.
+            InvalidSequenceError: An input does not fit the model, or there are too many.
         """
         request = decode_json(self.decoder, body)
+        request.check_counts(check_count)
         return request, self.read(request)
 
     def read_recording(self, body: bytes, query: Mapping[str, str]) -> tuple[Request, Work]:

@@ -128,7 +128,7 @@ def check_infer(body: bytes) -> bool:
 
 def check_predict(body: bytes) -> bool:
     """Hold one body; whether it was read the fast way."""
-    plain = Classification.read_plain(body)
+    plain = Classification.read_plain(body, lambda count, field: None)
     if plain is None:
         return False
     options, sequences = plain

@@ -192,3 +192,13 @@ def test_what_grpc_refused_is_not_kept(server: Server) -> None:
         assert kept_bytes(server, refuse_on_stream) < 20 * MIB
     finally:
         asked.close()
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b'"",', b"[", b'{"a":', b"null,", b'["\\"["],'])
+def test_too_many_are_refused_before_they_are_made(server: Server, unit: bytes) -> None:
+    room = LIMITS["max_body_bytes"] - 64
+    body = b'{"sequences": [' + unit * (room // len(unit))
+    before = forget_peak(server)
+    (answer,) = exchange(server, [request(predict_path(), body.rstrip(b",") + b"]}")], 1)
+    assert answer.status in (400, 413, 422), answer
+    assert memory(server, "VmHWM") - before < 40 * MIB

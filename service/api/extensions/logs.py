@@ -10,9 +10,8 @@ from starlette.requests import Request
 
 from service.api.extensions.documents import LOGGING_DOCUMENT, SET_LOGGING_DOCUMENT
 from service.api.repository import check_allowed
-from service.api.routes import read_json
+from service.api.routes import decoded, read_json
 from service.calls.services import Services
-from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
 from service.settings import Settings
 from service.telemetry.audit import note_change
@@ -52,7 +51,7 @@ async def set_logging(request: Request) -> dict[str, object]:
     """Log more or less from now on."""
     services: Services = request.app.state.services
     body = await read_json(request, services.settings.max_body_bytes)
-    return change_logging(services.settings, decode_json(_DECODER, body))
+    return change_logging(services.settings, await decoded(request, _DECODER, body))
 
 
 def change_logging(settings: Settings, wanted: LogSettings) -> dict[str, object]:

@@ -14,9 +14,8 @@ from service.api.extensions.documents import (
     SET_TRACE_DOCUMENT,
     TRACE_DOCUMENT,
 )
-from service.api.routes import read_json
+from service.api.routes import decoded, read_json
 from service.calls.services import Services
-from service.codec.bodies import decode_json
 from service.errors import InvalidRequestError, UnsupportedError
 from service.telemetry.audit import note_change
 from service.telemetry.settings import TelemetrySettings
@@ -51,7 +50,7 @@ async def set_trace(request: Request) -> Settings:
     _check_model(request)
     services: Services = request.app.state.services
     body = await read_json(request, services.settings.max_body_bytes)
-    return change_trace(decode_json(_DECODER, body), services.settings)
+    return change_trace(await decoded(request, _DECODER, body), services.settings)
 
 
 def trace_settings(settings: TelemetrySettings) -> Settings:

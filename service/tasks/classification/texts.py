@@ -27,6 +27,8 @@ OCCLUDED = "\ufffd"
 class TextClassificationRequest(Request, kw_only=True):
     """Texts to label."""
 
+    inputs = ("texts",)
+
     texts: Annotated[str | list[str], Meta(description="a text, or several")]
     top_k: Annotated[int, Meta(description="labels to list in `top`, likeliest first")] = 1
 

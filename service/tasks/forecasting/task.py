@@ -22,6 +22,8 @@ MAX_QUANTILES = 100
 class ForecastingRequest(Request, kw_only=True):
     """Series to go on with."""
 
+    inputs = ("series",)
+
     series: Annotated[list[GivenSeries], Meta(description="histories; lengths may differ")]
     horizon: Annotated[
         int | None, Meta(description="steps ahead; as many as the model can if left out")

@@ -19,6 +19,8 @@ MAX_TEMPERATURE = 100.0
 class GenerationRequest(Request, kw_only=True):
     """Prompts to go on from."""
 
+    inputs = ("prompts",)
+
     prompts: Annotated[str | list[str], Meta(description="one text, or several")]
     max_tokens: Annotated[
         int, Meta(description="characters to make, at most", extra_json_schema={"minimum": 0})

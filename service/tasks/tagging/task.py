@@ -8,6 +8,7 @@ from typing import Annotated, Any, NamedTuple, NotRequired, TypedDict
 import numpy as np
 from msgspec import Meta
 
+from service.codec.tensors import check_most
 from service.errors import BundleError, InvalidRequestError, InvalidSequenceError
 from service.graphs.model import Arrays
 from service.tasks.classification.ranking import Ranked, rank
@@ -24,6 +25,8 @@ NUM_ALTERNATIVES = 3
 
 class TaggingRequest(Request, kw_only=True):
     """Sentences in `texts`, or already parted into words in `tokens`."""
+
+    inputs = ("texts", "tokens")
 
     texts: Annotated[
         str | list[str] | None, Meta(description="a sentence, or several: each is tagged by itself")
@@ -134,6 +137,7 @@ class TaggingTask(Task):
         for row, words in enumerate(tokens):
             if not words:
                 raise InvalidSequenceError(f"tokens[{row}] has no words", f"tokens[{row}]")
+            check_most(len(words), self.manifest.limits.max_length, f"tokens[{row}]")
             for place, word in enumerate(words):
                 check_text(word, f"tokens[{row}][{place}]", self.settings.max_characters)
             forms = zip(words, forms_of(words), strict=True)

@@ -25,11 +25,16 @@ from service.tasks.translation.settings import (
 from service.tasks.translation.vocabulary import BEGIN, END, Vocabulary
 
 BEAM_RANGE = {"minimum": 1, "maximum": MAX_BEAM}
+MAX_CHARACTERS = 10_000
+"""Of a text; or `MAX_UNIT` for each unit that the model takes, if that is more."""
+MAX_UNIT = 100
 MAX_NAMED = 5  # unknown units in a refusal
 
 
 class TranslationRequest(Request, kw_only=True):
     """Texts to translate."""
+
+    inputs = ("texts",)
 
     texts: Annotated[str | list[str], Meta(description="one text, or several")]
     beam: Annotated[
@@ -178,9 +183,14 @@ class Translation(DecodingTask):
         Raises:
             InvalidSequenceError: It is empty or too long, or has units that the model refuses.
         """
-        source = self.interpreter.read(text)
         units = self.settings.writing.source_units
         limit = self.manifest.limits.max_length
+        most = max(MAX_CHARACTERS, limit * MAX_UNIT)
+        if len(text) > most:
+            raise InvalidSequenceError(
+                f"{field} has {len(text)} characters, the limit is {most}", field
+            )
+        source = self.interpreter.read(text)
         if not source.units:
             raise InvalidSequenceError(f"{field} has no {units}", field)
         if len(source.units) > limit:
