@@ -136,7 +136,7 @@ def read_tensors(
             )
         if len(tensor.shape) > MAX_SHAPE:
             raise InvalidRequestError(
-                f"{field}.shape is too large: {len(tensor.shape)} axes, a tensor has {MAX_SHAPE} at most",
+                f"{field}.shape is too large: {len(tensor.shape)} axes, of {MAX_SHAPE} at most",
                 f"{field}.shape",
             )
         arrays[tensor.name] = array_of(index, tensor)

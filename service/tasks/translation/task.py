@@ -25,7 +25,7 @@ from service.tasks.translation.settings import (
 from service.tasks.translation.vocabulary import BEGIN, END, Vocabulary
 
 BEAM_RANGE = {"minimum": 1, "maximum": MAX_BEAM}
-MAX_CHARACTERS = 10_000
+MAX_CHARACTERS = 20_000
 """Of a text; or `MAX_UNIT` for each unit that the model takes, if that is more."""
 MAX_UNIT = 100
 MAX_NAMED = 5  # unknown units in a refusal
