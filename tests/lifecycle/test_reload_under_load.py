@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.lifecycle.asking import Asking, check_answer, write_versions
 from tests.servers import Server, serving
@@ -56,6 +57,7 @@ def resident_bytes(server: Server) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+@pytest.mark.deep
 def test_two_hundred_reloads_fail_no_request_and_leave_no_memory(tmp_path: Path) -> None:
     write_versions(tmp_path, 1, 2)
     with serving(tmp_path, calibration_ms=1, forked=False) as server:

@@ -74,7 +74,10 @@ def endless(folder: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("number", "whole_group", "code"),
-    [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)],
+    [
+        (signal.SIGINT, True, 130),
+        pytest.param(signal.SIGTERM, False, 143, marks=pytest.mark.deep),
+    ],
 )
 def test_bundles_end_at_once_and_start_no_other_seed(
     tmp_path: Path,

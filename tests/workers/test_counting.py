@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.http.payloads import frames, predict_body, predict_path
 from tests.http.scrape import Scrape
@@ -85,6 +86,7 @@ def asking(server: Server) -> Iterator[list[float]]:
         client.result()
 
 
+@pytest.mark.deep
 def test_sums_stay_exact_when_workers_die_between_requests(server: Server) -> None:
     counts = Counts(server)
     for number in range(KILLS):
