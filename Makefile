@@ -51,7 +51,7 @@ test: check ## Run every check and test
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test-deep
-test-deep: .venv/ready ## The tests that are too long for `make test` (about 3 minutes)
+test-deep: .venv/ready ## The tests that are too long for `make test`
 	$(DEV)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m deep
 
 .PHONY: check
