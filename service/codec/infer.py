@@ -27,6 +27,8 @@ from service.graphs.model import Arrays
 from service.graphs.spec import Signature, TensorSpec
 
 UNCLASSIFIED = {"BYTES", "BOOL", "BF16"}
+MAX_OUTPUTS = 64
+"""Asked of a request, or as many as the model has: each is written anew, whatever it names."""
 
 
 class Tensor(msgspec.Struct):
@@ -232,6 +234,11 @@ def _wanted_outputs(request: InferRequest, signature: Signature) -> list[WantedO
     if not request.outputs:
         field = "parameters.binary_data_output"
         return [_wanted(spec, all_binary, 0, field) for spec in signature.outputs]
+    most = max(MAX_OUTPUTS, len(specs))
+    if len(request.outputs) > most:
+        raise InvalidRequestError(
+            f"outputs has {len(request.outputs)} entries, of {most} at most", "outputs"
+        )
     wanted = []
     for index, output in enumerate(request.outputs):
         field = f"outputs[{index}]"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 from pathlib import Path
 
-from service.reading import waiting
-from service.repository.layout import versions_in
+from service.errors import BundleError
+from service.manifest import GRAPH_FILE
+from service.reading import read_regular, read_through, waiting
+from service.repository.layout import no_graph, versions_in
 from service.repository.policy import CONFIG_FILE, ServingConfig, read_config
 from service.temporary import HeldFolder
 
@@ -84,3 +87,31 @@ def _stamped(path: Path) -> Stamp:
     except OSError as error:
         return ((str(path), -1, error.errno or 0),)
     return ((str(path), stat.st_size, stat.st_mtime_ns),)
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a version that has no graph, or has files outside of its folder, by links.
+
+    Raises:
+        BundleError: It is so.
+        OSError: One of its files can't be read.
+    """
+    root = folder.resolve()  # which may itself be linked to, as a copy of a remote one is
+    for path in folder.iterdir():
+        if not path.resolve().is_relative_to(root):
+            raise BundleError(f"{path.name} is a link out of the model's folder")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise BundleError(f"{path.name} is neither a file nor a folder")  # opening may block
+        if path.is_file():
+            read_through(path)  # onnxruntime would not say which, nor that it is for now
+    if fault := no_graph(folder):
+        raise BundleError(fault)
+
+
+def sha256_of(folder: Path) -> str:
+    """Identifies the graph of a folder without manifest: its bytes, and what lies beside it."""
+    digest = hashlib.sha256(read_regular(folder / GRAPH_FILE))
+    for path in sorted(folder.iterdir()):
+        status = path.stat()
+        digest.update(repr((path.name, status.st_size, status.st_mtime_ns)).encode())
+    return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,9 +41,9 @@ from service.manifest import (
     read_graph,
 )
 from service.origin.signatures import Signatures
-from service.reading import read_regular, read_through, waiting
+from service.reading import waiting
 from service.reasons import why
-from service.repository.layout import no_graph
+from service.repository.files import check_files, sha256_of
 from service.repository.room import Room, version_of
 from service.repository.served import Loaded, Served
 from service.schedulers.bounds import Bounds
@@ -296,25 +295,6 @@ class Loader:
         return served
 
 
-def check_files(folder: Path) -> None:
-    """Refuse a version that has no graph, or has files outside of its folder, by links.
-
-    Raises:
-        BundleError: It is so.
-        OSError: One of its files can't be read.
-    """
-    root = folder.resolve()  # which may itself be linked to, as a copy of a remote one is
-    for path in folder.iterdir():
-        if not path.resolve().is_relative_to(root):
-            raise BundleError(f"{path.name} is a link out of the model's folder")
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise BundleError(f"{path.name} is neither a file nor a folder")  # opening may block
-        if path.is_file():
-            read_through(path)  # onnxruntime would not say which, nor that it is for now
-    if fault := no_graph(folder):
-        raise BundleError(fault)
-
-
 def open_file_session(folder: Path) -> InferenceSession:
     """A session of a folder's graph, whose weights may lie beside it.
 
@@ -323,12 +303,3 @@ def open_file_session(folder: Path) -> InferenceSession:
     """
     with waiting(f"opening {GRAPH_FILE}", OPENING_S):
         return open_session(folder / GRAPH_FILE)
-
-
-def sha256_of(folder: Path) -> str:
-    """Identifies the graph of a folder without manifest: its bytes, and what lies beside it."""
-    digest = hashlib.sha256(read_regular(folder / GRAPH_FILE))
-    for path in sorted(folder.iterdir()):
-        status = path.stat()
-        digest.update(repr((path.name, status.st_size, status.st_mtime_ns)).encode())
-    return digest.hexdigest()

@@ -20,25 +20,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode
 
 from service import native
+from service.telemetry.parts.series import FAULTS
 from service.telemetry.settings import TelemetrySettings
 
 EXPORT_TIMEOUT_S = 3.0
 OURS = "seqserve."  # what attributes begin with
-FAULTS = frozenset(
-    {
-        "internal",
-        "inference_failed",
-        "timeout",
-        "overloaded",
-        "draining",
-        "model_not_ready",
-        "model_quarantined",
-        "out_of_memory",
-        "no_storage",
-        "storage_hangs",
-    }
-)
-"""Outcomes that are not the caller's doing."""
 
 
 class Model(Protocol):

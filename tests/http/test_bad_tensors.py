@@ -221,3 +221,11 @@ def test_binary_tensors_are_refused_as_such(client: httpx.Client) -> None:
     assert "binary" in response.json()["error"]
     check_serving(client)
     refuse(client, infer_path(), b"RIFF", 400, "", "not valid JSON", headers=WAV)
+
+
+def test_outputs_are_asked_for_so_often_and_no_more(client: httpx.Client) -> None:
+    body = infer_body(frames(3))
+    most = {**body, "outputs": [{"name": "logits"}] * 64}
+    assert len(client.post(infer_path(), json=most).json()["outputs"]) == 64
+    more = {**body, "outputs": [{"name": "logits"}] * 65}
+    refuse(client, infer_path(), more, 400, "outputs", "65", "64 at most")

@@ -18,7 +18,9 @@ FAULTS = (
     "internal", "inference_failed", "timeout", "overloaded", "draining", "model_not_ready",
     "model_quarantined", "out_of_memory", "no_storage", "storage_hangs",
 )  # fmt: skip
-"""Outcomes that spend the error budget of deploy/prometheus/rules/recording.yml."""
+"""Outcomes that are not the caller's doing: they spend the error budget of
+deploy/prometheus/rules/recording.yml, and a trace calls them errors.
+"""
 KEPT_S = 600.0
 """Series of an unloaded model stay so long, for Prometheus to scrape what it counted last."""
 
