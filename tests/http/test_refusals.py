@@ -84,13 +84,14 @@ def test_the_first_is_told_at_once_and_the_others_in_their_turn(served: Served) 
 
 def test_nobody_waits_longer_than_that(served: Served) -> None:
     async def scenario() -> None:
-        await full(served)
+        first = await full(served)
         began_s = time.monotonic()
         clients = asked(served, 6 * PER_S)
         for client in clients:
             check_refused(await answer_of(client))
         assert 0.8 * LONGEST_S < time.monotonic() - began_s < 3 * LONGEST_S
         served.model.gate.set()
+        assert (await answer_of(first)).status == 200
 
     asyncio.run(scenario())
 
@@ -120,7 +121,7 @@ def test_one_that_fails_keeps_no_other_waiting() -> None:
 
 def test_who_leaves_meanwhile_is_nobodys_burden(served: Served) -> None:
     async def scenario() -> None:
-        await full(served)
+        first = await full(served)
         told, *leaving, last = asked(served, 6 * PER_S)
         for client in leaving:
             client.leave()
@@ -131,6 +132,7 @@ def test_who_leaves_meanwhile_is_nobodys_burden(served: Served) -> None:
         assert served.server.outcomes("cancelled") == len(leaving)
         assert not any(client.answers for client in leaving)
         served.model.gate.set()
+        assert (await answer_of(first)).status == 200
 
     asyncio.run(scenario())
 
